@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * mirage-abi.h - what mirage.ko and its libibverbs provider say to each other
+ *
+ * Three things cross the border: the driver data of the uverbs commands (struct
+ * mirage_*_resp), the rings, and one driver method, the kick.
+ *
+ * A ring is a power-of-two array of equal slots behind a header, in memory that
+ * the kernel allocates and the process maps at the offset it was given. Indices
+ * run freely modulo 2^32; a slot is index & (entries - 1). Each index has one
+ * writer:
+ *
+ *	ring		prod		cons		cons_flags
+ *	SQ, RQ, SRQ	process		kernel		kernel: MIRAGE_WANT_KICK
+ *	CQ		kernel		process		process: enum mirage_arm;
+ *							the kernel swaps in 0
+ *
+ * The writer of an index stores it with release semantics after the slots it
+ * covers; the other side loads it with acquire semantics before it looks at
+ * them. Between "set the flag" and "look at the index" (arming a CQ, asking for
+ * a kick) both sides need a full barrier.
+ *
+ * The kernel trusts nothing here: it keeps its own copy of the index that it
+ * writes and copies every WQE out before it looks at it (kernel/ring.h).
+ */
+#ifndef MIRAGE_ABI_H
+#define MIRAGE_ABI_H
+
+#include <linux/types.h>
+#include <rdma/ib_user_ioctl_cmds.h>
+
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#else
+#include <assert.h>
+#endif
+
+/* Raised by every change that an older provider or kernel would misread. */
+#define MIRAGE_ABI_VERSION	1
+
+/* A private driver id: the core assigns none to mirage (ASCII "MIRG"). */
+#define MIRAGE_DRIVER_ID	0x4d495247
+
+struct mirage_ring_hdr {
+	__u32 prod;
+	__u32 reserved0[15];
+	__u32 cons;
+	__u32 cons_flags;
+	__u32 reserved1[14];
+};
+
+static_assert(sizeof(struct mirage_ring_hdr) == 128, "ABI");
+
+/* cons_flags of a CQ: what the process wants to be woken for. */
+enum mirage_arm {
+	MIRAGE_ARM_NONE		= 0,
+	MIRAGE_ARM_SOLICITED	= 1,
+	MIRAGE_ARM_ANY		= 2,
+};
+
+/*
+ * cons_flags of a work queue: the kernel waits for the next work request (the
+ * QP is in error and flushes, or a sender waits for a receive): kick after it.
+ */
+#define MIRAGE_WANT_KICK	1u
+
+/* Where a ring is: mmap(NULL, size, ..., cmd_fd, offset). */
+struct mirage_ring_info {
+	__aligned_u64 offset;
+	__aligned_u64 size;
+	__u32 entries;
+	__u32 stride;
+};
+
+static_assert(sizeof(struct mirage_ring_info) == 24, "ABI");
+
+struct mirage_sge {
+	__aligned_u64 addr;
+	__u32 length;
+	__u32 lkey;
+};
+
+static_assert(sizeof(struct mirage_sge) == 16, "ABI");
+
+enum mirage_wqe_flags {
+	MIRAGE_WQE_SIGNALED	= 1 << 0,
+	MIRAGE_WQE_SOLICITED	= 1 << 1,
+	MIRAGE_WQE_FENCE	= 1 << 2,
+	MIRAGE_WQE_INLINE	= 1 << 3,
+};
+
+/*
+ * One send WQE: this head, then num_sge SGEs, or length bytes of data where
+ * MIRAGE_WQE_INLINE is set. The stride of the ring is the room for both.
+ */
+struct mirage_send_wqe {
+	__aligned_u64 wr_id;
+	__u8 opcode;			/* enum ib_uverbs_wr_opcode */
+	__u8 flags;			/* enum mirage_wqe_flags */
+	__u16 num_sge;
+	__u32 inline_len;
+	__aligned_u64 remote_addr;
+	__u32 rkey;
+	__u32 ex;			/* immediate (big endian) or rkey to invalidate */
+	__aligned_u64 compare_add;
+	__aligned_u64 swap;
+	__u32 reserved[4];
+};
+
+static_assert(sizeof(struct mirage_send_wqe) == 64, "ABI");
+
+/* One receive WQE: this head, then num_sge SGEs. */
+struct mirage_recv_wqe {
+	__aligned_u64 wr_id;
+	__u32 num_sge;
+	__u32 reserved;
+};
+
+static_assert(sizeof(struct mirage_recv_wqe) == 16, "ABI");
+
+struct mirage_cqe {
+	__aligned_u64 wr_id;
+	__aligned_u64 timestamp;	/* ns, CLOCK_MONOTONIC_RAW; 0 unless asked for */
+	__aligned_u64 wallclock;	/* ns, CLOCK_REALTIME; 0 unless asked for */
+	__u32 byte_len;
+	__u32 ex;			/* immediate (big endian) or invalidated rkey */
+	__u32 qp_num;
+	__u32 src_qp;
+	__u32 vendor_err;		/* the errno behind a bad status, or 0 */
+	__u16 wc_flags;			/* enum ibv_wc_flags */
+	__u8 status;			/* enum ibv_wc_status */
+	__u8 opcode;			/* enum ibv_wc_opcode */
+	__u32 reserved[4];
+};
+
+static_assert(sizeof(struct mirage_cqe) == 64, "ABI");
+
+enum mirage_create_cq_flags {
+	MIRAGE_CQ_TIMESTAMP	= 1 << 0,
+	MIRAGE_CQ_WALLCLOCK	= 1 << 1,
+};
+
+struct mirage_alloc_ucontext_resp {
+	__u32 max_inline;
+	__u32 max_sge;
+	__u32 reserved[2];
+};
+
+struct mirage_alloc_pd_resp {
+	__u32 pdn;
+	__u32 reserved;
+};
+
+struct mirage_create_cq_req {
+	__u32 flags;			/* enum mirage_create_cq_flags */
+	__u32 reserved;
+};
+
+struct mirage_create_cq_resp {
+	struct mirage_ring_info ring;
+};
+
+/* The unpolled CQEs were moved to the new ring, from its cons on. */
+struct mirage_resize_cq_resp {
+	struct mirage_ring_info ring;
+};
+
+struct mirage_create_srq_resp {
+	struct mirage_ring_info ring;
+	__u32 srqn;
+	__u32 reserved;
+};
+
+struct mirage_create_qp_resp {
+	struct mirage_ring_info sq;
+	struct mirage_ring_info rq;	/* all zero with an SRQ */
+	__u32 max_inline;
+	__u32 reserved;
+};
+
+static_assert(sizeof(struct mirage_alloc_ucontext_resp) == 16, "ABI");
+static_assert(sizeof(struct mirage_create_cq_resp) == 24, "ABI");
+static_assert(sizeof(struct mirage_create_srq_resp) == 32, "ABI");
+static_assert(sizeof(struct mirage_create_qp_resp) == 56, "ABI");
+
+/*
+ * The kick: MIRAGE_METHOD_KICK of MIRAGE_OBJECT_DOORBELL takes one inline
+ * attribute, a struct mirage_kick. It runs the queue in the caller's system
+ * call as far as that goes without waiting for anything, and never reports the
+ * queue's own errors: those are completions.
+ */
+enum mirage_kick_what {
+	MIRAGE_KICK_SQ	= 0,
+	MIRAGE_KICK_RQ	= 1,
+	MIRAGE_KICK_SRQ	= 2,
+};
+
+struct mirage_kick {
+	__u32 num;			/* QPN or SRQN */
+	__u32 what;			/* enum mirage_kick_what */
+};
+
+static_assert(sizeof(struct mirage_kick) == 8, "it must fit an inline attribute");
+
+enum mirage_objects {
+	MIRAGE_OBJECT_DOORBELL = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum mirage_methods_doorbell {
+	MIRAGE_METHOD_KICK = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+enum mirage_attrs_kick {
+	MIRAGE_ATTR_KICK = (1U << UVERBS_ID_NS_SHIFT),
+};
+
+#endif
