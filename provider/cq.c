@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * cq.c - completion queues: life, polling, arming
+ *
+ * CQEs are read in the ring. A slot goes back to the kernel when its CQE was
+ * copied out (poll_cq) or when the application moved on from it (struct ibv_cq_ex).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mirage.h"
+
+#define _STRUCT_mirage_create_cq_req struct {}
+#define _STRUCT_mirage_create_cq_resp struct {}
+#define _STRUCT_mirage_resize_cq_resp struct {}
+
+DECLARE_DRV_CMD(mirage_create_cq_cmd, IB_USER_VERBS_EX_CMD_CREATE_CQ,
+		mirage_create_cq_req, mirage_create_cq_resp);
+DECLARE_DRV_CMD(mirage_resize_cq_cmd, IB_USER_VERBS_CMD_RESIZE_CQ,
+		empty, mirage_resize_cq_resp);
+
+#define CLOCK_FLAGS	(IBV_WC_EX_WITH_COMPLETION_TIMESTAMP | \
+			 IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
+
+static const struct mirage_cqe *cqe_at(const struct mirage_cq *cq,
+				       uint32_t index)
+{
+	return mirage_ring_slot(&cq->ring, index);
+}
+
+/* How many CQEs wait. The kernel's line is touched only when it seems to be 0. */
+static uint32_t unpolled(struct mirage_cq *cq)
+{
+	if (cq->seen == cq->cons)
+		cq->seen = mirage_load_index(&cq->ring.hdr->prod);
+	return cq->seen - cq->cons;
+}
+
+static void release(struct mirage_cq *cq)
+{
+	mirage_store_index(&cq->ring.hdr->cons, cq->cons);
+}
+
+static void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
+{
+	wc->wr_id = cqe->wr_id;
+	wc->status = cqe->status;
+	wc->opcode = cqe->opcode;
+	wc->vendor_err = cqe->vendor_err;
+	wc->byte_len = cqe->byte_len;
+	wc->imm_data = (__force __be32)cqe->ex;
+	wc->qp_num = cqe->qp_num;
+	wc->src_qp = cqe->src_qp;
+	wc->wc_flags = cqe->wc_flags;
+	wc->pkey_index = 0;
+	wc->slid = 0;
+	wc->sl = 0;
+	wc->dlid_path_bits = 0;
+}
+
+int mirage_poll_cq(struct ibv_cq *ibcq, int num_entries, struct ibv_wc *wc)
+{
+	struct mirage_cq *cq = to_mcq(ibcq);
+	int n;
+
+	mirage_lock(&cq->lock);
+	for (n = 0; n < num_entries && unpolled(cq); n++)
+		copy_out(&wc[n], cqe_at(cq, cq->cons++));
+	if (n)
+		release(cq);
+	mirage_unlock(&cq->lock);
+	return n;
+}
+
+static int next_cqe(struct mirage_cq *cq)
+{
+	if (!unpolled(cq))
+		return ENOENT;
+
+	cq->cqe = cqe_at(cq, cq->cons++);
+	cq->vcq.cq_ex.wr_id = cq->cqe->wr_id;
+	cq->vcq.cq_ex.status = cq->cqe->status;
+	return 0;
+}
+
+static int start_poll(struct ibv_cq_ex *ibcq, struct ibv_poll_cq_attr *attr)
+{
+	struct mirage_cq *cq = to_mcq_ex(ibcq);
+	int err;
+
+	if (unlikely(attr->comp_mask))
+		return EINVAL;
+
+	mirage_lock(&cq->lock);
+	err = next_cqe(cq);
+	if (err)
+		mirage_unlock(&cq->lock);
+	return err;
+}
+
+static int next_poll(struct ibv_cq_ex *ibcq)
+{
+	struct mirage_cq *cq = to_mcq_ex(ibcq);
+
+	/* The batch is at its end: let the kernel use its room. */
+	if (cq->seen == cq->cons)
+		release(cq);
+	return next_cqe(cq);
+}
+
+static void end_poll(struct ibv_cq_ex *ibcq)
+{
+	struct mirage_cq *cq = to_mcq_ex(ibcq);
+
+	release(cq);
+	mirage_unlock(&cq->lock);
+}
+
+static enum ibv_wc_opcode read_opcode(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->opcode;
+}
+
+static uint32_t read_vendor_err(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->vendor_err;
+}
+
+static unsigned int read_wc_flags(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->wc_flags;
+}
+
+static uint32_t read_byte_len(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->byte_len;
+}
+
+/* An invalidated rkey is read through this as well, in host order. */
+static __be32 read_imm_data(struct ibv_cq_ex *ibcq)
+{
+	return (__force __be32)to_mcq_ex(ibcq)->cqe->ex;
+}
+
+static uint32_t read_qp_num(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->qp_num;
+}
+
+static uint32_t read_src_qp(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->src_qp;
+}
+
+/* RoCE has no LIDs, and a RC completion no service level. */
+static uint32_t read_slid(struct ibv_cq_ex *ibcq)
+{
+	return 0;
+}
+
+static uint8_t read_sl(struct ibv_cq_ex *ibcq)
+{
+	return 0;
+}
+
+static uint8_t read_dlid_path_bits(struct ibv_cq_ex *ibcq)
+{
+	return 0;
+}
+
+static uint64_t read_completion_ts(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->timestamp;
+}
+
+static uint64_t read_completion_wallclock_ns(struct ibv_cq_ex *ibcq)
+{
+	return to_mcq_ex(ibcq)->cqe->wallclock;
+}
+
+static void set_poll_ops(struct ibv_cq_ex *ex, uint64_t wc_flags)
+{
+	ex->start_poll = start_poll;
+	ex->next_poll = next_poll;
+	ex->end_poll = end_poll;
+	ex->read_opcode = read_opcode;
+	ex->read_vendor_err = read_vendor_err;
+	ex->read_wc_flags = read_wc_flags;
+	if (wc_flags & IBV_WC_EX_WITH_BYTE_LEN)
+		ex->read_byte_len = read_byte_len;
+	if (wc_flags & IBV_WC_EX_WITH_IMM)
+		ex->read_imm_data = read_imm_data;
+	if (wc_flags & IBV_WC_EX_WITH_QP_NUM)
+		ex->read_qp_num = read_qp_num;
+	if (wc_flags & IBV_WC_EX_WITH_SRC_QP)
+		ex->read_src_qp = read_src_qp;
+	if (wc_flags & IBV_WC_EX_WITH_SLID)
+		ex->read_slid = read_slid;
+	if (wc_flags & IBV_WC_EX_WITH_SL)
+		ex->read_sl = read_sl;
+	if (wc_flags & IBV_WC_EX_WITH_DLID_PATH_BITS)
+		ex->read_dlid_path_bits = read_dlid_path_bits;
+	if (wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP)
+		ex->read_completion_ts = read_completion_ts;
+	if (wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
+		ex->read_completion_wallclock_ns = read_completion_wallclock_ns;
+}
+
+/* Take over a ring that the kernel has just made, with what is in it. */
+static int adopt_ring(struct mirage_cq *cq, int fd,
+		      const struct mirage_ring_info *info)
+{
+	struct mirage_ring ring;
+	int err;
+
+	err = mirage_ring_map(&ring, fd, info);
+	if (err)
+		return err;
+
+	mirage_ring_unmap(&cq->ring);
+	cq->ring = ring;
+	cq->cons = mirage_load_index(&ring.hdr->cons);
+	cq->seen = cq->cons;
+	return 0;
+}
+
+static int create(struct mirage_cq *cq, struct ibv_context *context,
+		  const struct ibv_cq_init_attr_ex *attr)
+{
+	struct ibv_cq_init_attr_ex core_attr = *attr;
+	struct mirage_create_cq_cmd_resp resp;
+	struct mirage_create_cq_cmd cmd = {};
+	int err;
+
+	/* The core has one flag for both clocks, the driver needs to know which. */
+	core_attr.wc_flags &= ~(uint64_t)CLOCK_FLAGS;
+	if (attr->wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP)
+		cmd.drv_payload.flags |= MIRAGE_CQ_TIMESTAMP;
+	if (attr->wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
+		cmd.drv_payload.flags |= MIRAGE_CQ_WALLCLOCK;
+
+	err = ibv_cmd_create_cq_ex(context, &core_attr, &cq->vcq, &cmd.ibv_cmd,
+				   sizeof(cmd), &resp.ibv_resp, sizeof(resp), 0);
+	if (err)
+		return err;
+
+	err = adopt_ring(cq, context->cmd_fd, &resp.drv_payload.ring);
+	if (err)
+		ibv_cmd_destroy_cq(&cq->vcq.cq);
+	return err;
+}
+
+static int check_init_attr(const struct ibv_cq_init_attr_ex *attr)
+{
+	if (!check_comp_mask(attr->comp_mask, IBV_CQ_INIT_ATTR_MASK_FLAGS |
+					      IBV_CQ_INIT_ATTR_MASK_PD))
+		return EOPNOTSUPP;
+
+	if ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) &&
+	    (attr->flags & ~IBV_CREATE_CQ_ATTR_SINGLE_THREADED))
+		return EOPNOTSUPP;
+
+	if (attr->wc_flags & ~(uint64_t)(IBV_WC_STANDARD_FLAGS | CLOCK_FLAGS))
+		return EOPNOTSUPP;
+
+	return 0;
+}
+
+static bool needs_locks(const struct ibv_cq_init_attr_ex *attr)
+{
+	if ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) &&
+	    (attr->flags & IBV_CREATE_CQ_ATTR_SINGLE_THREADED))
+		return false;
+
+	return !(attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_PD) ||
+	       mirage_pd_needs_locks(attr->parent_domain);
+}
+
+struct ibv_cq_ex *mirage_create_cq_ex(struct ibv_context *context,
+				      struct ibv_cq_init_attr_ex *attr)
+{
+	struct mirage_cq *cq;
+	int err;
+
+	err = check_init_attr(attr);
+	if (err)
+		goto err_out;
+
+	cq = calloc(1, sizeof(*cq));
+	if (!cq) {
+		err = ENOMEM;
+		goto err_out;
+	}
+
+	err = create(cq, context, attr);
+	if (err)
+		goto err_free;
+
+	mirage_lock_init(&cq->lock, needs_locks(attr));
+	mirage_lock_init(&cq->arm_lock, needs_locks(attr));
+	set_poll_ops(&cq->vcq.cq_ex, attr->wc_flags);
+	return &cq->vcq.cq_ex;
+
+err_free:
+	free(cq);
+err_out:
+	errno = err;
+	return NULL;
+}
+
+struct ibv_cq *mirage_create_cq(struct ibv_context *context, int cqe,
+				struct ibv_comp_channel *channel,
+				int comp_vector)
+{
+	struct ibv_cq_init_attr_ex attr = {
+		.cqe = cqe,
+		.channel = channel,
+		.comp_vector = comp_vector,
+	};
+	struct ibv_cq_ex *ex;
+
+	ex = mirage_create_cq_ex(context, &attr);
+	return ex ? ibv_cq_ex_to_cq(ex) : NULL;
+}
+
+/*
+ * Should mapping the new ring fail, the kernel has left the old one for good and
+ * the CQ can only be destroyed; the application learns it from the error.
+ */
+int mirage_resize_cq(struct ibv_cq *ibcq, int cqe)
+{
+	struct mirage_resize_cq_cmd_resp resp;
+	struct mirage_cq *cq = to_mcq(ibcq);
+	struct ibv_resize_cq cmd;
+	int err;
+
+	mirage_lock(&cq->lock);
+	mirage_lock(&cq->arm_lock);
+	err = ibv_cmd_resize_cq(ibcq, cqe, &cmd, sizeof(cmd), &resp.ibv_resp,
+				sizeof(resp));
+	if (!err)
+		err = adopt_ring(cq, ibcq->context->cmd_fd,
+				 &resp.drv_payload.ring);
+	mirage_unlock(&cq->arm_lock);
+	mirage_unlock(&cq->lock);
+	return err;
+}
+
+int mirage_destroy_cq(struct ibv_cq *ibcq)
+{
+	struct mirage_cq *cq = to_mcq(ibcq);
+	int err;
+
+	err = ibv_cmd_destroy_cq(ibcq);
+	if (err)
+		return err;
+
+	mirage_ring_unmap(&cq->ring);
+	free(cq);
+	return 0;
+}
+
+/*
+ * An arm for any completion is not weakened to one for solicited ones. The kernel
+ * looks at the flag after it published a CQE, so there is nothing to tell it.
+ */
+int mirage_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
+{
+	uint32_t want = solicited_only ? MIRAGE_ARM_SOLICITED : MIRAGE_ARM_ANY;
+	struct mirage_cq *cq = to_mcq(ibcq);
+	uint32_t armed;
+	__u32 *flags;
+
+	mirage_lock(&cq->arm_lock);
+	flags = &cq->ring.hdr->cons_flags;
+	armed = __atomic_load_n(flags, __ATOMIC_RELAXED);
+	while (armed < want &&
+	       !__atomic_compare_exchange_n(flags, &armed, want, true,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+	mirage_unlock(&cq->arm_lock);
+
+	/* The application polls once more now: after the flag, not before. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/*
+ * Drop what a queue pair left behind. The slots from cons to the kernel's index
+ * are the process' own: the CQEs to keep move up to the end of them.
+ */
+void mirage_cq_drop_qp(struct mirage_cq *cq, uint32_t qp_num)
+{
+	uint32_t from, to;
+
+	mirage_lock(&cq->lock);
+	cq->seen = mirage_load_index(&cq->ring.hdr->prod);
+	for (from = to = cq->seen; from != cq->cons;) {
+		const struct mirage_cqe *cqe = cqe_at(cq, --from);
+
+		if (cqe->qp_num != qp_num && --to != from)
+			memcpy(mirage_ring_slot(&cq->ring, to), cqe,
+			       sizeof(*cqe));
+	}
+	cq->cons = to;
+	release(cq);
+	mirage_unlock(&cq->lock);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * recv.c - posting receives, to a queue pair's own queue or a shared one
+ *
+ * No system call, unless the kernel said that it waits for a receive.
+ */
+#include "mirage.h"
+
+static int fill(struct mirage_wq *wq, uint32_t index,
+		const struct ibv_recv_wr *wr)
+{
+	struct mirage_recv_wqe *wqe;
+	struct mirage_sge *sge;
+	int i;
+
+	/* As unsigned: a negative count is too many as well. */
+	if (unlikely((uint32_t)wr->num_sge > wq->max_sge))
+		return EINVAL;
+	if (unlikely(mirage_wq_full(wq, index)))
+		return ENOMEM;
+
+	wqe = mirage_ring_slot(&wq->ring, index);
+	wqe->wr_id = wr->wr_id;
+	wqe->num_sge = wr->num_sge;
+	sge = (struct mirage_sge *)(wqe + 1);
+	for (i = 0; i < wr->num_sge; i++) {
+		sge[i].addr = wr->sg_list[i].addr;
+		sge[i].length = wr->sg_list[i].length;
+		sge[i].lkey = wr->sg_list[i].lkey;
+	}
+	return 0;
+}
+
+static int post(struct mirage_wq *wq, int fd, struct ibv_recv_wr *wr,
+		struct ibv_recv_wr **bad_wr)
+{
+	struct ibv_recv_wr *first = wr;
+	bool kick = false;
+	uint32_t next;
+	int err = 0;
+
+	mirage_lock(&wq->lock);
+	for (next = wq->next; wr; wr = wr->next, next++) {
+		err = fill(wq, next, wr);
+		if (unlikely(err)) {
+			*bad_wr = wr;
+			break;
+		}
+	}
+	if (likely(next != wq->next)) {
+		mirage_wq_publish(wq, next);
+		kick = mirage_wq_wants_kick(wq);
+	}
+	mirage_unlock(&wq->lock);
+
+	if (unlikely(kick)) {
+		int kick_err = mirage_wq_kick(wq, fd);
+
+		if (kick_err) {
+			*bad_wr = first;
+			return kick_err;
+		}
+	}
+	return err;
+}
+
+int mirage_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr,
+		     struct ibv_recv_wr **bad_wr)
+{
+	struct mirage_qp *qp = to_mqp(ibqp);
+
+	/* There is no ring when receives come from an SRQ. */
+	if (unlikely(ibqp->state == IBV_QPS_RESET || !qp->rq.ring.hdr)) {
+		*bad_wr = wr;
+		return EINVAL;
+	}
+	return post(&qp->rq, ibqp->context->cmd_fd, wr, bad_wr);
+}
+
+int mirage_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr,
+			 struct ibv_recv_wr **bad_wr)
+{
+	return post(&to_msrq(ibsrq)->wq, ibsrq->context->cmd_fd, wr, bad_wr);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * ring.c - the rings shared with the kernel: mapping, life of a work queue
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include <infiniband/driver.h>
+
+#include "ring.h"
+
+int mirage_ring_map(struct mirage_ring *ring, int fd,
+		    const struct mirage_ring_info *info)
+{
+	void *base;
+
+	if (!info->size) {
+		memset(ring, 0, sizeof(*ring));
+		return 0;
+	}
+
+	base = mmap(NULL, info->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		    info->offset);
+	if (base == MAP_FAILED)
+		return errno;
+
+	/* A child that writes to its parent's queue would post in its name. */
+	if (ibv_dontfork_range(base, info->size)) {
+		munmap(base, info->size);
+		return ENOMEM;
+	}
+
+	ring->hdr = base;
+	ring->slots = (uint8_t *)base + sizeof(*ring->hdr);
+	ring->entries = info->entries;
+	ring->stride = info->stride;
+	ring->size = info->size;
+	return 0;
+}
+
+void mirage_ring_unmap(struct mirage_ring *ring)
+{
+	if (!ring->hdr)
+		return;
+
+	ibv_dofork_range(ring->hdr, ring->size);
+	munmap(ring->hdr, ring->size);
+	ring->hdr = NULL;
+}
+
+int mirage_wq_init(struct mirage_wq *wq, int fd,
+		   const struct mirage_ring_info *info, uint32_t max_sge,
+		   bool lock_needed)
+{
+	int err;
+
+	err = mirage_ring_map(&wq->ring, fd, info);
+	if (err)
+		return err;
+
+	mirage_lock_init(&wq->lock, lock_needed);
+	wq->max_sge = max_sge;
+	wq->next = 0;
+	wq->cons = 0;
+	return 0;
+}
+
+void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
+			    enum mirage_kick_what what)
+{
+	struct ib_uverbs_ioctl_hdr *cmd = &wq->doorbell.cmd;
+	struct mirage_kick kick = { .num = num, .what = what };
+
+	memset(&wq->doorbell, 0, sizeof(wq->doorbell));
+	cmd->length = sizeof(wq->doorbell);
+	cmd->object_id = MIRAGE_OBJECT_DOORBELL;
+	cmd->method_id = MIRAGE_METHOD_KICK;
+	cmd->num_attrs = 1;
+	cmd->driver_id = MIRAGE_DRIVER_ID;
+	cmd->attrs[0].attr_id = MIRAGE_ATTR_KICK;
+	cmd->attrs[0].len = sizeof(kick);
+	cmd->attrs[0].flags = UVERBS_ATTR_F_MANDATORY;
+	memcpy(&cmd->attrs[0].data, &kick, sizeof(kick));
+}
+
+/*
+ * Forget what is posted: to be called when the kernel has brought the queue to
+ * RESET and moves its index no more. Whether that index starts over or stands
+ * where it stood is the kernel's business.
+ */
+void mirage_wq_reset(struct mirage_wq *wq)
+{
+	if (!wq->ring.hdr)
+		return;
+
+	mirage_lock(&wq->lock);
+	wq->cons = mirage_load_index(&wq->ring.hdr->cons);
+	mirage_wq_publish(wq, wq->cons);
+	mirage_unlock(&wq->lock);
+}
+
+void mirage_wq_fini(struct mirage_wq *wq)
+{
+	mirage_ring_unmap(&wq->ring);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * ring.h - the rings shared with the kernel, and the doorbell
+ *
+ * The layout and the ordering rules are in mirage-abi.h. The process is the only
+ * producer of a work queue (struct mirage_wq) and the only consumer of a CQ
+ * (cq.c); the kernel is trusted, so indices it publishes are not checked.
+ */
+#ifndef MIRAGE_RING_H
+#define MIRAGE_RING_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include <rdma/rdma_user_ioctl_cmds.h>
+#include <util/compiler.h>
+
+#include "mirage-abi.h"
+
+/* A lock that costs one branch where the application promised one thread. */
+struct mirage_lock {
+	pthread_spinlock_t spin;
+	bool needed;
+};
+
+static inline void mirage_lock_init(struct mirage_lock *lock, bool needed)
+{
+	pthread_spin_init(&lock->spin, PTHREAD_PROCESS_PRIVATE);
+	lock->needed = needed;
+}
+
+static inline void mirage_lock(struct mirage_lock *lock)
+{
+	if (lock->needed)
+		pthread_spin_lock(&lock->spin);
+}
+
+static inline void mirage_unlock(struct mirage_lock *lock)
+{
+	if (lock->needed)
+		pthread_spin_unlock(&lock->spin);
+}
+
+struct mirage_ring {
+	struct mirage_ring_hdr *hdr;	/* NULL: there is no such ring */
+	uint8_t *slots;
+	uint32_t entries;
+	uint32_t stride;
+	size_t size;
+};
+
+int mirage_ring_map(struct mirage_ring *ring, int fd,
+		    const struct mirage_ring_info *info);
+void mirage_ring_unmap(struct mirage_ring *ring);
+
+static inline void *mirage_ring_slot(const struct mirage_ring *ring,
+				     uint32_t index)
+{
+	return ring->slots +
+	       (size_t)(index & (ring->entries - 1)) * ring->stride;
+}
+
+/* The other side's index: what it covers may be looked at after this. */
+static inline uint32_t mirage_load_index(const __u32 *index)
+{
+	return __atomic_load_n(index, __ATOMIC_ACQUIRE);
+}
+
+/* One's own index: what it covers was written, or read, before this. */
+static inline void mirage_store_index(__u32 *index, uint32_t value)
+{
+	__atomic_store_n(index, value, __ATOMIC_RELEASE);
+}
+
+/* A kick, prebuilt: ringing it is one system call and nothing else. */
+union mirage_doorbell {
+	struct ib_uverbs_ioctl_hdr cmd;
+	uint8_t room[sizeof(struct ib_uverbs_ioctl_hdr) +
+		     sizeof(struct ib_uverbs_attr)];
+};
+
+/*
+ * A send or receive queue. Slots before @next are written; the kernel has been
+ * told of them up to hdr->prod.
+ */
+struct mirage_wq {
+	struct mirage_lock lock;	/* all the fields below */
+	uint32_t next;
+	uint32_t cons;			/* the kernel's index when last looked */
+	uint32_t max_sge;
+	struct mirage_ring ring;
+	union mirage_doorbell doorbell;
+};
+
+int mirage_wq_init(struct mirage_wq *wq, int fd,
+		   const struct mirage_ring_info *info, uint32_t max_sge,
+		   bool lock_needed);
+void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
+			    enum mirage_kick_what what);
+void mirage_wq_reset(struct mirage_wq *wq);
+void mirage_wq_fini(struct mirage_wq *wq);
+
+static inline bool mirage_wq_full(struct mirage_wq *wq, uint32_t index)
+{
+	if (likely(index - wq->cons < wq->ring.entries))
+		return false;
+
+	wq->cons = mirage_load_index(&wq->ring.hdr->cons);
+	return index - wq->cons >= wq->ring.entries;
+}
+
+static inline void mirage_wq_publish(struct mirage_wq *wq, uint32_t next)
+{
+	wq->next = next;
+	mirage_store_index(&wq->ring.hdr->prod, next);
+}
+
+/* To be asked after publishing: whether the kernel waits for that. */
+static inline bool mirage_wq_wants_kick(const struct mirage_wq *wq)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&wq->ring.hdr->cons_flags, __ATOMIC_RELAXED) &
+	       MIRAGE_WANT_KICK;
+}
+
+/* 0, or what became of the device: the kick reports nothing of the queue. */
+static inline int mirage_wq_kick(const struct mirage_wq *wq, int fd)
+{
+	while (unlikely(ioctl(fd, RDMA_VERBS_IOCTL, &wq->doorbell.cmd))) {
+		if (errno != EINTR)
+			return errno;
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * srq.c - life of shared receive queues; recv.c posts to them
+ */
+#include <stdlib.h>
+
+#include "mirage.h"
+
+#define _STRUCT_mirage_create_srq_resp struct {}
+
+DECLARE_DRV_CMD(mirage_create_srq_cmd, IB_USER_VERBS_CMD_CREATE_SRQ,
+		empty, mirage_create_srq_resp);
+
+struct ibv_srq *mirage_create_srq(struct ibv_pd *ibpd,
+				  struct ibv_srq_init_attr *attr)
+{
+	struct mirage_create_srq_cmd_resp resp;
+	struct ibv_create_srq cmd;
+	struct mirage_srq *srq;
+	int err;
+
+	srq = calloc(1, sizeof(*srq));
+	if (!srq)
+		return NULL;
+
+	err = ibv_cmd_create_srq(ibpd, &srq->ibsrq, attr, &cmd, sizeof(cmd),
+				 &resp.ibv_resp, sizeof(resp));
+	if (err)
+		goto err_free;
+
+	err = mirage_wq_init(&srq->wq, ibpd->context->cmd_fd,
+			     &resp.drv_payload.ring, attr->attr.max_sge,
+			     mirage_pd_needs_locks(ibpd));
+	if (err)
+		goto err_destroy;
+
+	srq->srqn = resp.drv_payload.srqn;
+	mirage_wq_set_doorbell(&srq->wq, srq->srqn, MIRAGE_KICK_SRQ);
+	return &srq->ibsrq;
+
+err_destroy:
+	ibv_cmd_destroy_srq(&srq->ibsrq);
+err_free:
+	free(srq);
+	errno = err;
+	return NULL;
+}
+
+int mirage_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
+		      int mask)
+{
+	struct ibv_modify_srq cmd;
+
+	return ibv_cmd_modify_srq(ibsrq, attr, mask, &cmd, sizeof(cmd));
+}
+
+int mirage_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr)
+{
+	struct ibv_query_srq cmd;
+
+	return ibv_cmd_query_srq(ibsrq, attr, &cmd, sizeof(cmd));
+}
+
+int mirage_get_srq_num(struct ibv_srq *ibsrq, uint32_t *srqn)
+{
+	*srqn = to_msrq(ibsrq)->srqn;
+	return 0;
+}
+
+int mirage_destroy_srq(struct ibv_srq *ibsrq)
+{
+	struct mirage_srq *srq = to_msrq(ibsrq);
+	int err;
+
+	err = ibv_cmd_destroy_srq(ibsrq);
+	if (err)
+		return err;
+
+	mirage_wq_fini(&srq->wq);
+	free(srq);
+	return 0;
+}

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * wr.c - posting sends
+ *
+ * Each part of a WQE is encoded by one put_*() function, straight into its slot of
+ * the ring. post_send() calls them as the work request says, and so do the
+ * ibv_wr_*() functions between wr_start and wr_complete; these two differ in when
+ * an error is told and in what becomes of the requests before it: post_send()
+ * posts them, wr_complete() posts all or nothing.
+ */
+#include <string.h>
+
+#include "mirage.h"
+
+#define OP(name)	(1U << IBV_WR_##name)
+
+#define SEND_OPS	(OP(SEND) | OP(SEND_WITH_IMM) | OP(SEND_WITH_INV))
+#define WRITE_OPS	(OP(RDMA_WRITE) | OP(RDMA_WRITE_WITH_IMM))
+#define ATOMIC_OPS	(OP(ATOMIC_CMP_AND_SWP) | OP(ATOMIC_FETCH_AND_ADD))
+
+#define RC_OPS		(SEND_OPS | WRITE_OPS | OP(RDMA_READ) | ATOMIC_OPS)
+#define INLINE_OPS	(SEND_OPS | WRITE_OPS)
+
+#define SEND_FLAGS	((unsigned int)(IBV_SEND_FENCE | IBV_SEND_SIGNALED | \
+					IBV_SEND_SOLICITED | IBV_SEND_INLINE))
+
+/* The send_ops_flags of a queue pair are such a mask. */
+#define SAME_BIT(name) \
+	static_assert(IBV_QP_EX_WITH_##name == (int)OP(name), #name)
+SAME_BIT(SEND);
+SAME_BIT(SEND_WITH_IMM);
+SAME_BIT(SEND_WITH_INV);
+SAME_BIT(RDMA_WRITE);
+SAME_BIT(RDMA_WRITE_WITH_IMM);
+SAME_BIT(RDMA_READ);
+SAME_BIT(ATOMIC_CMP_AND_SWP);
+SAME_BIT(ATOMIC_FETCH_AND_ADD);
+
+static inline bool op_in(uint32_t ops, unsigned int opcode)
+{
+	return opcode < 32 && (ops >> opcode & 1);
+}
+
+static inline uint8_t wqe_flags(unsigned int flags)
+{
+	return (flags & IBV_SEND_FENCE ? MIRAGE_WQE_FENCE : 0) |
+	       (flags & IBV_SEND_SIGNALED ? MIRAGE_WQE_SIGNALED : 0) |
+	       (flags & IBV_SEND_SOLICITED ? MIRAGE_WQE_SOLICITED : 0);
+}
+
+/* Begin a WQE, without data so far. Fields its opcode has no use for keep rubbish. */
+static inline int put_head(struct mirage_qp *qp, uint32_t index,
+			   struct mirage_send_wqe **wqep, uint64_t wr_id,
+			   unsigned int opcode, unsigned int flags)
+{
+	struct mirage_send_wqe *wqe;
+
+	if (unlikely(flags & ~SEND_FLAGS))
+		return EINVAL;
+	if (unlikely(mirage_wq_full(&qp->sq, index)))
+		return ENOMEM;
+
+	wqe = mirage_ring_slot(&qp->sq.ring, index);
+	wqe->wr_id = wr_id;
+	wqe->opcode = opcode;
+	wqe->flags = wqe_flags(flags) | qp->wqe_flags;
+	wqe->num_sge = 0;
+	wqe->inline_len = 0;
+	*wqep = wqe;
+	return 0;
+}
+
+static inline void put_remote(struct mirage_send_wqe *wqe, uint32_t rkey,
+			      uint64_t addr)
+{
+	wqe->rkey = rkey;
+	wqe->remote_addr = addr;
+}
+
+static inline void put_imm(struct mirage_send_wqe *wqe, __be32 imm)
+{
+	wqe->ex = (__force uint32_t)imm;
+}
+
+static inline void put_invalidate(struct mirage_send_wqe *wqe, uint32_t rkey)
+{
+	wqe->ex = rkey;
+}
+
+static inline void put_atomic(struct mirage_send_wqe *wqe, uint64_t compare_add,
+			      uint64_t swap)
+{
+	wqe->compare_add = compare_add;
+	wqe->swap = swap;
+}
+
+static inline struct mirage_sge *sge_of(struct mirage_send_wqe *wqe)
+{
+	return (struct mirage_sge *)(wqe + 1);
+}
+
+static inline void put_sge(struct mirage_sge *sge, uint64_t addr,
+			   uint32_t length, uint32_t lkey)
+{
+	sge->addr = addr;
+	sge->length = length;
+	sge->lkey = lkey;
+}
+
+static inline int put_sges(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
+			   size_t num, const struct ibv_sge *list)
+{
+	struct mirage_sge *sge = sge_of(wqe);
+	size_t i;
+
+	if (unlikely(num > qp->sq.max_sge))
+		return EINVAL;
+
+	for (i = 0; i < num; i++)
+		put_sge(&sge[i], list[i].addr, list[i].length, list[i].lkey);
+	wqe->num_sge = num;
+	return 0;
+}
+
+/* Append to the data of a WQE; its length goes in with the last, by put_inline(). */
+static inline int put_chunk(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
+			    uint32_t at, const void *data, size_t length)
+{
+	if (unlikely(length > qp->max_inline - at))
+		return EINVAL;
+
+	memcpy((uint8_t *)(wqe + 1) + at, data, length);
+	return 0;
+}
+
+static inline int put_inline(struct mirage_send_wqe *wqe, unsigned int opcode,
+			     uint32_t length)
+{
+	if (unlikely(!op_in(INLINE_OPS, opcode)))
+		return EINVAL;
+
+	wqe->inline_len = length;
+	wqe->flags |= MIRAGE_WQE_INLINE;
+	return 0;
+}
+
+static int put_inline_sges(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
+			   const struct ibv_send_wr *wr)
+{
+	uint32_t length = 0;
+	int err;
+	int i;
+
+	for (i = 0; i < wr->num_sge; i++) {
+		const struct ibv_sge *sge = &wr->sg_list[i];
+
+		err = put_chunk(qp, wqe, length, (void *)(uintptr_t)sge->addr,
+				sge->length);
+		if (unlikely(err))
+			return err;
+		length += sge->length;
+	}
+	return put_inline(wqe, wr->opcode, length);
+}
+
+static inline int encode(struct mirage_qp *qp, uint32_t index,
+			 const struct ibv_send_wr *wr)
+{
+	struct mirage_send_wqe *wqe;
+	int err;
+
+	if (unlikely(!op_in(qp->post_ops, wr->opcode)))
+		return EINVAL;
+
+	err = put_head(qp, index, &wqe, wr->wr_id, wr->opcode, wr->send_flags);
+	if (unlikely(err))
+		return err;
+
+	switch (wr->opcode) {
+	case IBV_WR_RDMA_WRITE_WITH_IMM:
+		put_imm(wqe, wr->imm_data);
+		SWITCH_FALLTHROUGH;
+	case IBV_WR_RDMA_WRITE:
+	case IBV_WR_RDMA_READ:
+		put_remote(wqe, wr->wr.rdma.rkey, wr->wr.rdma.remote_addr);
+		break;
+	case IBV_WR_SEND_WITH_IMM:
+		put_imm(wqe, wr->imm_data);
+		break;
+	case IBV_WR_SEND_WITH_INV:
+		put_invalidate(wqe, wr->invalidate_rkey);
+		break;
+	case IBV_WR_ATOMIC_CMP_AND_SWP:
+	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+		put_remote(wqe, wr->wr.atomic.rkey, wr->wr.atomic.remote_addr);
+		put_atomic(wqe, wr->wr.atomic.compare_add, wr->wr.atomic.swap);
+		break;
+	default:
+		break;
+	}
+
+	if (wr->send_flags & IBV_SEND_INLINE)
+		return put_inline_sges(qp, wqe, wr);
+
+	/* As unsigned: a negative count is too many as well. */
+	return put_sges(qp, wqe, (uint32_t)wr->num_sge, wr->sg_list);
+}
+
+int mirage_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
+		     struct ibv_send_wr **bad_wr)
+{
+	struct mirage_qp *qp = to_mqp(ibqp);
+	struct ibv_send_wr *first = wr;
+	uint32_t next, posted;
+	int err = 0;
+
+	if (unlikely(ibqp->state < IBV_QPS_RTS)) {
+		*bad_wr = wr;
+		return EINVAL;
+	}
+
+	mirage_lock(&qp->sq.lock);
+	for (next = qp->sq.next; wr; wr = wr->next, next++) {
+		err = encode(qp, next, wr);
+		if (unlikely(err)) {
+			*bad_wr = wr;
+			break;
+		}
+	}
+	posted = next - qp->sq.next;
+	mirage_wq_publish(&qp->sq, next);
+	mirage_unlock(&qp->sq.lock);
+
+	if (likely(posted)) {
+		int kick_err = mirage_wq_kick(&qp->sq, ibqp->context->cmd_fd);
+
+		if (unlikely(kick_err)) {
+			*bad_wr = first;
+			return kick_err;
+		}
+	}
+	return err;
+}
+
+static inline void wr_fail(struct mirage_qp *qp, int err)
+{
+	if (!qp->wr_err)
+		qp->wr_err = err;
+	qp->wqe = NULL;
+}
+
+static inline struct mirage_send_wqe *wr_begin(struct mirage_qp *qp,
+					       unsigned int opcode)
+{
+	struct ibv_qp_ex *ex = &qp->vqp.qp_ex;
+	int err;
+
+	if (unlikely(qp->wr_err))
+		return NULL;
+
+	err = op_in(qp->wr_ops, opcode) ?
+	      put_head(qp, qp->wr_next, &qp->wqe, ex->wr_id, opcode,
+		       ex->wr_flags) : EINVAL;
+	if (unlikely(err)) {
+		wr_fail(qp, err);
+		return NULL;
+	}
+
+	qp->wr_next++;
+	return qp->wqe;
+}
+
+static void wr_start(struct ibv_qp_ex *ibqp)
+{
+	struct mirage_qp *qp = to_mqp_ex(ibqp);
+
+	mirage_lock(&qp->sq.lock);
+	qp->wqe = NULL;
+	qp->wr_next = qp->sq.next;
+	qp->wr_err = ibqp->qp_base.state < IBV_QPS_RTS ? EINVAL : 0;
+}
+
+static int wr_complete(struct ibv_qp_ex *ibqp)
+{
+	struct mirage_qp *qp = to_mqp_ex(ibqp);
+	uint32_t posted = qp->wr_next - qp->sq.next;
+	int err = qp->wr_err;
+
+	if (likely(!err))
+		mirage_wq_publish(&qp->sq, qp->wr_next);
+	mirage_unlock(&qp->sq.lock);
+
+	if (unlikely(err) || !posted)
+		return err;
+	return mirage_wq_kick(&qp->sq, ibqp->qp_base.context->cmd_fd);
+}
+
+static void wr_abort(struct ibv_qp_ex *ibqp)
+{
+	mirage_unlock(&to_mqp_ex(ibqp)->sq.lock);
+}
+
+static void wr_send(struct ibv_qp_ex *ibqp)
+{
+	wr_begin(to_mqp_ex(ibqp), IBV_WR_SEND);
+}
+
+static void wr_send_imm(struct ibv_qp_ex *ibqp, __be32 imm)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_SEND_WITH_IMM);
+	if (likely(wqe))
+		put_imm(wqe, imm);
+}
+
+static void wr_send_inv(struct ibv_qp_ex *ibqp, uint32_t rkey)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_SEND_WITH_INV);
+	if (likely(wqe))
+		put_invalidate(wqe, rkey);
+}
+
+static void wr_rdma_write(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t addr)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_RDMA_WRITE);
+	if (likely(wqe))
+		put_remote(wqe, rkey, addr);
+}
+
+static void wr_rdma_write_imm(struct ibv_qp_ex *ibqp, uint32_t rkey,
+			      uint64_t addr, __be32 imm)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_RDMA_WRITE_WITH_IMM);
+	if (likely(wqe)) {
+		put_remote(wqe, rkey, addr);
+		put_imm(wqe, imm);
+	}
+}
+
+static void wr_rdma_read(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t addr)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_RDMA_READ);
+	if (likely(wqe))
+		put_remote(wqe, rkey, addr);
+}
+
+static void wr_atomic_cmp_swp(struct ibv_qp_ex *ibqp, uint32_t rkey,
+			      uint64_t addr, uint64_t compare, uint64_t swap)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_ATOMIC_CMP_AND_SWP);
+	if (likely(wqe)) {
+		put_remote(wqe, rkey, addr);
+		put_atomic(wqe, compare, swap);
+	}
+}
+
+static void wr_atomic_fetch_add(struct ibv_qp_ex *ibqp, uint32_t rkey,
+				uint64_t addr, uint64_t add)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_ATOMIC_FETCH_AND_ADD);
+	if (likely(wqe)) {
+		put_remote(wqe, rkey, addr);
+		put_atomic(wqe, add, 0);
+	}
+}
+
+/* The WQE that a set_*() call belongs to; NULL after an error, or before any. */
+static inline struct mirage_send_wqe *wr_current(struct mirage_qp *qp)
+{
+	if (unlikely(!qp->wqe))
+		wr_fail(qp, EINVAL);
+	return qp->wqe;
+}
+
+static void wr_set_sge(struct ibv_qp_ex *ibqp, uint32_t lkey, uint64_t addr,
+		       uint32_t length)
+{
+	struct mirage_qp *qp = to_mqp_ex(ibqp);
+	struct mirage_send_wqe *wqe = wr_current(qp);
+
+	if (unlikely(!wqe))
+		return;
+	if (unlikely(!qp->sq.max_sge)) {
+		wr_fail(qp, EINVAL);
+		return;
+	}
+	put_sge(sge_of(wqe), addr, length, lkey);
+	wqe->num_sge = 1;
+}
+
+static void wr_set_sge_list(struct ibv_qp_ex *ibqp, size_t num,
+			    const struct ibv_sge *list)
+{
+	struct mirage_qp *qp = to_mqp_ex(ibqp);
+	struct mirage_send_wqe *wqe = wr_current(qp);
+
+	if (likely(wqe) && unlikely(put_sges(qp, wqe, num, list)))
+		wr_fail(qp, EINVAL);
+}
+
+static void wr_set_inline_data_list(struct ibv_qp_ex *ibqp, size_t num,
+				    const struct ibv_data_buf *list)
+{
+	struct mirage_qp *qp = to_mqp_ex(ibqp);
+	struct mirage_send_wqe *wqe = wr_current(qp);
+	uint32_t length = 0;
+	int err = 0;
+	size_t i;
+
+	if (unlikely(!wqe))
+		return;
+
+	for (i = 0; i < num && !err; i++) {
+		err = put_chunk(qp, wqe, length, list[i].addr, list[i].length);
+		length += list[i].length;
+	}
+	if (likely(!err))
+		err = put_inline(wqe, wqe->opcode, length);
+	if (unlikely(err))
+		wr_fail(qp, err);
+}
+
+static void wr_set_inline_data(struct ibv_qp_ex *ibqp, void *addr,
+			       size_t length)
+{
+	struct ibv_data_buf buf = { .addr = addr, .length = length };
+
+	wr_set_inline_data_list(ibqp, 1, &buf);
+}
+
+static void set_wr_functions(struct ibv_qp_ex *ex)
+{
+	ex->wr_start = wr_start;
+	ex->wr_complete = wr_complete;
+	ex->wr_abort = wr_abort;
+	ex->wr_send = wr_send;
+	ex->wr_send_imm = wr_send_imm;
+	ex->wr_send_inv = wr_send_inv;
+	ex->wr_rdma_write = wr_rdma_write;
+	ex->wr_rdma_write_imm = wr_rdma_write_imm;
+	ex->wr_rdma_read = wr_rdma_read;
+	ex->wr_atomic_cmp_swp = wr_atomic_cmp_swp;
+	ex->wr_atomic_fetch_add = wr_atomic_fetch_add;
+	ex->wr_set_sge = wr_set_sge;
+	ex->wr_set_sge_list = wr_set_sge_list;
+	ex->wr_set_inline_data = wr_set_inline_data;
+	ex->wr_set_inline_data_list = wr_set_inline_data_list;
+}
+
+/* What may be posted to a queue pair that is about to be made. */
+int mirage_qp_set_ops(struct mirage_qp *qp,
+		      const struct ibv_qp_init_attr_ex *attr)
+{
+	if (attr->qp_type != IBV_QPT_RC)
+		return EOPNOTSUPP;
+
+	qp->post_ops = RC_OPS;
+	if (attr->sq_sig_all)
+		qp->wqe_flags = MIRAGE_WQE_SIGNALED;
+
+	if (attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS) {
+		if (attr->send_ops_flags & ~(uint64_t)RC_OPS)
+			return EOPNOTSUPP;
+		qp->wr_ops = attr->send_ops_flags;
+		set_wr_functions(&qp->vqp.qp_ex);
+	}
+	return 0;
+}
