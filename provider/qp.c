@@ -34,13 +34,13 @@ static int init_queues(struct mirage_qp *qp,
 	int fd = attr->pd->context->cmd_fd;
 	int err;
 
-	err = mirage_wq_init(&qp->sq, fd, &resp->sq, attr->cap.max_send_sge,
-			     lock_needed);
+	err = mirage_wq_init(&qp->sq, fd, &resp->sq, attr->cap.max_send_wr,
+			     attr->cap.max_send_sge, lock_needed);
 	if (err)
 		return err;
 
-	err = mirage_wq_init(&qp->rq, fd, &resp->rq, attr->cap.max_recv_sge,
-			     lock_needed);
+	err = mirage_wq_init(&qp->rq, fd, &resp->rq, attr->cap.max_recv_wr,
+			     attr->cap.max_recv_sge, lock_needed);
 	if (err) {
 		mirage_wq_fini(&qp->sq);
 		return err;

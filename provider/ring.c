@@ -49,8 +49,8 @@ void mirage_ring_unmap(struct mirage_ring *ring)
 }
 
 int mirage_wq_init(struct mirage_wq *wq, int fd,
-		   const struct mirage_ring_info *info, uint32_t max_sge,
-		   bool lock_needed)
+		   const struct mirage_ring_info *info, uint32_t max_wr,
+		   uint32_t max_sge, bool lock_needed)
 {
 	int err;
 
@@ -59,10 +59,18 @@ int mirage_wq_init(struct mirage_wq *wq, int fd,
 		return err;
 
 	mirage_lock_init(&wq->lock, lock_needed);
+	wq->max_wr = max_wr;
 	wq->max_sge = max_sge;
 	wq->next = 0;
 	wq->cons = 0;
 	return 0;
+}
+
+void mirage_wq_set_max_wr(struct mirage_wq *wq, uint32_t max_wr)
+{
+	mirage_lock(&wq->lock);
+	wq->max_wr = max_wr;
+	mirage_unlock(&wq->lock);
 }
 
 void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,

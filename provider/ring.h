@@ -91,14 +91,16 @@ struct mirage_wq {
 	struct mirage_lock lock;	/* all the fields below */
 	uint32_t next;
 	uint32_t cons;			/* the kernel's index when last looked */
+	uint32_t max_wr;		/* as told to the application: <= entries */
 	uint32_t max_sge;
 	struct mirage_ring ring;
 	union mirage_doorbell doorbell;
 };
 
 int mirage_wq_init(struct mirage_wq *wq, int fd,
-		   const struct mirage_ring_info *info, uint32_t max_sge,
-		   bool lock_needed);
+		   const struct mirage_ring_info *info, uint32_t max_wr,
+		   uint32_t max_sge, bool lock_needed);
+void mirage_wq_set_max_wr(struct mirage_wq *wq, uint32_t max_wr);
 void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
 			    enum mirage_kick_what what);
 void mirage_wq_reset(struct mirage_wq *wq);
@@ -106,11 +108,11 @@ void mirage_wq_fini(struct mirage_wq *wq);
 
 static inline bool mirage_wq_full(struct mirage_wq *wq, uint32_t index)
 {
-	if (likely(index - wq->cons < wq->ring.entries))
+	if (likely(index - wq->cons < wq->max_wr))
 		return false;
 
 	wq->cons = mirage_load_index(&wq->ring.hdr->cons);
-	return index - wq->cons >= wq->ring.entries;
+	return index - wq->cons >= wq->max_wr;
 }
 
 static inline void mirage_wq_publish(struct mirage_wq *wq, uint32_t next)

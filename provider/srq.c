@@ -29,8 +29,8 @@ struct ibv_srq *mirage_create_srq(struct ibv_pd *ibpd,
 		goto err_free;
 
 	err = mirage_wq_init(&srq->wq, ibpd->context->cmd_fd,
-			     &resp.drv_payload.ring, attr->attr.max_sge,
-			     mirage_pd_needs_locks(ibpd));
+			     &resp.drv_payload.ring, attr->attr.max_wr,
+			     attr->attr.max_sge, mirage_pd_needs_locks(ibpd));
 	if (err)
 		goto err_destroy;
 
@@ -50,8 +50,16 @@ int mirage_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 		      int mask)
 {
 	struct ibv_modify_srq cmd;
+	int err;
 
-	return ibv_cmd_modify_srq(ibsrq, attr, mask, &cmd, sizeof(cmd));
+	err = ibv_cmd_modify_srq(ibsrq, attr, mask, &cmd, sizeof(cmd));
+	if (err)
+		return err;
+
+	/* The ring has room to grow in from the start. */
+	if (mask & IBV_SRQ_MAX_WR)
+		mirage_wq_set_max_wr(&to_msrq(ibsrq)->wq, attr->max_wr);
+	return 0;
 }
 
 int mirage_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr)
