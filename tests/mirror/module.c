@@ -231,16 +231,18 @@ static long mtest_commit(struct mtest *f, struct mirror_range *r)
 static long mtest_populate_once(struct mtest *f, struct mirror_range *r,
 			     struct mt_arg *a)
 {
-	long ret;
+	long pages, ret;
 
 	ret = mirror_range_wait_until_valid(r, msecs_to_jiffies(a->timeout_ms));
 	if (ret)
 		return ret;
-	ret = mirror_range_fault(r, a->flags & MT_BLOCK);
+	pages = mirror_range_fault(r, a->flags & MT_BLOCK);
+	if (pages < 0)
+		return pages;
+	ret = mtest_commit(f, r);
 	if (ret < 0)
 		return ret;
-	ret = mtest_commit(f, r);
-	return ret ?: -EBUSY;
+	return ret ? pages : -EBUSY;
 }
 
 static long mtest_populate(struct mtest *f, struct mt_arg *a)

@@ -331,7 +331,7 @@ static void flight__tells_whole_pages(void)
 	int fd = device_over(mem, 4 * PAGE);
 	struct mt_counters counters;
 
-	CHECK_EQ(populate(fd, mem, 4 * PAGE, MT_WRITE), 1);
+	CHECK_EQ(populate(fd, mem, 4 * PAGE, MT_WRITE), 4);
 	CHECK_EQ(flight_start(fd, mem + 2 * PAGE - 1, 2, 0), 0);
 	counters = device_counters(fd);
 	CHECK_EQ(counters.last_start, (uintptr_t)mem + PAGE);
