@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * cq.c - completion queues
+ *
+ * The process polls the ring without a system call; here CQEs are posted, and the
+ * completion event is fired when the process armed the CQ.
+ *
+ * Arming races with posting. Each side writes its word and then looks at the
+ * other's, with a full barrier in between, so at least one of them sees the other:
+ *
+ *	process				mirage_cq_post()
+ *	cons_flags = arm		prod = ++index
+ *	full barrier			full barrier
+ *	looks at prod			looks at cons_flags
+ */
+#include <linux/log2.h>
+#include <linux/timekeeping.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "cq.h"
+#include "device.h"
+
+#define CQ_FLAGS	(MIRAGE_CQ_TIMESTAMP | MIRAGE_CQ_WALLCLOCK)
+
+static void dispatch_overflow(struct mirage_cq *cq)
+{
+	struct ib_event event = {
+		.device = cq->ibcq.device,
+		.event = IB_EVENT_CQ_ERR,
+		.element.cq = &cq->ibcq,
+	};
+
+	ibdev_dbg(cq->ibcq.device, "a CQ of %u entries overflowed\n",
+		  cq->ring.entries);
+	if (cq->ibcq.event_handler)
+		cq->ibcq.event_handler(&event, cq->ibcq.cq_context);
+}
+
+static void stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
+{
+	if (cq->flags & MIRAGE_CQ_TIMESTAMP)
+		slot->timestamp = ktime_get_raw_ns();
+	if (cq->flags & MIRAGE_CQ_WALLCLOCK)
+		slot->wallclock = ktime_get_real_ns();
+}
+
+/* Takes the arm word when it asks for this CQE. */
+static bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
+{
+	u32 arm;
+
+	smp_mb(); /* see the top of this file */
+	arm = READ_ONCE(hdr->cons_flags);
+	if (likely(!arm))
+		return false;
+	if (arm == MIRAGE_ARM_SOLICITED && !solicited)
+		return false;
+	/*
+	 * Whatever the process wrote since is answered by the same event: it has
+	 * this CQE before it.
+	 */
+	xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
+	return true;
+}
+
+/**
+ * mirage_cq_post - post one completion
+ * @cq: the CQ; a QP keeps it alive
+ * @cqe: what to post; the timestamps are filled in here, where asked for
+ * @solicited: the CQE is one that a process armed for solicited ones waits for;
+ *	errors always are
+ *
+ * Any context but hardirq; BHs need not be off, no lock of a CQ is held.
+ *
+ * The event is fired without the lock: waking somebody takes longer than posting,
+ * and a CQ whose QPs still post cannot be destroyed.
+ *
+ * Return: 0, or -EOVERFLOW: the CQ is full, or the process' index is nonsense. The
+ * CQ is dead from now on, IB_EVENT_CQ_ERR was raised, and the QP that posts has to
+ * go to the error state.
+ */
+int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool solicited)
+{
+	struct ring *ring = &cq->ring;
+	struct mirage_cqe *slot;
+	bool first, fire;
+
+	spin_lock_bh(&cq->lock);
+	/* Pairs with the release store of the process after it read the slots. */
+	if (unlikely(cq->overflow ||
+		     ring->index - smp_load_acquire(&ring->hdr->cons) >= ring->entries))
+		goto overflow;
+
+	slot = ring_slot(ring, ring->index);
+	*slot = *cqe;
+	if (unlikely(cq->flags))
+		stamp(cq, slot);
+	smp_store_release(&ring->hdr->prod, ++ring->index);
+	fire = take_arm(ring->hdr, solicited || cqe->status);
+	spin_unlock_bh(&cq->lock);
+
+	if (unlikely(fire))
+		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
+	return 0;
+
+overflow:
+	first = !cq->overflow;
+	cq->overflow = true;
+	spin_unlock_bh(&cq->lock);
+	if (first)
+		dispatch_overflow(cq);
+	return -EOVERFLOW;
+}
+
+static int entries_for(unsigned int cqe, u32 *entries)
+{
+	if (!cqe || cqe > MIRAGE_MAX_CQE)
+		return -EINVAL;
+	*entries = roundup_pow_of_two(cqe);
+	return 0;
+}
+
+static int check_flags(const struct ib_cq_init_attr *attr, struct ib_udata *udata,
+		       u32 *flags)
+{
+	struct mirage_create_cq_req req = {};
+	int err;
+
+	if (attr->flags & ~IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION)
+		return -EOPNOTSUPP;
+	err = ib_copy_validate_udata_in(udata, req, reserved);
+	if (err)
+		return err;
+	if (req.flags & ~CQ_FLAGS || req.reserved)
+		return -EOPNOTSUPP;
+
+	*flags = req.flags;
+	if (attr->flags & IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION)
+		*flags |= MIRAGE_CQ_TIMESTAMP;
+	return 0;
+}
+
+/**
+ * mirage_create_cq - ib_device_ops.create_user_cq
+ * @ibcq: the core's object, zeroed
+ * @attr: ->cqe entries are asked for; ->cqe of @ibcq is what there are
+ * @attrs: driver data: struct mirage_create_cq_req and _resp
+ *
+ * Return: 0, -EINVAL for a size or completion vector that no CQ has, -EOPNOTSUPP for
+ * unknown flags, -ENOMEM when a limit is reached, too.
+ */
+int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
+		     struct uverbs_attr_bundle *attrs)
+{
+	struct mirage_dev *dev = to_mdev(ibcq->device);
+	struct ib_udata *udata = &attrs->driver_udata;
+	struct mirage_create_cq_resp resp = {};
+	struct mirage_cq *cq = to_mcq(ibcq);
+	u32 entries;
+	int err;
+
+	if (attr->comp_vector >= ibcq->device->num_comp_vectors)
+		return -EINVAL;
+	err = entries_for(attr->cqe, &entries);
+	if (err)
+		return err;
+	err = check_flags(attr, udata, &cq->flags);
+	if (err)
+		return err;
+	if (!mirage_limit_get(&dev->num_cq, MIRAGE_MAX_CQ))
+		return -ENOMEM;
+
+	spin_lock_init(&cq->lock);
+	err = ring_create(&cq->ring, attrs->context, entries,
+			  sizeof(struct mirage_cqe));
+	if (err)
+		goto put_limit;
+	ring_info(&cq->ring, &resp.ring);
+	err = ib_respond_udata(udata, resp);
+	if (err)
+		goto destroy_ring;
+
+	ibcq->cqe = entries;
+	return 0;
+
+destroy_ring:
+	ring_destroy(&cq->ring);
+put_limit:
+	mirage_limit_put(&dev->num_cq);
+	return err;
+}
+
+/*
+ * Makes *ring the ring of the CQ and leaves the old one in *ring. The indices go on
+ * where they were, so the CQEs move to other slots of the same numbers.
+ */
+static int switch_ring(struct mirage_cq *cq, struct ring *ring)
+{
+	u32 cons = smp_load_acquire(&cq->ring.hdr->cons);
+	u32 index;
+
+	lockdep_assert_held(&cq->lock);
+	if (cq->overflow || cq->ring.index - cons > min(cq->ring.entries, ring->entries))
+		return -EINVAL;
+
+	for (index = cons; index != cq->ring.index; index++)
+		memcpy(ring_slot(ring, index), ring_slot(&cq->ring, index),
+		       sizeof(struct mirage_cqe));
+	ring->index = cq->ring.index;
+	WRITE_ONCE(ring->hdr->cons, cons);
+	WRITE_ONCE(ring->hdr->cons_flags, READ_ONCE(cq->ring.hdr->cons_flags));
+	smp_store_release(&ring->hdr->prod, ring->index);
+
+	swap(cq->ring, *ring);
+	cq->ibcq.cqe = cq->ring.entries;
+	return 0;
+}
+
+/**
+ * mirage_resize_cq - ib_device_ops.resize_user_cq
+ * @ibcq: the CQ
+ * @cqe: entries wanted
+ * @udata: driver data: struct mirage_resize_cq_resp
+ *
+ * Completions go on meanwhile; the process must not poll nor arm. Where the new ring
+ * is was answered before it is in use, because nothing may fail after that.
+ *
+ * Return: 0, -EINVAL for a size that no CQ has or that is too small for the CQEs
+ * that were not polled yet, -ENOMEM, -EFAULT.
+ */
+int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udata)
+{
+	struct ib_ucontext *uctx = rdma_udata_to_uverbs_attr_bundle(udata)->context;
+	struct mirage_resize_cq_resp resp = {};
+	struct mirage_cq *cq = to_mcq(ibcq);
+	struct ring ring = {};
+	u32 entries;
+	int err;
+
+	err = ib_is_udata_in_empty(udata);
+	if (err)
+		return err;
+	err = entries_for(cqe, &entries);
+	if (err)
+		return err;
+	err = ring_create(&ring, uctx, entries, sizeof(struct mirage_cqe));
+	if (err)
+		return err;
+	ring_info(&ring, &resp.ring);
+	err = ib_respond_udata(udata, resp);
+	if (err)
+		goto destroy_ring;
+
+	spin_lock_bh(&cq->lock);
+	err = switch_ring(cq, &ring);
+	spin_unlock_bh(&cq->lock);
+
+destroy_ring:
+	ring_destroy(&ring);
+	return err;
+}
+
+/** mirage_destroy_cq - ib_device_ops.destroy_cq; no QP posts to it any more */
+int mirage_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
+{
+	ring_destroy(&to_mcq(ibcq)->ring);
+	mirage_limit_put(&to_mdev(ibcq->device)->num_cq);
+	return 0;
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * device.c - the device as the RDMA core sees it: operations, limits, its port
+ *
+ * Only processes use it: what kernel clients would need (post_send, poll_cq,
+ * get_dma_mr, ...) is not there, and the core keeps them away. So is the MAD layer,
+ * which would post receives on QP 1.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_ether.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <net/addrconf.h>
+#include <rdma/ib_addr.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "cq.h"
+#include "device.h"
+#include "mr.h"
+#include "qp.h"
+#include "ring.h"
+#include "srq.h"
+#include "verbs.h"
+#include "compat/ops.h"
+
+/* The entries of a GID table are addresses of the netdev: more than it will have. */
+#define GID_TBL_LEN		1024
+#define PKEY_TBL_LEN		1
+#define PKEY_DEFAULT		0xffff
+
+/* IP version 6, UDP, BTH, RETH, AtomicETH and ICRC around the payload. */
+#define MAX_HEADERS		(40 + 8 + 12 + 16 + 28 + 4)
+
+static const struct ib_odp_caps odp_caps = {
+	.general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT,
+	.per_transport_caps.rc_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE |
+		IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV,
+};
+
+static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
+{
+	attr->fw_ver = MIRAGE_ABI_VERSION;
+	attr->sys_image_guid = ibdev->node_guid;
+	attr->hw_ver = 1;
+	/* Vendor ids are OUIs; a locally administered one says there is no vendor. */
+	attr->vendor_id = 0x024d52;
+	attr->vendor_part_id = 1;
+	attr->device_cap_flags = IB_DEVICE_PORT_ACTIVE_EVENT |
+				 IB_DEVICE_SYS_IMAGE_GUID |
+				 IB_DEVICE_RC_RNR_NAK_GEN |
+				 IB_DEVICE_CURR_QP_STATE_MOD |
+				 IB_DEVICE_SRQ_RESIZE;
+	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
+}
+
+static void fill_limits(struct ib_device_attr *attr)
+{
+	attr->max_mr_size = U64_MAX;
+	attr->page_size_cap = PAGE_SIZE;
+	attr->max_qp = MIRAGE_MAX_QP;
+	attr->max_qp_wr = MIRAGE_MAX_WR;
+	attr->max_send_sge = MIRAGE_MAX_SGE;
+	attr->max_recv_sge = MIRAGE_MAX_SGE;
+	attr->max_sge_rd = MIRAGE_MAX_SGE;
+	attr->max_cq = MIRAGE_MAX_CQ;
+	attr->max_cqe = MIRAGE_MAX_CQE;
+	attr->max_mr = MIRAGE_MAX_MR;
+	attr->max_pd = MIRAGE_MAX_PD;
+	attr->max_ah = MIRAGE_MAX_AH;
+	attr->max_srq = MIRAGE_MAX_SRQ;
+	attr->max_srq_wr = MIRAGE_MAX_WR;
+	attr->max_srq_sge = MIRAGE_MAX_SGE;
+	attr->max_qp_rd_atom = MIRAGE_MAX_RD_ATOMIC;
+	attr->max_qp_init_rd_atom = MIRAGE_MAX_RD_ATOMIC;
+	attr->max_res_rd_atom = MIRAGE_MAX_RD_ATOMIC * MIRAGE_MAX_QP;
+	attr->max_pkeys = PKEY_TBL_LEN;
+}
+
+/**
+ * mirage_query_device - ib_device_ops.query_device
+ * @ibdev: the device; its core object may not be complete yet
+ * @attr: zeroed; filled in
+ * @udata: no driver data; NULL or empty when the core asks for itself
+ */
+static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
+			       struct ib_udata *udata)
+{
+	int err = ib_is_udata_in_empty(udata);
+
+	if (err)
+		return err;
+
+	fill_identity(ibdev, attr);
+	fill_limits(attr);
+	/* The CPU itself does them: atomic against every other access. */
+	attr->atomic_cap = IB_ATOMIC_GLOB;
+	attr->odp_caps = odp_caps;
+	attr->timestamp_mask = U64_MAX;
+	attr->hca_core_clock = 1000 * 1000; /* timestamps are in ns; this is in kHz */
+	return ib_respond_empty_udata(udata);
+}
+
+static void mirage_get_dev_fw_str(struct ib_device *ibdev, char *str)
+{
+	snprintf(str, IB_FW_VERSION_NAME_MAX, "%d", MIRAGE_ABI_VERSION);
+}
+
+/* The largest payload of a RoCE packet that the netdev takes. */
+static enum ib_mtu mtu_of(const struct net_device *netdev)
+{
+	int room = (int)READ_ONCE(netdev->mtu) - MAX_HEADERS;
+
+	return iboe_get_mtu(max(room, 256));
+}
+
+static int mirage_query_port(struct ib_device *ibdev, u32 port,
+			     struct ib_port_attr *attr)
+{
+	const struct mirage_dev *dev = to_mdev(ibdev);
+
+	attr->state = ib_get_curr_port_state(dev->netdev);
+	attr->phys_state = attr->state == IB_PORT_ACTIVE ?
+			   IB_PORT_PHYS_STATE_LINK_UP : IB_PORT_PHYS_STATE_DISABLED;
+	attr->max_mtu = IB_MTU_4096;
+	attr->active_mtu = mtu_of(dev->netdev);
+	attr->ip_gids = true;
+	attr->gid_tbl_len = GID_TBL_LEN;
+	attr->pkey_tbl_len = PKEY_TBL_LEN;
+	attr->max_msg_sz = MIRAGE_MAX_MSG;
+	attr->max_vl_num = 1;
+	return ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width);
+}
+
+static int mirage_query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
+{
+	if (index >= PKEY_TBL_LEN)
+		return -EINVAL;
+	*pkey = PKEY_DEFAULT;
+	return 0;
+}
+
+static enum rdma_link_layer mirage_get_link_layer(struct ib_device *ibdev, u32 port)
+{
+	return IB_LINK_LAYER_ETHERNET;
+}
+
+static int mirage_get_port_immutable(struct ib_device *ibdev, u32 port,
+				     struct ib_port_immutable *immutable)
+{
+	immutable->core_cap_flags = RDMA_CORE_CAP_PROT_ROCE_UDP_ENCAP |
+				    RDMA_CORE_CAP_AF_IB | RDMA_CORE_CAP_ETH_AH;
+	immutable->gid_tbl_len = GID_TBL_LEN;
+	immutable->pkey_tbl_len = PKEY_TBL_LEN;
+	return 0;
+}
+
+/* The core keeps the table; a device in software has no copy to update. */
+static int mirage_add_gid(const struct ib_gid_attr *attr, void **context)
+{
+	return 0;
+}
+
+static int mirage_del_gid(const struct ib_gid_attr *attr, void **context)
+{
+	return 0;
+}
+
+/* Nobody knows the device any more; registered or not, it ends here. */
+static void mirage_dealloc_driver(struct ib_device *ibdev)
+{
+	struct mirage_dev *dev = to_mdev(ibdev);
+
+	destroy_workqueue(dev->wq);
+	WARN_ON(!xa_empty(&dev->qps));
+	WARN_ON(!xa_empty(&dev->mrs));
+	WARN_ON(!xa_empty(&dev->srqs));
+	free_percpu(dev->stats);
+	netdev_put(dev->netdev, &dev->tracker);
+}
+
+static const struct ib_device_ops ops = {
+	.owner = THIS_MODULE,
+	.driver_id = MIRAGE_RDMA_DRIVER,
+	.uverbs_abi_ver = MIRAGE_ABI_VERSION,
+	OPS_ROBUST_UDATA
+
+	.add_gid = mirage_add_gid,
+	.advise_mr = mirage_advise_mr,
+	.alloc_hw_port_stats = mirage_alloc_hw_port_stats,
+	.alloc_pd = mirage_alloc_pd,
+	.alloc_ucontext = mirage_alloc_ucontext,
+	OPS_CREATE_CQ,
+	.create_qp = mirage_create_qp,
+	.create_srq = mirage_create_srq,
+	.create_user_ah = mirage_create_ah,
+	.dealloc_driver = mirage_dealloc_driver,
+	.dealloc_pd = mirage_dealloc_pd,
+	.dealloc_ucontext = mirage_dealloc_ucontext,
+	.del_gid = mirage_del_gid,
+	.dereg_mr = mirage_dereg_mr,
+	.destroy_ah = mirage_destroy_ah,
+	.destroy_cq = mirage_destroy_cq,
+	.destroy_qp = mirage_destroy_qp,
+	.destroy_srq = mirage_destroy_srq,
+	.disassociate_ucontext = mirage_disassociate_ucontext,
+	.fill_stat_mr_entry = mirage_fill_stat_mr,
+	.get_dev_fw_str = mirage_get_dev_fw_str,
+	.get_hw_stats = mirage_get_hw_stats,
+	.get_link_layer = mirage_get_link_layer,
+	.get_port_immutable = mirage_get_port_immutable,
+	.mmap = ring_mmap,
+	.mmap_free = ring_mmap_free,
+	.modify_qp = mirage_modify_qp,
+	.modify_srq = mirage_modify_srq,
+	.query_device = mirage_query_device,
+	.query_pkey = mirage_query_pkey,
+	.query_port = mirage_query_port,
+	.query_qp = mirage_query_qp,
+	.query_srq = mirage_query_srq,
+	OPS_REG_USER_MR,
+	OPS_RESIZE_CQ,
+
+	INIT_RDMA_OBJ_SIZE(ib_ah, mirage_ah, ibah),
+	INIT_RDMA_OBJ_SIZE(ib_cq, mirage_cq, ibcq),
+	INIT_RDMA_OBJ_SIZE(ib_pd, mirage_pd, ibpd),
+	INIT_RDMA_OBJ_SIZE(ib_qp, mirage_qp, ibqp),
+	INIT_RDMA_OBJ_SIZE(ib_srq, mirage_srq, ibsrq),
+	INIT_RDMA_OBJ_SIZE(ib_ucontext, mirage_ucontext, ibuctx),
+};
+
+static void init_port(struct mirage_dev *dev, struct net_device *netdev)
+{
+	struct ib_device *ibdev = &dev->ibdev;
+
+	netdev_hold(netdev, &dev->tracker, GFP_KERNEL);
+	dev->netdev = netdev;
+	dev->port_state = ib_get_curr_port_state(netdev);
+
+	ibdev->node_type = RDMA_NODE_IB_CA;
+	ibdev->phys_port_cnt = 1;
+	ibdev->num_comp_vectors = num_possible_cpus();
+	ibdev->driver_def = mirage_uapi_defs;
+	addrconf_addr_eui48((u8 *)&ibdev->node_guid, netdev->dev_addr);
+	strscpy(ibdev->node_desc, "mirage", sizeof(ibdev->node_desc));
+}
+
+/**
+ * mirage_dev_create - make a device, not yet registered
+ * @netdev: what it is over; a reference is taken
+ *
+ * Process context. ib_dealloc_device() undoes it until it is registered, the core
+ * afterwards. Return: the device, or ERR_PTR(-ENOMEM).
+ */
+struct mirage_dev *mirage_dev_create(struct net_device *netdev)
+{
+	struct mirage_dev *dev;
+	int err = -ENOMEM;
+
+	dev = ib_alloc_device_with_net(mirage_dev, ibdev, dev_net(netdev));
+	if (!dev)
+		return ERR_PTR(err);
+
+	dev->stats = alloc_percpu(struct mirage_stats);
+	if (!dev->stats)
+		goto dealloc;
+	dev->wq = alloc_workqueue("mirage", WQ_UNBOUND, 0);
+	if (!dev->wq)
+		goto free_stats;
+	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
+	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC);
+	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1);
+
+	/* From here on ib_dealloc_device() cleans up through dealloc_driver. */
+	init_port(dev, netdev);
+	ib_set_device_ops(&dev->ibdev, &ops);
+	err = ib_device_set_netdev(&dev->ibdev, netdev, 1);
+	if (err)
+		goto dealloc;
+	return dev;
+
+free_stats:
+	free_percpu(dev->stats);
+dealloc:
+	ib_dealloc_device(&dev->ibdev);
+	return ERR_PTR(err);
+}

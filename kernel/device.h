@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * device.h - the device and its limits
+ */
+#ifndef MIRAGE_DEVICE_H
+#define MIRAGE_DEVICE_H
+
+#include <linux/netdevice.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <rdma/ib_verbs.h>
+
+#include "stats.h"
+#include "wqe.h"
+
+#define MIRAGE_RDMA_DRIVER	((enum rdma_driver_id)MIRAGE_DRIVER_ID)
+
+#define MIRAGE_MAX_QP		65536
+#define MIRAGE_MAX_CQ		65536
+#define MIRAGE_MAX_MR		65536
+#define MIRAGE_MAX_PD		65536
+#define MIRAGE_MAX_AH		65536
+#define MIRAGE_MAX_SRQ		65536
+#define MIRAGE_MAX_CQE		(1U << 18)
+#define MIRAGE_MAX_RD_ATOMIC	128
+
+/**
+ * struct mirage_dev - one device over one netdev
+ * @ibdev: the core's object
+ * @netdev: the netdev; a reference is held until the device is gone
+ * @tracker: of that reference
+ * @port_state: the last one that processes were told of
+ * @qps: QPN -> struct qp; read under RCU
+ * @next_qpn: where the search for a free QPN starts; lock of @qps
+ * @mrs: key >> 8 -> struct mirage_mr; read under RCU, allocated at random
+ * @srqs: SRQN -> struct mirage_srq; read under RCU
+ * @wq: unbound; engines go on here when nobody else runs them
+ * @stats: counters, one set per CPU
+ * @num_pd: live PDs, and so on, for the limits
+ * @num_cq: live CQs
+ * @num_ah: live address handles
+ * @num_qp: live QPs
+ * @num_mr: live regions
+ * @num_srq: live SRQs
+ */
+struct mirage_dev {
+	struct ib_device ibdev;
+	struct net_device *netdev;
+	netdevice_tracker tracker;
+	enum ib_port_state port_state;
+	struct xarray qps;
+	u32 next_qpn;
+	struct xarray mrs;
+	struct xarray srqs;
+	struct workqueue_struct *wq;
+	struct mirage_stats __percpu *stats;
+	atomic_t num_pd;
+	atomic_t num_cq;
+	atomic_t num_ah;
+	atomic_t num_qp;
+	atomic_t num_mr;
+	atomic_t num_srq;
+};
+
+static inline struct mirage_dev *to_mdev(struct ib_device *ibdev)
+{
+	return container_of(ibdev, struct mirage_dev, ibdev);
+}
+
+struct mirage_dev *mirage_dev_create(struct net_device *netdev);
+
+/* Counts one more object of a kind; false when its limit is reached. */
+static inline bool mirage_limit_get(atomic_t *count, int max)
+{
+	return atomic_add_unless(count, 1, max);
+}
+
+static inline void mirage_limit_put(atomic_t *count)
+{
+	atomic_dec(count);
+}
+
+#endif

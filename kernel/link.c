@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * link.c - `rdma link add NAME type mirage netdev DEV`, and what becomes of DEV
+ *
+ * A netdev that goes away takes its device along. Its notifier runs under RTNL and
+ * cannot wait, so the core unregisters the device in a work item; the netdev's own
+ * end waits for that without RTNL, and nothing in that work waits for a process.
+ */
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
+#include <linux/module.h>
+#include <linux/rtnetlink.h>
+#include <rdma/rdma_netlink.h>
+
+#include "device.h"
+#include "link.h"
+
+/* One device of ours per netdev: between the look and the registration. */
+static DEFINE_MUTEX(newlink_mutex);
+
+static int check_netdev(const struct net_device *netdev)
+{
+	if (netdev->type != ARPHRD_ETHER && netdev->type != ARPHRD_LOOPBACK) {
+		netdev_notice(netdev, "mirage: not an Ethernet device\n");
+		return -EOPNOTSUPP;
+	}
+	if (is_vlan_dev(netdev)) {
+		netdev_notice(netdev, "mirage: the GIDs of a VLAN belong to a device over the netdev below it\n");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int register_device(const char *name, struct net_device *netdev)
+{
+	struct mirage_dev *dev;
+	int err;
+
+	dev = mirage_dev_create(netdev);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+
+	ib_mark_name_assigned_by_user(&dev->ibdev);
+	err = ib_register_device(&dev->ibdev, name, NULL);
+	if (err)
+		ib_dealloc_device(&dev->ibdev);
+	return err;
+}
+
+static bool is_registered(const struct net_device *netdev)
+{
+	bool registered;
+
+	rtnl_lock();
+	registered = netdev->reg_state == NETREG_REGISTERED;
+	rtnl_unlock();
+	return registered;
+}
+
+static int newlink_locked(const char *name, struct net_device *netdev)
+{
+	struct ib_device *ibdev;
+	int err;
+
+	ibdev = ib_device_get_by_netdev(netdev, MIRAGE_RDMA_DRIVER);
+	if (ibdev) {
+		ib_device_put(ibdev);
+		return -EEXIST;
+	}
+
+	err = register_device(name, netdev);
+	if (err)
+		return err;
+	if (is_registered(netdev))
+		return 0;
+
+	/* Its notifier may have run before there was a device to be found. */
+	ibdev = ib_device_get_by_netdev(netdev, MIRAGE_RDMA_DRIVER);
+	if (ibdev)
+		ib_unregister_device_and_put(ibdev);
+	return -ENODEV;
+}
+
+static int mirage_newlink(const char *name, struct net_device *netdev)
+{
+	int err = check_netdev(netdev);
+
+	if (err)
+		return err;
+	mutex_lock(&newlink_mutex);
+	err = newlink_locked(name, netdev);
+	mutex_unlock(&newlink_mutex);
+	return err;
+}
+
+static struct rdma_link_ops link_ops = {
+	.type = "mirage",
+	.newlink = mirage_newlink,
+};
+
+static int netdev_event(struct notifier_block *nb, unsigned long event, void *ptr)
+{
+	struct net_device *netdev = netdev_notifier_info_to_dev(ptr);
+	struct ib_device *ibdev;
+
+	ibdev = ib_device_get_by_netdev(netdev, MIRAGE_RDMA_DRIVER);
+	if (!ibdev)
+		return NOTIFY_DONE;
+
+	switch (event) {
+	case NETDEV_UNREGISTER:
+		ib_unregister_device_queued(ibdev);
+		break;
+	case NETDEV_UP:
+	case NETDEV_DOWN:
+	case NETDEV_CHANGE:
+		compat_port_event(ibdev, netdev, &to_mdev(ibdev)->port_state);
+		break;
+	}
+	ib_device_put(ibdev);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block netdev_nb = {
+	.notifier_call = netdev_event,
+};
+
+/**
+ * link_init - accept requests for devices
+ *
+ * Return: 0 or what the netdev notifier chain says.
+ */
+int link_init(void)
+{
+	int err = register_netdevice_notifier(&netdev_nb);
+
+	if (err)
+		return err;
+	rdma_link_register(&link_ops);
+	return 0;
+}
+
+/** link_exit - accept no more requests, and end all devices, in use or not */
+void link_exit(void)
+{
+	rdma_link_unregister(&link_ops);
+	unregister_netdevice_notifier(&netdev_nb);
+	ib_unregister_driver(MIRAGE_RDMA_DRIVER);
+}
+
+MODULE_ALIAS_RDMA_LINK("mirage");

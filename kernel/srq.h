@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * srq.h - shared receive queues
+ */
+#ifndef MIRAGE_SRQ_H
+#define MIRAGE_SRQ_H
+
+#include <linux/spinlock.h>
+#include <rdma/ib_verbs.h>
+
+#include "wqe.h"
+
+/**
+ * struct mirage_srq - one shared receive queue
+ * @ibsrq: the core's object
+ * @srqn: its number, index into dev->srqs
+ * @lock: protects the rest; nests inside a QP's lock, taken with BHs off
+ * @ring: the work requests
+ * @max_wr: as created or modified
+ * @max_sge: as created
+ * @limit: raise IB_EVENT_SRQ_LIMIT_REACHED once below this; 0 is not armed
+ * @error: the process' index was out of bounds: IB_EVENT_SRQ_ERR was raised
+ */
+struct mirage_srq {
+	struct ib_srq ibsrq;
+	u32 srqn;
+	spinlock_t lock;
+	struct ring ring;
+	u32 max_wr;
+	u32 max_sge;
+	u32 limit;
+	bool error;
+};
+
+static inline struct mirage_srq *to_msrq(struct ib_srq *ibsrq)
+{
+	return container_of(ibsrq, struct mirage_srq, ibsrq);
+}
+
+int mirage_srq_pop(struct mirage_srq *srq, struct recv_wqe *to);
+void mirage_srq_kicked(struct mirage_srq *srq);
+
+int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *attr,
+		      struct ib_udata *udata);
+int mirage_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
+		      enum ib_srq_attr_mask mask, struct ib_udata *udata);
+int mirage_query_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr);
+int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata);
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * stats.c - counters of a device, as rdma(8) and sysfs show them
+ */
+#include "device.h"
+#include "stats.h"
+
+static const struct rdma_stat_desc descs[] = {
+	[MIRAGE_STAT_PAGE_FAULTS].name = "page_faults",
+	[MIRAGE_STAT_PAGE_FAULTS_HANDLED].name = "page_faults_handled",
+	[MIRAGE_STAT_PAGE_INVALIDATIONS].name = "page_invalidations",
+	[MIRAGE_STAT_PAGE_INVALIDATIONS_HANDLED].name = "page_invalidations_handled",
+	[MIRAGE_STAT_PAGE_PREFETCH].name = "page_prefetch",
+	[MIRAGE_STAT_RNR_NAK].name = "rnr_nak",
+	[MIRAGE_STAT_RETRY_EXCEEDED].name = "retry_exceeded",
+	[MIRAGE_STAT_LOCAL_ERRORS].name = "local_errors",
+	[MIRAGE_STAT_REMOTE_ERRORS].name = "remote_errors",
+};
+
+static_assert(ARRAY_SIZE(descs) == MIRAGE_STAT_MAX);
+
+/** mirage_alloc_hw_port_stats - ib_device_ops.alloc_hw_port_stats */
+struct rdma_hw_stats *mirage_alloc_hw_port_stats(struct ib_device *ibdev, u32 port)
+{
+	return rdma_alloc_hw_stats_struct(descs, ARRAY_SIZE(descs),
+					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
+}
+
+static u64 sum_of(const struct mirage_dev *dev, enum mirage_stat id)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(dev->stats, cpu)->count[id]);
+	return sum;
+}
+
+/** mirage_get_hw_stats - ib_device_ops.get_hw_stats; fills in all of them */
+int mirage_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port,
+			int index)
+{
+	int id;
+
+	if (!port)
+		return -EINVAL;
+	for (id = 0; id < MIRAGE_STAT_MAX; id++)
+		stats->value[id] = sum_of(to_mdev(ibdev), id);
+	return MIRAGE_STAT_MAX;
+}

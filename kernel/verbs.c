@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * verbs.c - the small objects: contexts, PDs, address handles, the doorbell
+ *
+ * Nothing here has state of its own beyond its count; what an argument means is
+ * checked here, what the core has checked is not checked again.
+ */
+#include <linux/module.h>
+#include <rdma/uverbs_ioctl.h>
+#include <rdma/uverbs_types.h>
+
+#define UVERBS_MODULE_NAME mirage
+#include <rdma/uverbs_named_ioctl.h>
+
+#include "device.h"
+#include "qp.h"
+#include "verbs.h"
+#include "wqe.h"
+
+/**
+ * mirage_alloc_ucontext - ib_device_ops.alloc_ucontext
+ * @uctx: the core's object; nothing of ours hangs on it but rings, by their offsets
+ * @udata: driver data: struct mirage_alloc_ucontext_resp
+ */
+int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
+{
+	struct mirage_alloc_ucontext_resp resp = {
+		.max_inline = MIRAGE_MAX_INLINE,
+		.max_sge = MIRAGE_MAX_SGE,
+	};
+	int err = ib_is_udata_in_empty(udata);
+
+	return err ?: ib_respond_udata(udata, resp);
+}
+
+/** mirage_dealloc_ucontext - ib_device_ops.dealloc_ucontext; the core wants it */
+void mirage_dealloc_ucontext(struct ib_ucontext *uctx)
+{
+}
+
+/**
+ * mirage_disassociate_ucontext - ib_device_ops.disassociate_ucontext
+ * @uctx: of a process that lives on without the device
+ *
+ * That it exists allows the core to take the device away from processes. The core
+ * destroys their objects; the rings they map are ordinary memory by then.
+ */
+void mirage_disassociate_ucontext(struct ib_ucontext *uctx)
+{
+}
+
+/**
+ * mirage_alloc_pd - ib_device_ops.alloc_pd
+ * @pd: the core's object
+ * @udata: driver data: struct mirage_alloc_pd_resp
+ *
+ * Return: 0, -ENOMEM when there are MIRAGE_MAX_PD already, -EFAULT.
+ */
+int mirage_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
+{
+	struct mirage_dev *dev = to_mdev(pd->device);
+	struct mirage_alloc_pd_resp resp = {};
+	int err = ib_is_udata_in_empty(udata);
+
+	if (err)
+		return err;
+	if (!mirage_limit_get(&dev->num_pd, MIRAGE_MAX_PD))
+		return -ENOMEM;
+	resp.pdn = pd->res.id;
+	err = ib_respond_udata(udata, resp);
+	if (err)
+		mirage_limit_put(&dev->num_pd);
+	return err;
+}
+
+/** mirage_dealloc_pd - ib_device_ops.dealloc_pd; the core knows it is unused */
+int mirage_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)
+{
+	mirage_limit_put(&to_mdev(pd->device)->num_pd);
+	return 0;
+}
+
+/**
+ * mirage_create_ah - ib_device_ops.create_user_ah
+ * @ah: the core's object
+ * @attr: whereto; the core has resolved the GIDs and the MAC address
+ * @udata: no driver data
+ *
+ * Return: 0, -EINVAL without a global route, which RoCE cannot do without, -ENOMEM
+ * when there are MIRAGE_MAX_AH already.
+ */
+int mirage_create_ah(struct ib_ah *ah, struct rdma_ah_init_attr *attr,
+		     struct ib_udata *udata)
+{
+	const struct rdma_ah_attr *to = attr->ah_attr;
+	int err = ib_is_udata_in_empty(udata);
+
+	if (err)
+		return err;
+	if (!(rdma_ah_get_ah_flags(to) & IB_AH_GRH) || !to->grh.sgid_attr)
+		return -EINVAL;
+	if (!mirage_limit_get(&to_mdev(ah->device)->num_ah, MIRAGE_MAX_AH))
+		return -ENOMEM;
+	err = ib_respond_empty_udata(udata);
+	if (err)
+		mirage_limit_put(&to_mdev(ah->device)->num_ah);
+	return err;
+}
+
+/** mirage_destroy_ah - ib_device_ops.destroy_ah */
+int mirage_destroy_ah(struct ib_ah *ah, u32 flags)
+{
+	mirage_limit_put(&to_mdev(ah->device)->num_ah);
+	return 0;
+}
+
+/* The doorbell: nothing but what the system call needs stands here. */
+static int UVERBS_HANDLER(MIRAGE_METHOD_KICK)(struct uverbs_attr_bundle *attrs)
+{
+	struct ib_ucontext *uctx;
+	struct mirage_kick kick;
+	int err;
+
+	err = uverbs_copy_from(&kick, attrs, MIRAGE_ATTR_KICK);
+	if (err)
+		return err;
+	uctx = ib_uverbs_get_ucontext(attrs);
+	if (IS_ERR(uctx))
+		return PTR_ERR(uctx);
+	return mirage_kick(uctx, kick.num, kick.what);
+}
+
+DECLARE_UVERBS_NAMED_METHOD(MIRAGE_METHOD_KICK,
+			    UVERBS_ATTR_PTR_IN(MIRAGE_ATTR_KICK,
+					       UVERBS_ATTR_TYPE(struct mirage_kick),
+					       UA_MANDATORY));
+
+DECLARE_UVERBS_GLOBAL_METHODS(MIRAGE_OBJECT_DOORBELL,
+			      &UVERBS_METHOD(MIRAGE_METHOD_KICK));
+
+const struct uapi_definition mirage_uapi_defs[] = {
+	UAPI_DEF_CHAIN_OBJ_TREE_NAMED(MIRAGE_OBJECT_DOORBELL),
+	{},
+};

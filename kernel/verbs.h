@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * verbs.h - the small objects: contexts, PDs, address handles, the doorbell
+ */
+#ifndef MIRAGE_VERBS_H
+#define MIRAGE_VERBS_H
+
+#include <rdma/ib_verbs.h>
+#include <rdma/uverbs_ioctl.h>
+
+/* The core allocates these; nothing of ours is in them. */
+struct mirage_ucontext {
+	struct ib_ucontext ibuctx;
+};
+
+struct mirage_pd {
+	struct ib_pd ibpd;
+};
+
+struct mirage_ah {
+	struct ib_ah ibah;
+};
+
+/* What uverbs is told of the driver's own ioctl methods. */
+extern const struct uapi_definition mirage_uapi_defs[];
+
+int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata);
+void mirage_dealloc_ucontext(struct ib_ucontext *uctx);
+void mirage_disassociate_ucontext(struct ib_ucontext *uctx);
+
+int mirage_alloc_pd(struct ib_pd *pd, struct ib_udata *udata);
+int mirage_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata);
+
+int mirage_create_ah(struct ib_ah *ah, struct rdma_ah_init_attr *attr,
+		     struct ib_udata *udata);
+int mirage_destroy_ah(struct ib_ah *ah, u32 flags);
+
+#endif
