@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Moving bytes from where they are to where they go
+ *
+ * The only caller of the table's copies. Neither side sleeps, faults or knows why
+ * it moves: a page that is not there ends the move, and what is missing is handed
+ * back for the engine to wait for.
+ */
+#include "bytes.h"
+
+/**
+ * bytes_from_sges - the bytes that a validated SGE list names
+ * @b: filled; released by bytes_release() even after a failure
+ * @dev: the device
+ * @pd: PD the keys must belong to
+ * @sge: the list; empty SGEs are skipped with whatever key they have
+ * @num: its length, at most MIRAGE_MAX_SGE
+ * @access: rights needed, IB_ACCESS_*, 0 to read
+ *
+ * Any context. Return: 0, or the errno of mirage_mr_get().
+ */
+int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+		    const struct mirage_sge *sge, u32 num, int access)
+{
+	u32 i;
+
+	bytes_from_buf(b, NULL);
+	for (i = 0; i < num; i++) {
+		struct seg *seg = &b->seg[b->num];
+		struct mirage_mr *mr;
+
+		if (!sge[i].length)
+			continue;
+		mr = mirage_mr_get(dev, pd, sge[i].lkey, sge[i].addr,
+				   sge[i].length, access);
+		if (IS_ERR(mr))
+			return PTR_ERR(mr);
+		seg->mr = mr;
+		seg->addr = sge[i].addr;
+		seg->len = sge[i].length;
+		b->num++;
+	}
+	return 0;
+}
+
+/**
+ * bytes_from_region - the bytes that a remote key names
+ * @b: filled; released by bytes_release() even after a failure
+ * @dev: the device
+ * @pd: PD the key must belong to
+ * @key: the rkey
+ * @addr: first byte
+ * @len: length; nothing is looked at when it is 0 (IBA 9.7.4.1.6)
+ * @access: rights needed, IB_ACCESS_*
+ *
+ * Any context. Return: 0, or the errno of mirage_mr_get().
+ */
+int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+		      u32 key, u64 addr, u32 len, int access)
+{
+	const struct mirage_sge sge = { .addr = addr, .length = len, .lkey = key };
+
+	return bytes_from_sges(b, dev, pd, &sge, 1, access);
+}
+
+/**
+ * bytes_from_buf - bytes in memory of the kernel's, or in a ring
+ * @b: filled; needs no release
+ * @buf: the bytes; at least as many as will be moved
+ */
+void bytes_from_buf(struct bytes *b, const void *buf)
+{
+	b->buf = (void *)buf;
+	b->num = 0;
+	bytes_rewind(b);
+}
+
+/** bytes_rewind - back to the first byte */
+void bytes_rewind(struct bytes *b)
+{
+	b->cur = 0;
+	b->off = 0;
+}
+
+/** bytes_release - drop the references on regions; the sequence is empty then */
+void bytes_release(struct bytes *b)
+{
+	while (b->num)
+		mirage_mr_put(b->seg[--b->num].mr);
+	b->buf = NULL;
+}
+
+static void advance(struct bytes *b, u32 n)
+{
+	b->off += n;
+	if (!b->buf && b->off == b->seg[b->cur].len) {
+		b->cur++;
+		b->off = 0;
+	}
+}
+
+static u32 piece_left(const struct bytes *b, u32 left)
+{
+	return b->buf ? left : min(left, b->seg[b->cur].len - b->off);
+}
+
+static void missed(struct bytes *b, u32 left, bool write, struct miss *miss)
+{
+	struct seg *seg = &b->seg[b->cur];
+
+	kref_get(&seg->mr->ref);
+	miss->mr = seg->mr;
+	miss->iova = seg->addr + b->off;
+	miss->len = piece_left(b, left);
+	miss->write = write;
+}
+
+/**
+ * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
+ * @to: where the bytes go; a list of regions unless @from is one
+ * @from: where they come from
+ * @left: bytes of the message still to move, not more than either side has
+ * @miss: filled when the move ends early; the caller puts @miss->mr
+ *
+ * Any context. Both positions move on by what was copied.
+ *
+ * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
+ */
+u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
+{
+	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
+
+	while (moved < max) {
+		enum mtt_miss side = MTT_MISS_NONE;
+		u32 want = piece_left(to, piece_left(from, max - moved)), n;
+		struct seg *dst = &to->seg[to->cur];
+		struct seg *src = &from->seg[from->cur];
+
+		if (from->buf) {
+			n = mtt_write(&dst->mr->mtt, dst->addr + to->off,
+				      from->buf + from->off, want);
+			if (n < want)
+				side = MTT_MISS_DST;
+		} else if (to->buf) {
+			n = mtt_read(&src->mr->mtt, src->addr + from->off,
+				     to->buf + to->off, want);
+			if (n < want)
+				side = MTT_MISS_SRC;
+		} else {
+			n = mtt_copy(&dst->mr->mtt, dst->addr + to->off,
+				     &src->mr->mtt, src->addr + from->off, want,
+				     &side);
+		}
+
+		if (n) {
+			advance(to, n);
+			advance(from, n);
+			moved += n;
+		}
+		if (side != MTT_MISS_NONE) {
+			missed(side == MTT_MISS_DST ? to : from, left - moved,
+			       side == MTT_MISS_DST, miss);
+			break;
+		}
+	}
+	return moved;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Where the bytes of one side of a message are
+ *
+ * The one form in which requester, responder and carriers hand each other data:
+ * a list of pieces of regions, or a buffer of the kernel's, with a position.
+ */
+#ifndef MIRAGE_BYTES_H
+#define MIRAGE_BYTES_H
+
+#include "mr.h"
+#include "wqe.h"
+
+/**
+ * struct seg - a piece of one region
+ * @mr: the region; a reference is held
+ * @addr: its first byte, an iova
+ * @len: its length, not 0
+ */
+struct seg {
+	struct mirage_mr *mr;
+	u64 addr;
+	u32 len;
+};
+
+/**
+ * struct bytes - a byte sequence with a position
+ * @buf: the bytes themselves, or NULL: they are in @seg
+ * @num: pieces in @seg
+ * @cur: the piece the position is in
+ * @off: bytes of that piece, or of @buf, that are done
+ * @seg: the pieces
+ */
+struct bytes {
+	void *buf;
+	u32 num;
+	u32 cur;
+	u32 off;
+	struct seg seg[MIRAGE_MAX_SGE];
+};
+
+/**
+ * struct miss - what has to be brought in before a move goes on
+ * @mr: the region; a reference is held for the holder of this
+ * @iova: the first missing byte
+ * @len: bytes of the message from there on in this region
+ * @write: they are going to be written
+ */
+struct miss {
+	struct mirage_mr *mr;
+	u64 iova;
+	u64 len;
+	bool write;
+};
+
+int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+		    const struct mirage_sge *sge, u32 num, int access);
+int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+		      u32 key, u64 addr, u32 len, int access);
+void bytes_from_buf(struct bytes *b, const void *buf);
+void bytes_rewind(struct bytes *b);
+void bytes_release(struct bytes *b);
+u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
+
+#endif

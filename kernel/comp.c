@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Completions of a QP
+ */
+#include "device.h"
+#include "qp.h"
+#include "comp.h"
+
+/**
+ * comp_send - complete the send work request under way
+ * @qp: the QP; the caller is its runner
+ * @status: how
+ * @err: the errno behind a bad status, or 0
+ *
+ * The slot goes back to the process before the completion is visible: whoever has
+ * seen the completion finds room to post.
+ *
+ * Return: 0, or -EOVERFLOW as mirage_cq_post().
+ */
+int comp_send(struct qp *qp, enum ib_wc_status status, int err)
+{
+	const struct req *req = &qp->req;
+	const struct op *op = req->op;
+	bool visible = qp->sig_all || status != IB_WC_SUCCESS ||
+		       (req->wqe.head.flags & MIRAGE_WQE_SIGNALED);
+	struct mirage_cqe cqe;
+
+	ring_consume(&qp->sq);
+	if (!visible)
+		return 0;
+
+	cqe = (struct mirage_cqe) {
+		.wr_id = req->wqe.head.wr_id,
+		.byte_len = req->hdr.length,
+		.qp_num = qp->qpn,
+		.vendor_err = -err,
+		.status = status,
+		.opcode = op ? op->wc : IB_WC_SEND,
+	};
+	return mirage_cq_post(qp->scq, &cqe, false);
+}
+
+/**
+ * comp_recv - complete a receive work request
+ * @qp: the QP; its lock is held
+ * @cqe: all but the QP's number
+ * @solicited: the sender asked for an event
+ *
+ * Return: 0, or -EOVERFLOW as mirage_cq_post().
+ */
+int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited)
+{
+	lockdep_assert_held(&qp->lock);
+
+	cqe->qp_num = qp->qpn;
+	return mirage_cq_post(qp->rcq, cqe, solicited);
+}
+
+/**
+ * comp_flush_sends - flush what the process has posted to the send queue
+ * @qp: the QP, in error; the caller is its runner
+ *
+ * What is posted from now on comes with a kick. A CQ that overflows meanwhile is
+ * dead and has said so.
+ */
+void comp_flush_sends(struct qp *qp)
+{
+	struct mirage_cqe cqe = {
+		.qp_num = qp->qpn,
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_SEND,
+	};
+
+	while (ring_pending(&qp->sq) > 0) {
+		const struct mirage_send_wqe *wqe;
+
+		wqe = ring_slot(&qp->sq, qp->sq.index);
+		cqe.wr_id = READ_ONCE(wqe->wr_id);
+		ring_consume(&qp->sq);
+		mirage_cq_post(qp->scq, &cqe, false);
+	}
+}
+
+/**
+ * comp_flush_recvs - flush the receive queue
+ * @qp: the QP, in error; its lock is held
+ *
+ * What is posted from now on comes with a kick.
+ */
+void comp_flush_recvs(struct qp *qp)
+{
+	struct mirage_cqe cqe = {
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_RECV,
+	};
+
+	lockdep_assert_held(&qp->lock);
+	if (qp->resp.have_wqe) {
+		qp->resp.have_wqe = false;
+		cqe.wr_id = qp->resp.wqe.wr_id;
+		comp_recv(qp, &cqe, false);
+	}
+	if (qp->srq)
+		return;
+
+	ring_want_kick(&qp->rq, true);
+	while (ring_pending(&qp->rq) > 0) {
+		const struct mirage_recv_wqe *wqe;
+
+		wqe = ring_slot(&qp->rq, qp->rq.index);
+		cqe.wr_id = READ_ONCE(wqe->wr_id);
+		ring_consume(&qp->rq);
+		comp_recv(qp, &cqe, false);
+	}
+}

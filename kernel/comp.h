@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Completions of a QP
+ */
+#ifndef MIRAGE_COMP_H
+#define MIRAGE_COMP_H
+
+#include <rdma/ib_verbs.h>
+
+struct qp;
+struct mirage_cqe;
+
+int comp_send(struct qp *qp, enum ib_wc_status status, int err);
+int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited);
+void comp_flush_sends(struct qp *qp);
+void comp_flush_recvs(struct qp *qp);
+
+#endif

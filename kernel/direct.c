@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The carrier between two QPs of one device
+ *
+ * The requester's runner plays the responder's part as well: it takes the peer's
+ * lock for a step of at most MTT_COPY_MAX bytes, copies straight from region to
+ * region, and reads the answer off the return value. PSNs advance as on the wire, so
+ * that a connection means the same whatever carries it.
+ */
+#include <linux/sched.h>
+
+#include "device.h"
+#include "direct.h"
+#include "qp.h"
+
+/* Would the peer take a packet of this QP for one of its connection? */
+static bool connected(const struct qp *peer, const struct qp *qp)
+{
+	lockdep_assert_held(&peer->lock);
+	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR &&
+	       peer->attr.dest_qp_num == qp->qpn &&
+	       !memcmp(&peer->dgid, &qp->sgid, sizeof(qp->sgid)) &&
+	       !memcmp(&peer->sgid, &qp->dgid, sizeof(qp->dgid));
+}
+
+static bool still_ours(const struct qp *peer, const struct req *req)
+{
+	return peer->resp.busy && peer->resp.msg == req->msg;
+}
+
+static void restart(struct req *req)
+{
+	req->begun = false;
+	req->done = 0;
+	bytes_rewind(&req->local);
+}
+
+static enum resp_verdict atomic_step(struct qp *peer, struct req *req,
+				     struct miss *miss)
+{
+	enum resp_verdict v;
+
+	if (req->executed)
+		return RESP_OK;
+
+	req->remote_miss = true;
+	v = resp_atomic(peer, &req->hdr, &req->old, miss);
+	if (v != RESP_OK)
+		return v;
+	req->executed = true;
+	bytes_from_buf(&req->result, &req->old);
+	return RESP_OK;
+}
+
+static enum resp_verdict move_step(struct qp *peer, struct req *req,
+				   struct miss *miss)
+{
+	struct bytes *to = &req->local, *from = &req->local;
+	u32 left = req->hdr.length - req->done, n;
+
+	if (req->op->class == OP_READ)
+		from = &peer->resp.bytes;
+	else if (req->op->class == OP_ATOMIC)
+		from = &req->result;
+	else
+		to = &peer->resp.bytes;
+
+	n = bytes_move(to, from, left, miss);
+	req->done += n;
+	if (n == left)
+		return RESP_OK;
+	if (n == MTT_COPY_MAX)
+		return RESP_GOES_ON;
+	req->remote_miss = (miss->write ? to : from) == &peer->resp.bytes;
+	return RESP_MISS;
+}
+
+static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
+{
+	struct req *req = &qp->req;
+	enum resp_verdict v;
+
+	if (!connected(peer, qp))
+		return RESP_SILENT;
+
+	if (!req->begun) {
+		v = resp_begin(peer, &req->hdr);
+		if (v != RESP_OK)
+			return v;
+		req->begun = true;
+		req->msg = peer->resp.msg;
+	} else if (!still_ours(peer, req)) {
+		restart(req);
+		return RESP_SILENT;
+	}
+
+	if (req->op->class == OP_ATOMIC) {
+		v = atomic_step(peer, req, miss);
+		if (v != RESP_OK)
+			return v;
+	}
+	v = move_step(peer, req, miss);
+	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
+}
+
+static struct qp *find_peer(struct qp *qp)
+{
+	if (!qp->req.peer)
+		qp->req.peer = qp_get(qp->dev, qp->attr.dest_qp_num);
+	return qp->req.peer;
+}
+
+/**
+ * direct_request - carry the request under way to its end, or as far as it goes
+ * @qp: the requester's QP; the caller is its runner
+ * @miss: filled with RESP_MISS
+ *
+ * Task context. Return: the responder's answer; never RESP_GOES_ON.
+ */
+enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
+{
+	struct qp *peer = find_peer(qp);
+	enum resp_verdict v;
+
+	if (!peer)
+		return RESP_SILENT;
+	do {
+		spin_lock_bh(&peer->lock);
+		v = step(peer, qp, miss);
+		spin_unlock_bh(&peer->lock);
+		cond_resched();
+	} while (v == RESP_GOES_ON);
+	return v;
+}
+
+/**
+ * direct_fault_failed - the responder's page that is missing can not be had
+ * @qp: the requester's QP; the caller is its runner
+ * @err: why
+ *
+ * Return: the responder's answer.
+ */
+enum resp_verdict direct_fault_failed(struct qp *qp, int err)
+{
+	struct qp *peer = find_peer(qp);
+	enum resp_verdict v = RESP_SILENT;
+
+	if (!peer)
+		return v;
+	spin_lock_bh(&peer->lock);
+	if (connected(peer, qp) && still_ours(peer, &qp->req))
+		v = resp_fault_failed(peer, &qp->req.hdr, err);
+	else
+		restart(&qp->req);
+	spin_unlock_bh(&peer->lock);
+	return v;
+}
+
+/** direct_detach - let go of the peer between two runs */
+void direct_detach(struct qp *qp)
+{
+	if (qp->req.peer)
+		qp_put(qp->req.peer);
+	qp->req.peer = NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Run, park, resume: who executes a send queue, and when
+ */
+#ifndef MIRAGE_ENGINE_H
+#define MIRAGE_ENGINE_H
+
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "bytes.h"
+#include "odp.h"
+
+struct qp;
+
+/* What a run of the requester ended with. */
+enum engine_verdict {
+	ENGINE_IDLE,		/* nothing to do until the next kick */
+	ENGINE_MORE,		/* more to do, but the caller's share is used up */
+	ENGINE_FAULT,		/* engine.miss has to be brought in first */
+	ENGINE_DELAY,		/* engine.delay has to pass first */
+};
+
+/**
+ * struct engine - the executor of one send queue
+ * @lock: protects the flags up to @parked; innermost, BHs off
+ * @running: somebody executes; everything of the requester is theirs
+ * @again: there was a kick meanwhile
+ * @woken: what it is about to park for is already over
+ * @raised: @waiter is with a fault; a reference on the QP is held
+ * @stopped: nobody may start
+ * @parked: it waits for a fault or a delay
+ * @idle: woken when @running or @raised turns false after @stopped turned true
+ * @waiter: for a fault
+ * @fault_error: the fault's permanent answer, or 0; owned by who runs
+ * @miss: what to bring in; owned by who runs
+ * @delay: in jiffies; owned by who runs
+ * @work: goes on after a delay, or with a share too large for a system call; holds
+ *	a reference on the QP while queued
+ */
+struct engine {
+	spinlock_t lock;		/* the flags up to parked */
+	bool running;
+	bool again;
+	bool woken;
+	bool raised;
+	bool stopped;
+	enum { PARKED_NOT, PARKED_FAULT, PARKED_DELAY } parked;
+	wait_queue_head_t idle;
+	struct odp_waiter waiter;
+	int fault_error;
+	struct miss miss;
+	unsigned long delay;
+	struct delayed_work work;
+};
+
+void engine_init(struct engine *e);
+void engine_kick(struct engine *e);
+void engine_kick_worker(struct engine *e);
+void engine_end_delay(struct engine *e);
+void engine_stop(struct engine *e);
+void engine_start(struct engine *e);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * mtt.h - the NIC's translation table: iova -> page, for every kind of region
+ */
+#ifndef MIRAGE_MTT_H
+#define MIRAGE_MTT_H
+
+#include <linux/sizes.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#define MTT_CHUNK_SHIFT		21
+#define MTT_CHUNK_SIZE		(1UL << MTT_CHUNK_SHIFT)
+#define MTT_CHUNK_PAGES		(MTT_CHUNK_SIZE >> PAGE_SHIFT)
+
+/*
+ * A lock of the table is held for at most this many bytes of copying (a cache
+ * of 64 KiB turns over in some 5 us).
+ */
+#define MTT_COPY_MAX		SZ_64K
+
+/**
+ * struct mtt - the table of one region
+ * @chunks: 2 MiB of iova each, counted from the region's first -> struct
+ *	mtt_chunk; read under RCU
+ * @first: first iova of the region
+ * @last: last iova of the region (inclusive: an implicit region ends at 2^64 - 1)
+ * @base: @first >> MTT_CHUNK_SHIFT
+ * @idle: 1 + index of the chunk that was emptied last; 0 for none
+ * @owned: whoever fills the table marks pages dirty itself
+ * @dead: set by mtt_kill(); a commit looks at it under the chunk's lock
+ */
+struct mtt {
+	struct xarray chunks;
+	u64 first;
+	u64 last;
+	unsigned long base;
+	unsigned long idle;
+	bool owned;
+	bool dead;
+};
+
+/* Which side of a copy was not there. */
+enum mtt_miss {
+	MTT_MISS_NONE,
+	MTT_MISS_SRC,
+	MTT_MISS_DST,
+};
+
+enum mtt_atomic_op {
+	MTT_CMP_SWAP,
+	MTT_FETCH_ADD,
+};
+
+void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned);
+void mtt_kill(struct mtt *mtt);
+void mtt_destroy(struct mtt *mtt);
+
+size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
+		size_t len, enum mtt_miss *miss);
+size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len);
+size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len);
+int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,
+	       u64 swap, u64 *old);
+
+bool mtt_present(struct mtt *mtt, u64 addr, size_t len, bool write);
+int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
+	       const unsigned long *pfns, bool (*valid)(void *arg), void *arg);
+unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last);
+
+/**
+ * mtt_chunk_left - bytes from an address to the end of its chunk
+ * @addr: the iova
+ */
+static inline u64 mtt_chunk_left(u64 addr)
+{
+	return MTT_CHUNK_SIZE - (addr & (MTT_CHUNK_SIZE - 1));
+}
+
+#endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The table behind opcode.h (IBA volume 1, 9.2.1 and 10.7.2.2)
+ */
+#include <linux/kernel.h>
+#include <rdma/ib_user_verbs.h>
+
+#include "opcode.h"
+
+static const struct op ops[] = {
+	[IB_UVERBS_WR_RDMA_WRITE] = {
+		.class = OP_WRITE, .inline_ok = true,
+		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
+	},
+	[IB_UVERBS_WR_RDMA_WRITE_WITH_IMM] = {
+		.class = OP_WRITE, .inline_ok = true, .recv = true, .imm = true,
+		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
+	},
+	[IB_UVERBS_WR_SEND] = {
+		.class = OP_SEND, .inline_ok = true, .recv = true,
+		.wc = IB_WC_SEND,
+	},
+	[IB_UVERBS_WR_SEND_WITH_IMM] = {
+		.class = OP_SEND, .inline_ok = true, .recv = true, .imm = true,
+		.wc = IB_WC_SEND,
+	},
+	[IB_UVERBS_WR_SEND_WITH_INV] = {
+		.class = OP_SEND, .inline_ok = true, .recv = true, .inv = true,
+		.wc = IB_WC_SEND,
+	},
+	[IB_UVERBS_WR_RDMA_READ] = {
+		.class = OP_READ, .local = IB_ACCESS_LOCAL_WRITE,
+		.remote = IB_ACCESS_REMOTE_READ, .wc = IB_WC_RDMA_READ,
+	},
+	[IB_UVERBS_WR_ATOMIC_CMP_AND_SWP] = {
+		.class = OP_ATOMIC, .local = IB_ACCESS_LOCAL_WRITE,
+		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_COMP_SWAP,
+	},
+	[IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD] = {
+		.class = OP_ATOMIC, .local = IB_ACCESS_LOCAL_WRITE,
+		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_FETCH_ADD,
+	},
+};
+
+/**
+ * op_of - facts of a send opcode
+ * @wr_opcode: enum ib_uverbs_wr_opcode, unchecked
+ *
+ * Return: NULL when an RC QP of this device has no such opcode.
+ */
+const struct op *op_of(u8 wr_opcode)
+{
+	if (wr_opcode >= ARRAY_SIZE(ops) || ops[wr_opcode].class == OP_NONE)
+		return NULL;
+	return &ops[wr_opcode];
+}

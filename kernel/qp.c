@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Life of queue pairs: create, find, break, destroy
+ */
+#include <linux/log2.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "comp.h"
+#include "device.h"
+#include "qp.h"
+
+#define QPN_MIN		2
+#define QPN_MAX		0xfffffe
+
+static void qp_release(struct kref *ref)
+{
+	struct qp *qp = container_of(ref, struct qp, ref);
+
+	kfree_rcu(qp, rcu);
+}
+
+/** qp_put - drop a reference of qp_get(); any context */
+void qp_put(struct qp *qp)
+{
+	kref_put(&qp->ref, qp_release);
+}
+
+/**
+ * qp_get - find a QP by its number
+ * @dev: the device
+ * @qpn: the number
+ *
+ * Any context. What is found may be on its way out: look at its state under its
+ * lock. Return: the QP with a reference, or NULL.
+ */
+struct qp *qp_get(struct mirage_dev *dev, u32 qpn)
+{
+	struct qp *qp;
+
+	rcu_read_lock();
+	qp = xa_load(&dev->qps, qpn);
+	if (qp && !kref_get_unless_zero(&qp->ref))
+		qp = NULL;
+	rcu_read_unlock();
+	return qp;
+}
+
+/**
+ * qp_event - raise an asynchronous event
+ * @qp: the QP; its lock is held, and its state is not RESET
+ * @type: the event
+ */
+void qp_event(struct qp *qp, enum ib_event_type type)
+{
+	struct ib_event event = {
+		.device = &qp->dev->ibdev,
+		.event = type,
+		.element.qp = qp->ibqp,
+	};
+
+	lockdep_assert_held(&qp->lock);
+	if (qp->ibqp->event_handler)
+		qp->ibqp->event_handler(&event, qp->ibqp->qp_context);
+}
+
+/**
+ * qp_error_locked - put a QP in error and flush it
+ * @qp: the QP; its lock is held
+ * @event: to raise, or 0
+ *
+ * The receive queue is flushed here, the send queue by its runner or a worker.
+ */
+void qp_error_locked(struct qp *qp, enum ib_event_type event)
+{
+	lockdep_assert_held(&qp->lock);
+	if (qp->state == IB_QPS_ERR || qp->state == IB_QPS_RESET)
+		return;
+
+	WRITE_ONCE(qp->state, IB_QPS_ERR);
+	if (event)
+		qp_event(qp, event);
+	resp_reset(qp);
+	comp_flush_recvs(qp);
+	if (qp->srq)
+		qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
+	engine_kick_worker(&qp->engine);
+}
+
+/** qp_error - qp_error_locked() for who does not hold the QP's lock */
+void qp_error(struct qp *qp, enum ib_event_type event)
+{
+	spin_lock_bh(&qp->lock);
+	qp_error_locked(qp, event);
+	spin_unlock_bh(&qp->lock);
+}
+
+static int check_init_attr(const struct ib_qp_init_attr *attr)
+{
+	const struct ib_qp_cap *cap = &attr->cap;
+
+	if (attr->create_flags || attr->qp_type != IB_QPT_RC)
+		return -EOPNOTSUPP;
+	if (cap->max_send_wr > MIRAGE_MAX_WR || cap->max_send_sge > MIRAGE_MAX_SGE ||
+	    cap->max_inline_data > MIRAGE_MAX_INLINE)
+		return -EINVAL;
+	if (!attr->srq && (cap->max_recv_wr > MIRAGE_MAX_WR ||
+			   cap->max_recv_sge > MIRAGE_MAX_SGE))
+		return -EINVAL;
+	return 0;
+}
+
+/* Makes the rings, and tells in *cap what they hold. */
+static int make_rings(struct qp *qp, struct ib_qp_cap *cap)
+{
+	u32 stride;
+	int ret;
+
+	cap->max_send_sge = max(cap->max_send_sge, 1U);
+	stride = wqe_send_stride(cap->max_send_sge, cap->max_inline_data);
+	cap->max_send_wr = roundup_pow_of_two(max(cap->max_send_wr, 1U));
+	cap->max_inline_data = min_t(u32, stride - sizeof(struct mirage_send_wqe),
+				     MIRAGE_MAX_INLINE);
+	ret = ring_create(&qp->sq, qp->uctx, cap->max_send_wr, stride);
+	if (ret)
+		return ret;
+
+	if (qp->srq) {
+		cap->max_recv_wr = 0;
+		cap->max_recv_sge = 0;
+		return 0;
+	}
+	cap->max_recv_sge = max(cap->max_recv_sge, 1U);
+	cap->max_recv_wr = roundup_pow_of_two(max(cap->max_recv_wr, 1U));
+	ret = ring_create(&qp->rq, qp->uctx, cap->max_recv_wr,
+			  wqe_recv_stride(cap->max_recv_sge));
+	if (ret)
+		ring_destroy(&qp->sq);
+	return ret;
+}
+
+static void drop_rings(struct qp *qp)
+{
+	ring_destroy(&qp->sq);
+	if (!qp->srq)
+		ring_destroy(&qp->rq);
+}
+
+static int respond(const struct qp *qp, struct ib_udata *udata)
+{
+	struct mirage_create_qp_resp resp = {
+		.max_inline = qp->cap.max_inline_data,
+	};
+
+	ring_info(&qp->sq, &resp.sq);
+	if (!qp->srq)
+		ring_info(&qp->rq, &resp.rq);
+	return ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
+}
+
+static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *attr)
+{
+	struct mirage_dev *dev = to_mdev(ibqp->device);
+	struct qp *qp = kzalloc_obj(*qp, GFP_KERNEL_ACCOUNT);
+
+	if (!qp)
+		return NULL;
+	kref_init(&qp->ref);
+	mutex_init(&qp->mutex);
+	spin_lock_init(&qp->lock);
+	engine_init(&qp->engine);
+	qp->dev = dev;
+	qp->ibqp = ibqp;
+	qp->uctx = ibqp->pd->uobject->context;
+	qp->pd = ibqp->pd;
+	qp->scq = to_mcq(attr->send_cq);
+	qp->rcq = to_mcq(attr->recv_cq);
+	if (attr->srq) {
+		qp->srq = to_msrq(attr->srq);
+		qp->srqn = qp->srq->srqn;
+	}
+	qp->sig_all = attr->sq_sig_type == IB_SIGNAL_ALL_WR;
+	qp->state = IB_QPS_RESET;
+	return qp;
+}
+
+/**
+ * mirage_create_qp - ib_device_ops.create_qp
+ * @ibqp: the core's object
+ * @attr: what is asked for; the caps are raised to what there is
+ * @udata: struct mirage_create_qp_resp
+ *
+ * Return: 0; -EOPNOTSUPP for another type than RC, -EINVAL above a limit,
+ * -ENOMEM, -EFAULT.
+ */
+int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
+		     struct ib_udata *udata)
+{
+	struct mirage_dev *dev = to_mdev(ibqp->device);
+	struct qp *qp;
+	int ret;
+
+	ret = check_init_attr(attr);
+	if (ret)
+		return ret;
+	if (!mirage_limit_get(&dev->num_qp, MIRAGE_MAX_QP))
+		return -ENOMEM;
+	ret = -ENOMEM;
+	qp = alloc_qp(ibqp, attr);
+	if (!qp)
+		goto err_limit;
+	ret = make_rings(qp, &attr->cap);
+	if (ret)
+		goto err_free;
+	qp->cap = attr->cap;
+
+	ret = xa_alloc_cyclic(&dev->qps, &qp->qpn, NULL, XA_LIMIT(QPN_MIN, QPN_MAX),
+			      &dev->next_qpn, GFP_KERNEL);
+	if (ret < 0)
+		goto err_rings;
+	ret = respond(qp, udata);
+	if (ret)
+		goto err_qpn;
+
+	ibqp->qp_num = qp->qpn;
+	container_of(ibqp, struct mirage_qp, ibqp)->qp = qp;
+	/* From here on a peer may find it. */
+	xa_store(&dev->qps, qp->qpn, qp, GFP_KERNEL);
+	return 0;
+
+err_qpn:
+	xa_erase(&dev->qps, qp->qpn);
+err_rings:
+	drop_rings(qp);
+err_free:
+	kfree(qp);
+err_limit:
+	mirage_limit_put(&dev->num_qp);
+	return ret;
+}
+
+/**
+ * mirage_destroy_qp - ib_device_ops.destroy_qp
+ * @ibqp: the core's object
+ * @udata: unused
+ *
+ * Waits for engines that run on the QP right now, never for a page. When it returns
+ * no completion or event of the QP follows.
+ */
+int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
+{
+	struct qp *qp = to_qp(ibqp);
+	struct mirage_dev *dev = qp->dev;
+
+	xa_erase(&dev->qps, qp->qpn);
+	engine_stop(&qp->engine);
+	/* A peer's runner that already has the QP finds it gone under the lock. */
+	spin_lock_bh(&qp->lock);
+	WRITE_ONCE(qp->state, IB_QPS_RESET);
+	resp_reset(qp);
+	spin_unlock_bh(&qp->lock);
+	/* Whoever put it in error before that may have queued the worker. */
+	engine_stop(&qp->engine);
+
+	req_reset(qp);
+	drop_rings(qp);
+	mirage_limit_put(&dev->num_qp);
+	qp_put(qp);
+	return 0;
+}
+
+/* A receive was posted that somebody waits for: flush it, or let the peer go on. */
+static void kick_recv(struct qp *qp)
+{
+	struct qp *peer = NULL;
+
+	spin_lock_bh(&qp->lock);
+	if (qp->state == IB_QPS_ERR) {
+		comp_flush_recvs(qp);
+	} else if (qp->state != IB_QPS_RESET) {
+		if (qp->srq)
+			mirage_srq_kicked(qp->srq);
+		else
+			ring_want_kick(&qp->rq, false);
+		if (qp->rnr_peer)
+			peer = qp_get(qp->dev, qp->attr.dest_qp_num);
+		qp->rnr_peer = false;
+	}
+	spin_unlock_bh(&qp->lock);
+
+	if (peer) {
+		engine_end_delay(&peer->engine);
+		qp_put(peer);
+	}
+}
+
+static void kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+{
+	unsigned long qpn;
+	struct qp *found;
+
+	xa_for_each(&dev->qps, qpn, found) {
+		struct qp *qp = qp_get(dev, qpn);
+
+		if (!qp)
+			continue;
+		if (qp->srq && qp->srqn == srqn && qp->uctx == uctx &&
+		    READ_ONCE(qp->rnr_peer))
+			kick_recv(qp);
+		qp_put(qp);
+	}
+}
+
+/**
+ * mirage_kick - the doorbell
+ * @uctx: who rings
+ * @num: QPN or SRQN
+ * @what: enum mirage_kick_what
+ *
+ * Task context: the system call of the process. Runs the queue as far as it goes
+ * without waiting.
+ *
+ * Return: 0, -ENOENT when @uctx has no such QP, -EINVAL for an unknown @what.
+ */
+int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what)
+{
+	struct mirage_dev *dev = to_mdev(uctx->device);
+	struct qp *qp;
+	int ret = 0;
+
+	if (what == MIRAGE_KICK_SRQ) {
+		kick_srq(dev, uctx, num);
+		return 0;
+	}
+
+	qp = qp_get(dev, num);
+	if (!qp)
+		return -ENOENT;
+	if (qp->uctx != uctx)
+		ret = -ENOENT;
+	else if (what == MIRAGE_KICK_SQ)
+		engine_kick(&qp->engine);
+	else if (what == MIRAGE_KICK_RQ)
+		kick_recv(qp);
+	else
+		ret = -EINVAL;
+	qp_put(qp);
+	return ret;
+}

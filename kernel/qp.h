@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Queue pairs
+ *
+ * The core owns struct ib_qp and frees it as soon as destroy returns, while peers
+ * on the same device may still look the QP up: what they touch is struct qp, with
+ * a life of its own.
+ */
+#ifndef MIRAGE_QP_H
+#define MIRAGE_QP_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <rdma/ib_verbs.h>
+
+#include "cq.h"
+#include "engine.h"
+#include "req.h"
+#include "resp.h"
+#include "srq.h"
+
+/**
+ * struct mirage_qp - the core's handle
+ * @ibqp: the core's object
+ * @qp: ours
+ */
+struct mirage_qp {
+	struct ib_qp ibqp;
+	struct qp *qp;
+};
+
+/**
+ * struct qp - one queue pair
+ *
+ * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
+ * and the responder, and is the one lock of a peer that a requester takes. Inside
+ * @lock: an SRQ's lock, a chunk's lock, a CQ's lock, an engine's lock, in no nesting
+ * among each other. No two QPs' locks are ever held together.
+ *
+ * @ref: the core's handle has one, so has everybody who found it in dev->qps
+ * @rcu: lookups are lockless
+ * @dev: the device
+ * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
+ *	and for the requester while it runs
+ * @uctx: whose it is
+ * @pd: whose keys it takes
+ * @qpn: its number
+ * @scq: completions of sends
+ * @rcq: completions of receives
+ * @srq: or NULL; followed under @lock and only while @state is not IB_QPS_RESET
+ * @srqn: its number
+ * @sig_all: every send completes visibly
+ * @cap: as created
+ * @mutex: one modify or destroy at a time
+ * @lock: see above
+ * @state: written under @mutex and @lock; the requester reads it without
+ * @attr: as modified; written under @mutex and @lock
+ * @sgid: our address; @lock
+ * @dgid: the peer's address; @lock
+ * @rq: the receive ring, unless there is an SRQ; @lock
+ * @rnr_peer: the peer waits for a receive work request; @lock
+ * @sqd_notify: IB_EVENT_SQ_DRAINED is owed; @lock
+ * @resp: the responder; @lock
+ * @sq: the send ring; of the requester
+ * @req: of the requester
+ * @engine: decides who is the requester
+ */
+struct qp {
+	struct kref ref;
+	struct rcu_head rcu;
+	struct mirage_dev *dev;
+	struct ib_qp *ibqp;
+	struct ib_ucontext *uctx;
+	struct ib_pd *pd;
+	u32 qpn;
+	struct mirage_cq *scq;
+	struct mirage_cq *rcq;
+	struct mirage_srq *srq;
+	u32 srqn;
+	bool sig_all;
+	struct ib_qp_cap cap;
+
+	struct mutex mutex;		/* one modify or destroy at a time */
+	spinlock_t lock;		/* state to resp, see above */
+	enum ib_qp_state state;
+	struct ib_qp_attr attr;
+	union ib_gid sgid;
+	union ib_gid dgid;
+	struct ring rq;
+	bool rnr_peer;
+	bool sqd_notify;
+	struct resp resp;
+
+	struct ring sq ____cacheline_aligned;
+	struct req req;
+	struct engine engine;
+};
+
+static inline struct qp *to_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct mirage_qp, ibqp)->qp;
+}
+
+struct qp *qp_get(struct mirage_dev *dev, u32 qpn);
+void qp_put(struct qp *qp);
+void qp_event(struct qp *qp, enum ib_event_type type);
+void qp_error_locked(struct qp *qp, enum ib_event_type event);
+void qp_error(struct qp *qp, enum ib_event_type event);
+
+int qp_transit(struct qp *qp, struct ib_qp_attr *attr, int mask);
+
+int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
+		     struct ib_udata *udata);
+int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		     struct ib_udata *udata);
+int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		    struct ib_qp_init_attr *init);
+int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
+int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what);
+
+#endif

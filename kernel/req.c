@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The requester: one send work request after the other
+ *
+ * A work request is copied and validated, executed by a carrier as far as pages and
+ * receive buffers allow, and completed; the next one starts after that. So work
+ * requests execute and complete in order, and a fence has nothing to wait for.
+ *
+ * Timers and retry counts follow IBA volume 1, 9.7.5.
+ */
+#include <linux/jiffies.h>
+
+#include "comp.h"
+#include "device.h"
+#include "direct.h"
+#include "qp.h"
+
+/* Work requests of one round: some hundred microseconds of small ones. */
+#define REQ_BATCH	256
+
+/* In units of 10 us: IBA table 45, RNR NAK timer field. */
+static const u16 rnr_delay[32] = {
+	65535, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384,
+	512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576,
+	32768, 49152,
+};
+
+static unsigned long rnr_jiffies(u8 timer)
+{
+	return max(usecs_to_jiffies(rnr_delay[timer & 31] * 10), 1UL);
+}
+
+/* 4.096 us * 2^timeout; 0 is "never", which is looked after once a second. */
+static unsigned long ack_jiffies(u8 timeout)
+{
+	if (!timeout)
+		return HZ;
+	return max(nsecs_to_jiffies(4096ULL << timeout), 1UL);
+}
+
+/* Completes the work request under way, and puts the QP in error with it. */
+static void finish(struct qp *qp, enum ib_wc_status status, int err)
+{
+	struct req *req = &qp->req;
+
+	bytes_release(&req->local);
+	req->active = false;
+	if (comp_send(qp, status, err)) {
+		qp_error(qp, IB_EVENT_QP_FATAL);
+	} else if (status != IB_WC_SUCCESS) {
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
+		qp_error(qp, 0);
+	}
+}
+
+static void fill_hdr(struct qp *qp)
+{
+	struct req *req = &qp->req;
+	const struct mirage_send_wqe *head = &req->wqe.head;
+	/* IB_MTU_256 is 1. */
+	unsigned int shift = qp->attr.path_mtu + 7;
+	u32 length = req->op->class == OP_ATOMIC ? 8 : req->wqe.length;
+
+	req->hdr = (struct resp_hdr) {
+		.op = req->op,
+		.psn = req->psn,
+		.packets = max(((u64)length + BIT(shift) - 1) >> shift, 1ULL),
+		.length = length,
+		.rkey = head->rkey,
+		.addr = head->remote_addr,
+		.ex = head->ex,
+		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
+		.atomic = req->op->wc == IB_WC_COMP_SWAP ? MTT_CMP_SWAP :
+							   MTT_FETCH_ADD,
+		.compare_add = head->compare_add,
+		.swap = head->swap,
+	};
+}
+
+/* Whether the copied work request may be executed at all. */
+static enum ib_wc_status check(const struct qp *qp)
+{
+	const struct req *req = &qp->req;
+	const struct op *op = req->op;
+
+	if (!op || (req->wqe.inline_data && !op->inline_ok))
+		return IB_WC_LOC_QP_OP_ERR;
+	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
+	    !qp->attr.max_rd_atomic)
+		return IB_WC_LOC_QP_OP_ERR;
+	if (op->class == OP_ATOMIC && req->wqe.length < 8)
+		return IB_WC_LOC_LEN_ERR;
+	return IB_WC_SUCCESS;
+}
+
+/* Takes the oldest work request up; it is finished at once when it is bad. */
+static void start(struct qp *qp)
+{
+	struct req *req = &qp->req;
+	struct send_wqe *wqe = &req->wqe;
+	enum ib_wc_status status;
+	int ret;
+
+	ret = wqe_copy_send(wqe, ring_slot(&qp->sq, qp->sq.index), qp->sq.stride);
+	req->active = true;
+	req->begun = false;
+	req->executed = false;
+	req->done = 0;
+	req->rnr_left = qp->attr.rnr_retry;
+	req->retry_left = qp->attr.retry_cnt;
+	req->op = op_of(wqe->head.opcode);
+	req->hdr.length = 0;
+	bytes_from_buf(&req->local, wqe->inline_data);
+
+	if (ret)
+		status = ret == -EMSGSIZE ? IB_WC_LOC_LEN_ERR : IB_WC_LOC_QP_OP_ERR;
+	else
+		status = check(qp);
+	if (status != IB_WC_SUCCESS) {
+		finish(qp, status, ret);
+		return;
+	}
+
+	fill_hdr(qp);
+	if (wqe->inline_data)
+		return;
+	ret = bytes_from_sges(&req->local, qp->dev, qp->pd, wqe->sge,
+			      wqe->head.num_sge, req->op->local);
+	if (ret)
+		finish(qp, IB_WC_LOC_PROT_ERR, ret);
+}
+
+/* Nobody answers: the local ACK timeout, then again (IBA 9.7.6.1.3). */
+static enum engine_verdict unanswered(struct qp *qp)
+{
+	struct req *req = &qp->req;
+	u8 timeout = qp->attr.timeout;
+
+	if (timeout && !req->retry_left--) {
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_RETRY_EXCEEDED);
+		finish(qp, IB_WC_RETRY_EXC_ERR, 0);
+		return ENGINE_MORE;
+	}
+	qp->engine.delay = ack_jiffies(timeout);
+	return ENGINE_DELAY;
+}
+
+/* No receive buffer: wait as long as the peer says; 7 is "for ever". */
+static enum engine_verdict not_ready(struct qp *qp)
+{
+	struct req *req = &qp->req;
+
+	if (qp->attr.rnr_retry != 7 && !req->rnr_left--) {
+		finish(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
+		return ENGINE_MORE;
+	}
+	qp->engine.delay = rnr_jiffies(READ_ONCE(req->peer->attr.min_rnr_timer));
+	return ENGINE_DELAY;
+}
+
+/* ENGINE_MORE: that work request is done. */
+static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
+{
+	struct req *req = &qp->req;
+
+	switch (v) {
+	case RESP_OK:
+		req->psn = (req->psn + req->hdr.packets) & PSN_MASK;
+		finish(qp, IB_WC_SUCCESS, 0);
+		break;
+	case RESP_MISS:
+		return ENGINE_FAULT;
+	case RESP_SILENT:
+	case RESP_GOES_ON:
+		return unanswered(qp);
+	case RESP_RNR:
+		return not_ready(qp);
+	case RESP_NAK_INVALID:
+		finish(qp, IB_WC_REM_INV_REQ_ERR, 0);
+		break;
+	case RESP_NAK_ACCESS:
+		finish(qp, IB_WC_REM_ACCESS_ERR, 0);
+		break;
+	case RESP_NAK_OPERATIONAL:
+		finish(qp, IB_WC_REM_OP_ERR, 0);
+		break;
+	}
+	return ENGINE_MORE;
+}
+
+static enum engine_verdict execute(struct qp *qp)
+{
+	struct engine *e = &qp->engine;
+	int err = e->fault_error;
+
+	e->fault_error = 0;
+	if (!err)
+		return answered(qp, direct_request(qp, &e->miss));
+	if (qp->req.remote_miss)
+		return answered(qp, direct_fault_failed(qp, err));
+
+	finish(qp, IB_WC_LOC_PROT_ERR, err);
+	return ENGINE_MORE;
+}
+
+/* The send queue is drained: say so if that was asked for. */
+static void drained(struct qp *qp)
+{
+	spin_lock_bh(&qp->lock);
+	if (qp->state == IB_QPS_SQD && qp->sqd_notify) {
+		qp->sqd_notify = false;
+		qp_event(qp, IB_EVENT_SQ_DRAINED);
+	}
+	spin_unlock_bh(&qp->lock);
+}
+
+static void flush(struct qp *qp)
+{
+	if (qp->req.active)
+		finish(qp, IB_WC_WR_FLUSH_ERR, 0);
+	comp_flush_sends(qp);
+}
+
+/* Nothing under way: is there a next one, and may it start? */
+static bool next(struct qp *qp)
+{
+	int pending;
+
+	switch (READ_ONCE(qp->state)) {
+	case IB_QPS_ERR:
+		flush(qp);
+		return false;
+	case IB_QPS_SQD:
+		drained(qp);
+		return false;
+	case IB_QPS_RTS:
+		break;
+	default:
+		return false;
+	}
+
+	pending = ring_pending(&qp->sq);
+	if (pending < 0)
+		qp_error(qp, IB_EVENT_QP_FATAL);
+	if (pending <= 0)
+		return false;
+	start(qp);
+	return true;
+}
+
+static enum engine_verdict run(struct qp *qp)
+{
+	struct req *req = &qp->req;
+	int i;
+
+	for (i = 0; i < REQ_BATCH; i++) {
+		enum engine_verdict v;
+
+		if (READ_ONCE(qp->state) == IB_QPS_ERR) {
+			flush(qp);
+			return ENGINE_IDLE;
+		}
+		if (!req->active && !next(qp))
+			return ENGINE_IDLE;
+		if (!req->active)
+			continue;
+		v = execute(qp);
+		if (v != ENGINE_MORE)
+			return v;
+	}
+	return ENGINE_MORE;
+}
+
+/**
+ * req_run - execute send work requests
+ * @qp: the QP; the caller is its runner
+ *
+ * Task context, no locks held.
+ *
+ * Return: why it ended; with ENGINE_FAULT @qp->engine.miss is filled, with
+ * ENGINE_DELAY @qp->engine.delay.
+ */
+enum engine_verdict req_run(struct qp *qp)
+{
+	enum engine_verdict v = run(qp);
+
+	direct_detach(qp);
+	return v;
+}
+
+/**
+ * req_reset - forget the work request under way
+ * @qp: the QP, its engine stopped
+ */
+void req_reset(struct qp *qp)
+{
+	struct req *req = &qp->req;
+
+	if (req->active)
+		bytes_release(&req->local);
+	req->active = false;
+}

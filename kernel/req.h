@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The requester: one send work request after the other
+ */
+#ifndef MIRAGE_REQ_H
+#define MIRAGE_REQ_H
+
+#include "bytes.h"
+#include "engine.h"
+#include "opcode.h"
+#include "resp.h"
+
+struct qp;
+
+/**
+ * struct req - the work request under way
+ * @active: there is one
+ * @begun: the responder has taken it up, as its message number @msg
+ * @executed: an atomic was executed; @old is what it found
+ * @remote_miss: the page that is missing is the responder's
+ * @op: facts of its opcode
+ * @wqe: the copy
+ * @hdr: what the responder is told
+ * @local: the requester's own bytes
+ * @result: @old as a byte sequence
+ * @done: bytes moved
+ * @msg: see @begun
+ * @psn: PSN of its first packet, 24 bits
+ * @rnr_left: RNR NAKs it may still get
+ * @retry_left: times it may still go unanswered
+ * @old: see @executed
+ * @peer: the responder's QP while the requester runs; a reference is held
+ */
+struct req {
+	bool active;
+	bool begun;
+	bool executed;
+	bool remote_miss;
+	const struct op *op;
+	struct send_wqe wqe;
+	struct resp_hdr hdr;
+	struct bytes local;
+	struct bytes result;
+	u32 done;
+	u32 msg;
+	u32 psn;
+	u8 rnr_left;
+	u8 retry_left;
+	u64 old;
+	struct qp *peer;
+};
+
+enum engine_verdict req_run(struct qp *qp);
+void req_reset(struct qp *qp);
+
+#endif

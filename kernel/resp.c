@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The responder: executes requests, whatever carries them
+ *
+ * A carrier brings a request's header to resp_begin(), moves its bytes to or from
+ * resp->bytes, and ends it with resp_end(). Nothing here knows packets, and nothing
+ * below here knows NAKs: an errno of the memory side becomes one in this file.
+ *
+ * All of it runs under the QP's lock, which a carrier holds for one step at a time;
+ * between two steps the QP may be reset. A request that a requester begins anew
+ * (after that, or after it was interrupted) takes the place of the one under way and
+ * uses the receive work request that was taken for it.
+ *
+ * The checks are those of IBA volume 1, 9.7.4.
+ */
+#include "device.h"
+#include "qp.h"
+#include "comp.h"
+
+static void release_bytes(struct resp *resp)
+{
+	bytes_release(&resp->bytes);
+	resp->busy = false;
+}
+
+/* The request is answered with a NAK and the QP is in error (IBA 9.9.3.1). */
+static enum resp_verdict nak(struct qp *qp, enum resp_verdict v)
+{
+	mirage_stat_inc(qp->dev, MIRAGE_STAT_REMOTE_ERRORS);
+	qp_error_locked(qp, v == RESP_NAK_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
+						   IB_EVENT_QP_REQ_ERR);
+	return v;
+}
+
+/* The same, where a receive work request is what went wrong. */
+static enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
+				 enum ib_wc_status status, int err)
+{
+	struct mirage_cqe cqe = {
+		.wr_id = qp->resp.wqe.wr_id,
+		.status = status,
+		.opcode = IB_WC_RECV,
+		.vendor_err = -err,
+	};
+
+	comp_recv(qp, &cqe, false);
+	qp->resp.have_wqe = false;
+	mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
+	qp_error_locked(qp, 0);
+	return v;
+}
+
+/* None there: be told when one is posted, and look once more. */
+static int pop_or_ask(struct qp *qp, struct recv_wqe *wqe)
+{
+	int ret = wqe_pop_recv(&qp->rq, wqe);
+
+	if (ret != -ENOENT)
+		return ret;
+	ring_want_kick(&qp->rq, true);
+	return wqe_pop_recv(&qp->rq, wqe);
+}
+
+static enum resp_verdict take_wqe(struct qp *qp)
+{
+	struct recv_wqe *wqe = &qp->resp.wqe;
+	int ret;
+
+	if (qp->srq)
+		ret = mirage_srq_pop(qp->srq, wqe);
+	else
+		ret = pop_or_ask(qp, wqe);
+
+	switch (ret) {
+	case 0:
+		qp->resp.have_wqe = true;
+		return RESP_OK;
+	case -ENOENT:
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_RNR_NAK);
+		qp->rnr_peer = true;
+		return RESP_RNR;
+	case -EPROTO:
+		qp_error_locked(qp, qp->srq ? 0 : IB_EVENT_QP_FATAL);
+		return RESP_NAK_OPERATIONAL;
+	default:
+		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_QP_OP_ERR, ret);
+	}
+}
+
+/* May this QP do that at all (IBA 9.7.4.1.2, 9.7.4.1.5)? */
+static bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
+{
+	const struct op *op = hdr->op;
+
+	if ((qp->attr.qp_access_flags & op->remote) != op->remote)
+		return false;
+	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
+	    !qp->attr.max_dest_rd_atomic)
+		return false;
+	return op->class != OP_ATOMIC || IS_ALIGNED(hdr->addr, 8);
+}
+
+static enum resp_verdict open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
+{
+	struct resp *resp = &qp->resp;
+	int ret;
+
+	if (hdr->length > resp->wqe.length)
+		return nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
+
+	ret = bytes_from_sges(&resp->bytes, qp->dev, qp->pd, resp->wqe.sge,
+			      resp->wqe.num_sge, IB_ACCESS_LOCAL_WRITE);
+	if (ret)
+		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, ret);
+	return RESP_OK;
+}
+
+/**
+ * resp_begin - take a request up
+ * @qp: the responder's QP, in a state to receive; its lock is held
+ * @hdr: the request
+ *
+ * Return: RESP_OK: @qp->resp.bytes is where its bytes go or come from, and
+ * @qp->resp.msg its number. RESP_RNR and RESP_SILENT leave everything as it was; a
+ * NAK has put the QP in error.
+ */
+enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
+{
+	struct resp *resp = &qp->resp;
+	enum resp_verdict v;
+
+	lockdep_assert_held(&qp->lock);
+	if (hdr->psn != resp->psn)
+		return RESP_SILENT;
+
+	release_bytes(resp);
+	if (qp->state == IB_QPS_RTR && !resp->established) {
+		resp->established = true;
+		qp_event(qp, IB_EVENT_COMM_EST);
+	}
+	if (!allowed(qp, hdr))
+		return nak(qp, RESP_NAK_INVALID);
+	/* No key of this device is one that a peer may invalidate. */
+	if (hdr->op->inv)
+		return nak(qp, RESP_NAK_ACCESS);
+	if (hdr->op->recv && !resp->have_wqe) {
+		v = take_wqe(qp);
+		if (v != RESP_OK)
+			return v;
+	}
+	if (hdr->op->class == OP_SEND) {
+		v = open_recv_bytes(qp, hdr);
+		if (v != RESP_OK)
+			return v;
+	} else if (bytes_from_region(&resp->bytes, qp->dev, qp->pd, hdr->rkey,
+				     hdr->addr, hdr->length, hdr->op->remote)) {
+		return nak(qp, RESP_NAK_ACCESS);
+	}
+
+	resp->busy = true;
+	resp->msg++;
+	return RESP_OK;
+}
+
+/**
+ * resp_atomic - execute the atomic that was begun
+ * @qp: the responder's QP; its lock is held
+ * @hdr: the request
+ * @old: what was found
+ * @miss: filled with RESP_MISS
+ *
+ * Atomic against the CPU and every other device of the machine (IBA 9.4.5 calls
+ * that IB_ATOMIC_GLOB). Return: RESP_OK or RESP_MISS.
+ */
+enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *old,
+			      struct miss *miss)
+{
+	struct seg *seg = &qp->resp.bytes.seg[0];
+
+	lockdep_assert_held(&qp->lock);
+	if (!mtt_atomic(&seg->mr->mtt, seg->addr, hdr->atomic, hdr->compare_add,
+			hdr->swap, old))
+		return RESP_OK;
+
+	kref_get(&seg->mr->ref);
+	*miss = (struct miss) {
+		.mr = seg->mr, .iova = seg->addr, .len = 8, .write = true,
+	};
+	return RESP_MISS;
+}
+
+/**
+ * resp_end - the request's bytes have all been moved
+ * @qp: the responder's QP; its lock is held
+ * @hdr: the request
+ *
+ * Return: RESP_OK: acknowledge it; or a NAK.
+ */
+enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
+{
+	const struct op *op = hdr->op;
+	struct resp *resp = &qp->resp;
+	struct mirage_cqe cqe;
+
+	lockdep_assert_held(&qp->lock);
+	release_bytes(resp);
+	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
+	if (!op->recv)
+		return RESP_OK;
+
+	cqe = (struct mirage_cqe) {
+		.wr_id = resp->wqe.wr_id,
+		.byte_len = hdr->length,
+		.ex = op->imm || op->inv ? hdr->ex : 0,
+		.src_qp = qp->attr.dest_qp_num,
+		.wc_flags = (op->imm ? IB_WC_WITH_IMM : 0) |
+			    (op->inv ? IB_WC_WITH_INVALIDATE : 0),
+		.status = IB_WC_SUCCESS,
+		.opcode = op->class == OP_SEND ? IB_WC_RECV :
+						 IB_WC_RECV_RDMA_WITH_IMM,
+	};
+	resp->have_wqe = false;
+	if (!comp_recv(qp, &cqe, hdr->solicited))
+		return RESP_OK;
+	qp_error_locked(qp, IB_EVENT_QP_FATAL);
+	return RESP_NAK_OPERATIONAL;
+}
+
+/**
+ * resp_fault_failed - a page of the request's bytes can not be had
+ * @qp: the responder's QP; its lock is held
+ * @hdr: the request
+ * @err: why
+ *
+ * Return: the NAK.
+ */
+enum resp_verdict resp_fault_failed(struct qp *qp, const struct resp_hdr *hdr, int err)
+{
+	lockdep_assert_held(&qp->lock);
+	if (hdr->op->class == OP_SEND)
+		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, err);
+	return nak(qp, RESP_NAK_ACCESS);
+}
+
+/**
+ * resp_reset - forget the request under way
+ * @qp: the QP; its lock is held
+ *
+ * Its receive work request, if it had one, stays for comp_flush_recvs().
+ */
+void resp_reset(struct qp *qp)
+{
+	lockdep_assert_held(&qp->lock);
+	release_bytes(&qp->resp);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The responder: executes requests, whatever carries them
+ */
+#ifndef MIRAGE_RESP_H
+#define MIRAGE_RESP_H
+
+#include "bytes.h"
+#include "opcode.h"
+
+/* PSNs are 24 bits wide. */
+#define PSN_MASK 0xffffff
+
+struct qp;
+
+/**
+ * struct resp_hdr - a request, as a carrier reads it from a header
+ * @op: facts of its opcode
+ * @psn: PSN of its first packet
+ * @packets: PSNs it takes
+ * @length: bytes of payload, 8 for an atomic
+ * @rkey: RETH and AtomicETH
+ * @addr: RETH and AtomicETH
+ * @ex: the immediate, big endian, or the rkey to invalidate
+ * @solicited: the SE bit
+ * @atomic: which
+ * @compare_add: AtomicETH
+ * @swap: AtomicETH
+ */
+struct resp_hdr {
+	const struct op *op;
+	u32 psn;
+	u32 packets;
+	u32 length;
+	u32 rkey;
+	u64 addr;
+	u32 ex;
+	bool solicited;
+	enum mtt_atomic_op atomic;
+	u64 compare_add;
+	u64 swap;
+};
+
+/* What becomes of a request; the NAKs are those of IBA table 58 (AETH syndromes). */
+enum resp_verdict {
+	RESP_OK,
+	RESP_GOES_ON,		/* bytes left: the next step, at once */
+	RESP_MISS,		/* a page is missing: the same call again, later */
+	RESP_SILENT,		/* dropped: the requester hears nothing */
+	RESP_RNR,
+	RESP_NAK_INVALID,
+	RESP_NAK_ACCESS,
+	RESP_NAK_OPERATIONAL,
+};
+
+/**
+ * struct resp - the request under way; protected by the QP's lock
+ * @busy: there is one
+ * @have_wqe: a receive work request was taken for it
+ * @established: IB_EVENT_COMM_EST was raised
+ * @msg: counts messages begun, so that a requester can tell its own
+ * @psn: expected PSN, 24 bits
+ * @wqe: the receive work request
+ * @bytes: where its bytes go, or come from
+ */
+struct resp {
+	bool busy;
+	bool have_wqe;
+	bool established;
+	u32 msg;
+	u32 psn;
+	struct recv_wqe wqe;
+	struct bytes bytes;
+};
+
+enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr);
+enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *old,
+			      struct miss *miss);
+enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr);
+enum resp_verdict resp_fault_failed(struct qp *qp, const struct resp_hdr *hdr, int err);
+void resp_reset(struct qp *qp);
+
+#endif

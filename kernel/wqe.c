@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * One work request out of its ring, copied and then validated
+ *
+ * What passes here is safe to execute, not legal: whether an opcode fits its QP
+ * and a key its PD is for the engines to say.
+ */
+#include <linux/string.h>
+
+#include "wqe.h"
+
+/**
+ * wqe_send_stride - bytes per slot of a send queue
+ * @max_sge: SGEs that must fit
+ * @max_inline: bytes of inline data that must fit
+ */
+u32 wqe_send_stride(u32 max_sge, u32 max_inline)
+{
+	u32 room = max_t(u32, max_sge * sizeof(struct mirage_sge), max_inline);
+
+	return ALIGN(sizeof(struct mirage_send_wqe) + room, 64);
+}
+
+/**
+ * wqe_recv_stride - bytes per slot of a receive queue
+ * @max_sge: SGEs that must fit
+ */
+u32 wqe_recv_stride(u32 max_sge)
+{
+	return ALIGN(sizeof(struct mirage_recv_wqe) +
+		     max_sge * sizeof(struct mirage_sge), 32);
+}
+
+static int copy_sges(struct mirage_sge *to, const void *from, u32 num, u32 room,
+		     u32 *length)
+{
+	u64 sum = 0;
+	u32 i;
+
+	if (num > MIRAGE_MAX_SGE || num * sizeof(*to) > room)
+		return -EINVAL;
+
+	memcpy(to, from, num * sizeof(*to));
+	for (i = 0; i < num; i++)
+		sum += to[i].length;
+	if (sum > MIRAGE_MAX_MSG)
+		return -EMSGSIZE;
+
+	*length = sum;
+	return 0;
+}
+
+/**
+ * wqe_copy_send - take a private copy of a send work request
+ * @to: the copy; @to->head is filled whatever the result
+ * @slot: its slot in the ring, which the process may write to meanwhile
+ * @stride: size of the slot
+ *
+ * Any context. Return: 0, -EINVAL when it does not fit its slot, -EMSGSIZE when it
+ * is longer than a message may be.
+ */
+int wqe_copy_send(struct send_wqe *to, const void *slot, u32 stride)
+{
+	u32 room = stride - sizeof(to->head);
+
+	memcpy(&to->head, slot, sizeof(to->head));
+	/* Nothing below may be answered by a second look at the ring. */
+	barrier();
+
+	to->length = 0;
+	to->inline_data = NULL;
+	if (!(to->head.flags & MIRAGE_WQE_INLINE))
+		return copy_sges(to->sge, slot + sizeof(to->head),
+				 to->head.num_sge, room, &to->length);
+
+	if (to->head.inline_len > room)
+		return -EINVAL;
+	to->head.num_sge = 0;
+	to->inline_data = slot + sizeof(to->head);
+	to->length = to->head.inline_len;
+	return 0;
+}
+
+/**
+ * wqe_copy_recv - take a private copy of a receive work request
+ * @to: the copy; @to->wr_id is filled whatever the result
+ * @slot: its slot in the ring
+ * @stride: size of the slot
+ *
+ * Any context. Return: as wqe_copy_send().
+ */
+int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 stride)
+{
+	struct mirage_recv_wqe head;
+
+	memcpy(&head, slot, sizeof(head));
+	barrier();
+
+	to->wr_id = head.wr_id;
+	to->num_sge = head.num_sge;
+	to->length = 0;
+	return copy_sges(to->sge, slot + sizeof(head), head.num_sge,
+			 stride - sizeof(head), &to->length);
+}
+
+/**
+ * wqe_pop_recv - take the oldest receive work request of a ring
+ * @ring: the ring; the lock of its queue is held
+ * @to: the copy
+ *
+ * Return: 0, -ENOENT when there is none, -EPROTO when the process' index is out of
+ * bounds, or what is wrong with the work request (it is consumed all the same).
+ */
+int wqe_pop_recv(struct ring *ring, struct recv_wqe *to)
+{
+	int ret = ring_pending(ring);
+
+	if (ret <= 0)
+		return ret ?: -ENOENT;
+
+	ret = wqe_copy_recv(to, ring_slot(ring, ring->index), ring->stride);
+	ring_consume(ring);
+	return ret;
+}
