@@ -159,6 +159,13 @@ static void wait__times_out(void)
 	CHECK_EQ(range_fault(fd, MT_BLOCK, NULL), 1);
 	CHECK_EQ(range_unregister(fd), 0);
 	CHECK_EQ(device_counters(fd).ranges, 0);
+	/* Giving up is one of the ways to be done with it. */
+	CHECK_EQ(range_register(fd, mem, PAGE, 0), 0);
+	CHECK_EQ(flight_start(fd, mem, PAGE, 0), 0);
+	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
+	CHECK_EQ(range_unregister(fd), 0);
+	CHECK_EQ(device_counters(fd).ranges, 0);
+	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
 }
 
 /* The loop as a whole: it gives up, and leaves no range behind. */
@@ -269,7 +276,6 @@ static void flight__one_page_in_is_overlap(void)
 	}
 }
 
-/* Several at once are told apart, or need not be. */
 static void flight__equal_ones(void)
 {
 	char *mem = memory(4, RW);
@@ -277,13 +283,29 @@ static void flight__equal_ones(void)
 
 	CHECK_EQ(range_register(fd, mem, PAGE, 0), 0);
 	CHECK_EQ(flight_start(fd, mem, PAGE, 0), 0);
-	CHECK_EQ(flight_start(fd, mem, 2 * PAGE, 0), 0);
 	CHECK_EQ(flight_start(fd, mem, PAGE, 0), 0);
-	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
-	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
-	CHECK_EQ(flight_end(fd, mem, 2 * PAGE, 0), 0);
 	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
 	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
+	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
+	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
+	CHECK_EQ(range_wait(fd, 0), 0);
+}
+
+/* Each end is that of its own start. */
+static void flight__nested_ones(void)
+{
+	char *mem = memory(4, RW);
+	int fd = device_over(mem, 4 * PAGE);
+
+	CHECK_EQ(range_register(fd, mem + PAGE, PAGE, 0), 0);
+	CHECK_EQ(flight_start(fd, mem, 4 * PAGE, 0), 0);
+	CHECK_EQ(flight_start(fd, mem, PAGE, 0), 0);
+	CHECK_EQ(flight_start(fd, mem + 3 * PAGE, PAGE, 0), 0);
+	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
+	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
+	CHECK_EQ(flight_end(fd, mem + 3 * PAGE, PAGE, 0), 0);
+	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
+	CHECK_EQ(flight_end(fd, mem, 4 * PAGE, 0), 0);
 	CHECK_EQ(range_wait(fd, 0), 0);
 }
 
@@ -408,6 +430,7 @@ const struct test_case range_cases[] = {
 	CASE(flight__adjacent_is_elsewhere),
 	CASE(flight__one_page_in_is_overlap),
 	CASE(flight__equal_ones),
+	CASE(flight__nested_ones),
 	CASE(flight__more_than_slots),
 	CASE(flight__nonblockable),
 	CASE(flight__tells_whole_pages),
