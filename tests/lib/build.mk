@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+#
+# Common to the folders with test programs. The folder's Makefile sets PROG and
+# SRCS (its own C files), then includes this. `make OUT=DIR` makes DIR/bin/PROG.
+
+TOP	:= $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/../..)
+OUT	?= $(TOP)/build
+OBJ	:= $(OUT)/obj/$(PROG)
+CFLAGS	+= -std=gnu11 -O2 -g -Wall -Wextra -Werror -I$(TOP)/tests/lib -I$(TOP)/include
+LDLIBS	+= -libverbs -lpthread
+LIB	:= harness.c rc.c
+OBJS	:= $(addprefix $(OBJ)/,$(SRCS:.c=.o) $(LIB:.c=.o))
+
+all: $(OUT)/bin/$(PROG)
+
+$(OUT)/bin/$(PROG): $(OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+$(OBJ)/%.o: $(TOP)/tests/lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+
+clean:
+	rm -rf $(OBJ) $(OUT)/bin/$(PROG)
+
+.PHONY: all clean
+
+-include $(OBJS:.o=.d)

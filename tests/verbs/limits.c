@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* The limits that the device reports are the true ones. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verbs_test.h"
+
+#define COUNTABLE	20000	/* a table larger than this takes too long to fill */
+
+static struct ibv_qp *try_qp(struct rc_dev *dev, struct ibv_cq *cq, struct ibv_qp_cap cap)
+{
+	struct ibv_qp_init_attr init = {
+		.qp_type = IBV_QPT_RC, .send_cq = cq, .recv_cq = cq, .cap = cap,
+	};
+
+	return ibv_create_qp(dev->pd, &init);
+}
+
+static void limit_qp_caps(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct ibv_device_attr *d = &dev->attr.orig_attr;
+	struct ibv_cq *cq = ibv_create_cq(dev->ctx, 16, NULL, NULL, 0);
+	struct ibv_qp_cap good[] = {
+		{ .max_send_wr = d->max_qp_wr, .max_send_sge = 1 },
+		{ .max_recv_wr = d->max_qp_wr, .max_recv_sge = 1 },
+		{ .max_send_wr = 1, .max_send_sge = d->max_sge,
+		  .max_recv_wr = 1, .max_recv_sge = d->max_sge },
+		{ .max_send_wr = d->max_qp_wr, .max_send_sge = d->max_sge,
+		  .max_recv_wr = d->max_qp_wr, .max_recv_sge = d->max_sge },
+		{ .max_send_wr = 0 },
+	};
+	struct ibv_qp_cap bad[] = {
+		{ .max_send_wr = d->max_qp_wr + 1, .max_send_sge = 1 },
+		{ .max_recv_wr = d->max_qp_wr + 1, .max_recv_sge = 1 },
+		{ .max_send_wr = 1, .max_send_sge = d->max_sge + 1 },
+		{ .max_recv_wr = 1, .max_recv_sge = d->max_sge + 1 },
+		{ .max_send_wr = 1, .max_send_sge = 1, .max_inline_data = 1u << 20 },
+		{ .max_send_wr = UINT32_MAX, .max_send_sge = 1 },
+		{ .max_recv_wr = 1, .max_recv_sge = UINT32_MAX },
+	};
+	struct ibv_qp *qp;
+	size_t i;
+
+	CHECK(cq);
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		qp = try_qp(dev, cq, good[i]);
+		if (!qp)
+			test_fail("good row %zu: %s", i, strerror(errno));
+		CHECK_EQ(ibv_destroy_qp(qp), 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		qp = try_qp(dev, cq, bad[i]);
+		if (qp || errno != EINVAL)
+			test_fail("bad row %zu: %s", i, qp ? "created" : strerror(errno));
+	}
+	CHECK_EQ(ibv_destroy_cq(cq), 0);
+	rc_close(dev);
+}
+
+static void limit_cqe(void)
+{
+	struct rc_dev *dev = rc_open();
+	int max = dev->attr.orig_attr.max_cqe;
+	struct ibv_cq *cq;
+
+	cq = ibv_create_cq(dev->ctx, max, NULL, NULL, 0);
+	CHECK(cq, "max_cqe: %s", strerror(errno));
+	CHECK(cq->cqe >= max);
+	CHECK_EQ(ibv_destroy_cq(cq), 0);
+	CHECK(!ibv_create_cq(dev->ctx, max + 1, NULL, NULL, 0));
+	CHECK_EQ(errno, EINVAL);
+	CHECK(!ibv_create_cq(dev->ctx, 0, NULL, NULL, 0));
+	CHECK_EQ(errno, EINVAL);
+	CHECK(!ibv_create_cq(dev->ctx, 16, NULL, NULL, dev->ctx->num_comp_vectors));
+	CHECK_EQ(errno, EINVAL);
+	rc_close(dev);
+}
+
+static void limit_srq(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct ibv_device_attr *d = &dev->attr.orig_attr;
+	struct ibv_srq_init_attr good = {
+		.attr = { .max_wr = d->max_srq_wr, .max_sge = d->max_srq_sge },
+	};
+	struct ibv_srq_init_attr bad[] = {
+		{ .attr = { .max_wr = d->max_srq_wr + 1, .max_sge = 1 } },
+		{ .attr = { .max_wr = 1, .max_sge = d->max_srq_sge + 1 } },
+		{ .attr = { .max_wr = UINT32_MAX, .max_sge = 1 } },
+		{ .attr = { .max_wr = 0, .max_sge = 1 } },
+	};
+	struct ibv_srq *srq;
+	size_t i;
+
+	if (!d->max_srq)
+		test_skip("no SRQ");
+	srq = ibv_create_srq(dev->pd, &good);
+	CHECK(srq, "(%s)", strerror(errno));
+	CHECK_EQ(ibv_destroy_srq(srq), 0);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		srq = ibv_create_srq(dev->pd, &bad[i]);
+		if (srq || errno != EINVAL)
+			test_fail("row %zu: %s", i, srq ? "created" : strerror(errno));
+	}
+	rc_close(dev);
+}
+
+struct maker {
+	struct rc_dev *dev;
+	struct ibv_cq *cq;
+	void *buf;
+};
+
+static void *make_pd(struct maker *m)
+{
+	return ibv_alloc_pd(m->dev->ctx);
+}
+
+static int free_pd(void *o)
+{
+	return ibv_dealloc_pd(o);
+}
+
+static void *make_cq(struct maker *m)
+{
+	return ibv_create_cq(m->dev->ctx, 1, NULL, NULL, 0);
+}
+
+static int free_cq(void *o)
+{
+	return ibv_destroy_cq(o);
+}
+
+static void *make_qp(struct maker *m)
+{
+	return try_qp(m->dev, m->cq, (struct ibv_qp_cap){ .max_send_wr = 1, .max_recv_wr = 1,
+							   .max_send_sge = 1, .max_recv_sge = 1 });
+}
+
+static int free_qp(void *o)
+{
+	return ibv_destroy_qp(o);
+}
+
+static void *make_srq(struct maker *m)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 1, .max_sge = 1 } };
+
+	return ibv_create_srq(m->dev->pd, &init);
+}
+
+static int free_srq(void *o)
+{
+	return ibv_destroy_srq(o);
+}
+
+static void *make_mr(struct maker *m)
+{
+	return ibv_reg_mr(m->dev->pd, m->buf, PAGE, IBV_ACCESS_LOCAL_WRITE);
+}
+
+static int free_mr(void *o)
+{
+	return ibv_dereg_mr(o);
+}
+
+/* Make one kind until it is refused: at the limit, not before and not after. */
+static void fill_table(struct maker *m, int max, int used, void *(*make)(struct maker *),
+		       int (*destroy)(void *))
+{
+	void **made = calloc(max + 1, sizeof(*made));
+	int n = 0, saved, i;
+
+	while (n <= max && (made[n] = make(m)))
+		n++;
+	saved = errno;
+	for (i = 0; i < n; i++)
+		CHECK_EQ(destroy(made[i]), 0);
+	free(made);
+	if (n > max)
+		test_fail("more than %d of them", max);
+	/* The kernel's own (QP0, QP1, its PD) count as well. */
+	CHECK(n >= max - used - 8, "refused at %d of %d: %s", n, max, strerror(saved));
+	CHECK(saved == ENOMEM || saved == ENOSPC || saved == EINVAL, "(%s)", strerror(saved));
+	/* And the table is as good as new. */
+	made = malloc(sizeof(*made));
+	made[0] = make(m);
+	CHECK(made[0]);
+	CHECK_EQ(destroy(made[0]), 0);
+	free(made);
+}
+
+static void limit_objects(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct ibv_device_attr *d = &dev->attr.orig_attr;
+	struct maker m = { .dev = dev, .cq = ibv_create_cq(dev->ctx, 16, NULL, NULL, 0),
+			   .buf = aligned_alloc(PAGE, PAGE) };
+	struct {
+		const char *what;
+		int max, used;
+		void *(*make)(struct maker *);
+		int (*destroy)(void *);
+	} kind[] = {
+		{ "max_pd", d->max_pd, 1, make_pd, free_pd },
+		{ "max_cq", d->max_cq, 1, make_cq, free_cq },
+		{ "max_qp", d->max_qp, 0, make_qp, free_qp },
+		{ "max_srq", d->max_srq, 0, make_srq, free_srq },
+		{ "max_mr", d->max_mr, 0, make_mr, free_mr },
+	};
+	size_t i, tried = 0;
+
+	for (i = 0; i < ARRAY_SIZE(kind); i++) {
+		if (kind[i].max <= 0 || kind[i].max > COUNTABLE) {
+			test_note("%s is %d: not counted", kind[i].what, kind[i].max);
+			continue;
+		}
+		fill_table(&m, kind[i].max, kind[i].used, kind[i].make, kind[i].destroy);
+		tried++;
+	}
+	CHECK_EQ(ibv_destroy_cq(m.cq), 0);
+	free(m.buf);
+	rc_close(dev);
+	if (!tried)
+		test_skip("every limit is larger than %d", COUNTABLE);
+}
+
+static void limit_post_sge(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct rc_pair *p = rc_pair_create(dev, NULL);
+	struct rc_buf buf = rc_buf(dev, PAGE, RC_ACCESS_ALL);
+	struct ibv_qp_init_attr init;
+	struct ibv_sge sg[256];
+	struct ibv_send_wr wr = { .opcode = IBV_WR_RDMA_WRITE, .sg_list = sg };
+	struct ibv_qp_attr qa;
+	unsigned int i;
+
+	CHECK_EQ(ibv_query_qp(p->a.qp, &qa, IBV_QP_CAP, &init), 0);
+	CHECK(qa.cap.max_send_sge < 255 && qa.cap.max_recv_sge < 255);
+	for (i = 0; i < ARRAY_SIZE(sg); i++)
+		sg[i] = rc_sge(&buf, i, 1);
+	wr.num_sge = qa.cap.max_send_sge + 1;
+	CHECK(rc_try_post(&p->a, &wr));
+	CHECK_EQ(rc_try_recv(&p->a, 1, sg, qa.cap.max_recv_sge + 1), EINVAL);
+	wr.num_sge = -1;
+	CHECK(rc_try_post(&p->a, &wr));
+	rc_buf_free(&buf);
+	rc_pair_destroy(p);
+	rc_close(dev);
+}
+
+static const struct test_case cases[] = {
+	{ "limit_qp_caps", limit_qp_caps, 0 },
+	{ "limit_cqe", limit_cqe, 0 },
+	{ "limit_srq", limit_srq, 0 },
+	{ "limit_objects", limit_objects, 120 },
+	{ "limit_post_sge", limit_post_sge, 0 },
+};
+
+CASE_TABLE(limits_cases, cases);

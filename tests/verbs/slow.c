@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A page that does not come, or comes late, stalls the one QP direction that
+ * needs it.
+ *
+ * The page is missing under a userfaultfd that this very thread will serve,
+ * later: if a system call waited for it, the case would never end.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "verbs_test.h"
+
+#define PAGES	8
+#define ODP_ALL	(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
+
+struct stage {
+	struct rc_dev *dev;
+	struct rc_pair *p, *other;
+	struct rc_buf pinned, slow;
+	int uffd;
+};
+
+static int uffd_open(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct utsname uts;
+	int fd;
+
+	uname(&uts);
+	if (atoi(uts.release) < 7)
+		test_skip("hmm faults do not reach userfaultfd before Linux 7");
+	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (fd < 0)
+		test_skip("userfaultfd: %s", strerror(errno));
+	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
+	return fd;
+}
+
+static struct stage setup(void)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct stage s = { .dev = rc_open() };
+
+	if (!(s.dev->attr.odp_caps.general_caps & IBV_ODP_SUPPORT))
+		test_skip("no ODP");
+	if (!rc_is_mirage(s.dev))
+		test_skip("rxe faults in the caller's context");
+	s.uffd = uffd_open();
+	s.p = rc_pair_create(s.dev, NULL);
+	s.other = rc_pair_create(s.dev, NULL);
+	s.pinned = rc_buf(s.dev, PAGES * PAGE, RC_ACCESS_ALL);
+	s.slow = rc_buf(s.dev, PAGES * PAGE, ODP_ALL);
+	reg.range.start = (uintptr_t)s.slow.addr;
+	reg.range.len = PAGES * PAGE;
+	CHECK_EQ(ioctl(s.uffd, UFFDIO_REGISTER, &reg), 0);
+	return s;
+}
+
+static void teardown(struct stage *s)
+{
+	close(s->uffd);
+	rc_pair_destroy(s->p);
+	rc_pair_destroy(s->other);
+	rc_buf_free(&s->pinned);
+	rc_buf_free(&s->slow);
+	rc_close(s->dev);
+}
+
+/* Wait until the kernel asks for a page; give what has been asked for, all of it. */
+static void wait_fault(struct stage *s)
+{
+	struct pollfd pfd = { .fd = s->uffd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	CHECK_EQ(poll(&pfd, 1, 20000), 1);
+	CHECK_EQ(read(s->uffd, &msg, sizeof(msg)), sizeof(msg));
+	CHECK_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
+}
+
+static void serve(struct stage *s, uint64_t seed)
+{
+	static uint8_t content[PAGES * PAGE] __attribute__((aligned(4096)));
+	struct uffdio_copy copy = { .src = (uintptr_t)content, .len = PAGES * PAGE,
+				    .dst = (uintptr_t)s->slow.addr };
+
+	rc_fill(content, sizeof(content), seed);
+	CHECK_EQ(ioctl(s->uffd, UFFDIO_COPY, &copy), 0);
+}
+
+/* Everything that does not need the page goes on: another QP, the way back. */
+static void others_go_on(struct stage *s)
+{
+	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED };
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		rc_recv(&s->other->b, 1, NULL, 0);
+		rc_post(&s->other->a, &wr);
+		rc_wc_ok(s->other->a.scq);
+		rc_wc_ok(s->other->b.rcq);
+		rc_recv(&s->p->a, 1, NULL, 0);
+		rc_post(&s->p->b, &wr);
+		rc_wc_ok(s->p->b.scq);
+		rc_wc_ok(s->p->a.rcq);
+	}
+	rc_wc_none(s->p->a.scq);
+}
+
+static void slow_write_target(void)
+{
+	struct stage s = setup();
+
+	rc_fill(s.pinned.addr, 100, 1);
+	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 2 * PAGE + 9);
+	wait_fault(&s);
+	others_go_on(&s);
+	serve(&s, 2);
+	rc_wc_ok(s.p->a.scq);
+	rc_verify(s.slow.addr + 2 * PAGE + 9, 100, 1, "written into the late page");
+	rc_verify(s.slow.addr, 2 * PAGE + 8, 2, "before it");
+	teardown(&s);
+}
+
+static void slow_read_target(void)
+{
+	struct stage s = setup();
+
+	rc_op(&s.p->a, IBV_WR_RDMA_READ, rc_sge(&s.pinned, 0, PAGES * PAGE), &s.slow, 0);
+	wait_fault(&s);
+	others_go_on(&s);
+	serve(&s, 3);
+	rc_wc_ok(s.p->a.scq);
+	rc_verify(s.pinned.addr, PAGES * PAGE, 3, "read from late pages");
+	teardown(&s);
+}
+
+static void slow_send_source(void)
+{
+	struct stage s = setup();
+	struct ibv_sge to = rc_sge(&s.pinned, 0, PAGES * PAGE);
+
+	rc_recv(&s.p->b, 1, &to, 1);
+	rc_op(&s.p->a, IBV_WR_SEND, rc_sge(&s.slow, 0, PAGES * PAGE), NULL, 0);
+	wait_fault(&s);
+	others_go_on(&s);
+	rc_wc_none(s.p->b.rcq);
+	serve(&s, 4);
+	rc_wc_ok(s.p->a.scq);
+	rc_wc_ok(s.p->b.rcq);
+	rc_verify(s.pinned.addr, PAGES * PAGE, 4, "sent from late pages");
+	teardown(&s);
+}
+
+static void slow_recv_buffer(void)
+{
+	struct stage s = setup();
+	struct ibv_sge to = rc_sge(&s.slow, 5, PAGE);
+
+	rc_fill(s.pinned.addr, PAGE, 5);
+	rc_recv(&s.p->b, 1, &to, 1);
+	rc_op(&s.p->a, IBV_WR_SEND, rc_sge(&s.pinned, 0, PAGE), NULL, 0);
+	wait_fault(&s);
+	others_go_on(&s);
+	rc_wc_none(s.p->b.rcq);
+	serve(&s, 6);
+	rc_wc_ok(s.p->a.scq);
+	rc_wc_ok(s.p->b.rcq);
+	rc_verify(s.slow.addr + 5, PAGE, 5, "received into late pages");
+	teardown(&s);
+}
+
+/* A fault that waits does not keep the QP from being taken down. */
+static void slow_then_destroy(void)
+{
+	struct stage s = setup();
+	struct rc_end gone;
+
+	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 0);
+	wait_fault(&s);
+	CHECK_EQ(rc_to_state(&s.p->a, IBV_QPS_ERR), 0);
+	serve(&s, 7);
+	rc_wc(s.p->a.scq);
+	gone = s.p->b;
+	rc_end_destroy(&gone);
+	rc_end_destroy(&s.p->a);
+	s.p = rc_pair_create(s.dev, NULL);
+	teardown(&s);
+}
+
+/* The process ends while a fault waits for it: nothing may be left hanging. */
+static void slow_then_exit(void)
+{
+	struct stage s = setup();
+
+	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 0);
+	wait_fault(&s);
+}
+
+static void swap_on(const char *path, size_t bytes)
+{
+	char cmd[256];
+	FILE *f = fopen("/proc/swaps", "r");
+	char line[256];
+	int lines = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		lines++;
+	if (f)
+		fclose(f);
+	if (lines > 1)
+		return;
+	snprintf(cmd, sizeof(cmd),
+		 "umask 077; rm -f %s && dd if=/dev/zero of=%s bs=1M count=%zu 2>/dev/null && "
+		 "mkswap -q %s >/dev/null", path, path, bytes >> 20, path);
+	if (system(cmd) || swapon(path, 0))
+		test_skip("no swap can be set up here");
+}
+
+static unsigned int resident(uint8_t *p, size_t pages)
+{
+	unsigned char vec[256];
+	unsigned int n = 0;
+	size_t i;
+
+	CHECK_EQ(mincore(p, pages * PAGE, vec), 0);
+	for (i = 0; i < pages; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+/* Pages written out to swap are read in again by the device's access. */
+static void slow_swap(void)
+{
+	static const char swapfile[] = "/var/tmp/verbs_test.swap";
+	struct rc_dev *dev = rc_open();
+	struct rc_buf mem, out;
+	struct rc_pair *p;
+	unsigned int i, n = 256, swapped = 0;
+
+	if (!(dev->attr.odp_caps.general_caps & IBV_ODP_SUPPORT))
+		test_skip("no ODP");
+	if (!rc_is_mirage(dev))
+		test_skip("rxe moves wrong bytes over ODP");
+	swap_on(swapfile, 32 << 20);
+	p = rc_pair_create(dev, NULL);
+	mem = rc_buf(dev, n * PAGE, ODP_ALL);
+	out = rc_buf(dev, n * PAGE, RC_ACCESS_ALL);
+	for (i = 0; i < 4; i++) {
+		rc_fill(mem.addr, n * PAGE, i);
+		CHECK_EQ(madvise(mem.addr, n * PAGE, MADV_PAGEOUT), 0);
+		swapped += n - resident(mem.addr, n);
+		rc_op(&p->a, i & 1 ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE,
+		      i & 1 ? rc_sge(&out, 0, n * PAGE) : rc_sge(&mem, 0, n * PAGE),
+		      i & 1 ? &mem : &out, 0);
+		rc_wc_ok(p->a.scq);
+		rc_verify(out.addr, n * PAGE, i, "through swap");
+	}
+	test_note("%u pages came back from swap", swapped);
+	CHECK(swapped > 0, "nothing was swapped out");
+	rc_buf_free(&mem);
+	rc_buf_free(&out);
+	rc_pair_destroy(p);
+	rc_close(dev);
+	swapoff(swapfile);
+	unlink(swapfile);
+}
+
+static const struct test_case cases[] = {
+	{ "slow_write_target", slow_write_target, 0 },
+	{ "slow_read_target", slow_read_target, 0 },
+	{ "slow_send_source", slow_send_source, 0 },
+	{ "slow_recv_buffer", slow_recv_buffer, 0 },
+	{ "slow_then_destroy", slow_then_destroy, 0 },
+	{ "slow_then_exit", slow_then_exit, 0 },
+	{ "slow_swap", slow_swap, 0 },
+};
+
+CASE_TABLE(slow_cases, cases);

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * verbs_test - the behaviour of an RC device, looked at through plain verbs
+ *
+ * One process, QPs of one device connected to each other. It runs on any RoCE
+ * device (--device rxe0 checks the test itself); what only mirage promises is
+ * skipped elsewhere.
+ */
+#include <stdio.h>
+
+#include "verbs_test.h"
+
+int main(int argc, char **argv)
+{
+	static const struct case_table *const tables[] = {
+		&state_cases, &ops_cases, &ops_ex_cases, &atomic_cases, &errors_cases,
+		&retry_cases, &events_cases, &srq_cases, &cq_cases, &limits_cases,
+		&odp_cases, &slow_cases,
+	};
+	int i = 1, used;
+	size_t t;
+
+	while (i < argc) {
+		used = test_options_take(argc - i, argv + i);
+		if (!used) {
+			fprintf(stderr, "usage: %s [--device NAME] [--only PART] "
+				"[--seconds N] [--seed N] [--list]\n", argv[0]);
+			return 2;
+		}
+		i += used;
+	}
+	for (t = 0; t < ARRAY_SIZE(tables); t++)
+		test_run(tables[t]->cases, tables[t]->n);
+	return test_close();
+}
