@@ -57,19 +57,22 @@ install_host() {
 # half minute. A failure shows the end of the log and ends everything. Never call
 # it (or stage) behind if, && or ||: bash forgets set -e there.
 logged() {
-	local log=$CACHE/log/$1 start=$SECONDS pid rc=0
+	local log=$CACHE/log/$1 start=$SECONDS pid ticker rc=0
 	shift
+	# a process group of its own, so that Ctrl-C can end all of it
+	set -m
 	(set -e; "$@") >"$log" 2>&1 </dev/null &
 	pid=$!
-	# A command that ends at once must not wait for the ticker.
-	(
-		while sleep 30; do
-			say "  ... $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s: $(tail -n 1 "$log" | cut -c1-70)"
-		done
-	) &
-	local ticker=$!
+	set +m
+	trap 'kill -- -$pid 2>/dev/null; exit 130' INT TERM HUP
+	# read rather than sleep: no child of the ticker outlives it, holding the stage's lock
+	while ! read -rt 30; do
+		say "  ... $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s: $(tail -n 1 "$log" | cut -c1-70)"
+	done <> <(:) 9>&- &
+	ticker=$!
 	wait "$pid" || rc=$?
 	{ kill "$ticker" && wait "$ticker"; } 2>/dev/null || :
+	trap - INT TERM HUP
 	(( rc )) || return 0
 	tail -n 30 "$log" >&2
 	say "failed; the whole log is $log"
@@ -79,12 +82,12 @@ logged() {
 # stage NAME KEY MESSAGE COMMAND...: run COMMAND unless it was already run for
 # KEY. Parallel callers wait for the first one.
 stage() {
-	local name=$1 key=$2 message=$3 fd stamp=$CACHE/stamps/$1 start
+	local name=$1 key=$2 message=$3 stamp=$CACHE/stamps/$1 start
 	shift 3
 	key=$(printf %s "$key" | sha256sum | cut -c1-16)
 	[[ -e $stamp && $(<"$stamp") == "$key" ]] && return
-	exec {fd}>"$CACHE/lock/$name"
-	flock -n "$fd" || { say "waiting for another run: $message"; flock "$fd"; }
+	exec 9>"$CACHE/lock/$name"
+	flock -n 9 || { say "waiting for another run: $message"; flock 9; }
 	if ! [[ -e $stamp && $(<"$stamp") == "$key" ]]; then
 		start=$SECONDS
 		say "$message"
@@ -93,7 +96,7 @@ stage() {
 		(( SECONDS - start < 10 )) || say "  done in $((SECONDS - start)) s"
 		echo "$key" >"$stamp"
 	fi
-	exec {fd}>&-
+	exec 9>&-
 }
 
 stamp_of() { cat "$CACHE/stamps/$1" 2>/dev/null || :; }

@@ -306,8 +306,15 @@ def build_parts(top, args):
     """The kernel, the module and the provider must be there. A test program that does
     not compile is the trouble of the one who runs it."""
     def build(*targets):
-        return subprocess.run([top / "tests/vm/build", *targets],
-                              stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode == 0
+        process = subprocess.Popen([top / "tests/vm/build", *targets],
+                                   stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        try:
+            return process.wait() == 0
+        finally:
+            # a signal to us alone: build ends its own children
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
 
     if not (build(f"boot-{args.kernel}") if args.no_mirage else build(args.kernel, "provider")):
         sys.exit(1)
