@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * cq.c - completion queues
+ * Completion queues
  *
  * The process polls the ring without a system call; here CQEs are posted, and the
  * completion event is fired when the process armed the CQ.
@@ -49,7 +49,8 @@ static bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
 {
 	u32 arm;
 
-	smp_mb(); /* see the top of this file */
+	/* Between our index and the process' word: see the top of this file. */
+	smp_mb();
 	arm = READ_ONCE(hdr->cons_flags);
 	if (likely(!arm))
 		return false;
@@ -59,7 +60,7 @@ static bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
 	 * Whatever the process wrote since is answered by the same event: it has
 	 * this CQE before it.
 	 */
-	xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
+	(void)xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
 	return true;
 }
 
@@ -84,17 +85,19 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool soli
 	struct ring *ring = &cq->ring;
 	struct mirage_cqe *slot;
 	bool first, fire;
+	u32 cons;
 
 	spin_lock_bh(&cq->lock);
 	/* Pairs with the release store of the process after it read the slots. */
-	if (unlikely(cq->overflow ||
-		     ring->index - smp_load_acquire(&ring->hdr->cons) >= ring->entries))
+	cons = smp_load_acquire(&ring->hdr->cons);
+	if (unlikely(cq->overflow || ring->index - cons >= ring->entries))
 		goto overflow;
 
 	slot = ring_slot(ring, ring->index);
 	*slot = *cqe;
 	if (unlikely(cq->flags))
 		stamp(cq, slot);
+	/* The process reads the slot as soon as it sees this. */
 	smp_store_release(&ring->hdr->prod, ++ring->index);
 	fire = take_arm(ring->hdr, solicited || cqe->status);
 	spin_unlock_bh(&cq->lock);
@@ -126,7 +129,8 @@ static int check_flags(const struct ib_cq_init_attr *attr, struct ib_udata *udat
 	struct mirage_create_cq_req req = {};
 	int err;
 
-	if (attr->flags & ~IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION)
+	/* The core's own flags say less than those of the driver data. */
+	if (attr->flags)
 		return -EOPNOTSUPP;
 	err = ib_copy_validate_udata_in(udata, req, reserved);
 	if (err)
@@ -135,8 +139,6 @@ static int check_flags(const struct ib_cq_init_attr *attr, struct ib_udata *udat
 		return -EOPNOTSUPP;
 
 	*flags = req.flags;
-	if (attr->flags & IB_UVERBS_CQ_FLAGS_TIMESTAMP_COMPLETION)
-		*flags |= MIRAGE_CQ_TIMESTAMP;
 	return 0;
 }
 
@@ -196,9 +198,10 @@ put_limit:
  */
 static int switch_ring(struct mirage_cq *cq, struct ring *ring)
 {
-	u32 cons = smp_load_acquire(&cq->ring.hdr->cons);
-	u32 index;
+	u32 cons, index;
 
+	/* Pairs with the release store of the process after it read the slots. */
+	cons = smp_load_acquire(&cq->ring.hdr->cons);
 	lockdep_assert_held(&cq->lock);
 	if (cq->overflow || cq->ring.index - cons > min(cq->ring.entries, ring->entries))
 		return -EINVAL;
@@ -208,7 +211,8 @@ static int switch_ring(struct mirage_cq *cq, struct ring *ring)
 		       sizeof(struct mirage_cqe));
 	ring->index = cq->ring.index;
 	WRITE_ONCE(ring->hdr->cons, cons);
-	WRITE_ONCE(ring->hdr->cons_flags, READ_ONCE(cq->ring.hdr->cons_flags));
+	WRITE_ONCE(ring->hdr->cons_flags, xchg(&cq->ring.hdr->cons_flags, 0));
+	/* The slots before the index that covers them. */
 	smp_store_release(&ring->hdr->prod, ring->index);
 
 	swap(cq->ring, *ring);

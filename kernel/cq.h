@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * cq.h - completion queues
+ * Completion queues
  */
 #ifndef MIRAGE_CQ_H
 #define MIRAGE_CQ_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * device.c - the device as the RDMA core sees it: operations, limits, its port
+ * The device as the RDMA core sees it: operations, limits, its port
  *
  * Only processes use it: what kernel clients would need (post_send, poll_cq,
  * get_dma_mr, ...) is not there, and the core keeps them away. So is the MAD layer,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * device.h - the device and its limits
+ * The device and its limits
  */
 #ifndef MIRAGE_DEVICE_H
 #define MIRAGE_DEVICE_H

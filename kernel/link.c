@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * link.c - `rdma link add NAME type mirage netdev DEV`, and what becomes of DEV
+ * `rdma link add NAME type mirage netdev DEV`, and what becomes of DEV
  *
  * A netdev that goes away takes its device along. Its notifier runs under RTNL and
  * cannot wait, so the core unregisters the device in a work item; the netdev's own

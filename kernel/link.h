@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * link.h - devices come and go
+ * Devices come and go
  */
 #ifndef MIRAGE_LINK_H
 #define MIRAGE_LINK_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * main.c - the init ladder, nothing else
+ * The init ladder, nothing else
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>

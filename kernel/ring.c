@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * ring.c - the memory of shared rings: made here, mapped by the process
+ * The memory of shared rings: made here, mapped by the process
  *
  * A mapping holds references on the pages, not on the ring: the kernel can let go
  * of a ring that the process still maps (a resized CQ, a device that is removed),

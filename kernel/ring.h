@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * ring.h - rings shared with a process that is not trusted
+ * Rings shared with a process that is not trusted
  *
  * The layout is in include/mirage-abi.h. The rules here:
  *
@@ -83,6 +83,7 @@ static inline void ring_consume(struct ring *ring)
 static inline void ring_want_kick(struct ring *ring, bool want)
 {
 	WRITE_ONCE(ring->hdr->cons_flags, want ? MIRAGE_WANT_KICK : 0);
+	/* Pairs with that of the process, between its index and a look at this. */
 	smp_mb();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * srq.c - shared receive queues
+ * Shared receive queues
  *
  * A ring like that of a receive queue, taken from by many QPs. It is made with room
  * to grow in, so that a resize moves nothing and the process keeps its mapping.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * srq.h - shared receive queues
+ * Shared receive queues
  */
 #ifndef MIRAGE_SRQ_H
 #define MIRAGE_SRQ_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * stats.c - counters of a device, as rdma(8) and sysfs show them
+ * Counters of a device, as rdma(8) and sysfs show them
  */
 #include "device.h"
 #include "stats.h"

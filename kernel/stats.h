@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * stats.h - counters of a device, in the RDMA tools' own terms
+ * Counters of a device, in the RDMA tools' own terms
  */
 #ifndef MIRAGE_STATS_H
 #define MIRAGE_STATS_H

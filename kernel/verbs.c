@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * verbs.c - the small objects: contexts, PDs, address handles, the doorbell
+ * The small objects: contexts, PDs, address handles, the doorbell
  *
  * Nothing here has state of its own beyond its count; what an argument means is
  * checked here, what the core has checked is not checked again.

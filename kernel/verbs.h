@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * verbs.h - the small objects: contexts, PDs, address handles, the doorbell
+ * The small objects: contexts, PDs, address handles, the doorbell
  */
 #ifndef MIRAGE_VERBS_H
 #define MIRAGE_VERBS_H
