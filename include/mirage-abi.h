@@ -90,8 +90,15 @@ enum mirage_wqe_flags {
 };
 
 /*
- * One send WQE: this head, then num_sge SGEs, or length bytes of data where
- * MIRAGE_WQE_INLINE is set. The stride of the ring is the room for both.
+ * One send WQE: this head, then num_sge SGEs, or inline_len bytes of data where
+ * MIRAGE_WQE_INLINE is set. The stride of the ring is the room for both. Beside the
+ * obvious:
+ *
+ *	ATOMIC_WRITE	8 bytes of inline data
+ *	FLUSH		compare_add: length; swap: selectivity level << 32 | placement
+ *	LOCAL_INV	ex: the rkey
+ *	BIND_MW		rkey: the window's present one; ex: its new one; remote_addr:
+ *			address; compare_add: length; swap: access << 32 | lkey
  */
 struct mirage_send_wqe {
 	__aligned_u64 wr_id;
@@ -118,6 +125,12 @@ struct mirage_recv_wqe {
 
 static_assert(sizeof(struct mirage_recv_wqe) == 16, "ABI");
 
+/* Those of enum ibv_wc_flags; the kernel's own enum has other values. */
+enum mirage_wc_flags {
+	MIRAGE_WC_WITH_IMM	= 1 << 1,
+	MIRAGE_WC_WITH_INV	= 1 << 3,
+};
+
 struct mirage_cqe {
 	__aligned_u64 wr_id;
 	__aligned_u64 timestamp;	/* ns, CLOCK_MONOTONIC_RAW; 0 unless asked for */
@@ -127,7 +140,7 @@ struct mirage_cqe {
 	__u32 qp_num;
 	__u32 src_qp;
 	__u32 vendor_err;		/* the errno behind a bad status, or 0 */
-	__u16 wc_flags;			/* enum ibv_wc_flags */
+	__u16 wc_flags;			/* enum mirage_wc_flags */
 	__u8 status;			/* enum ibv_wc_status */
 	__u8 opcode;			/* enum ibv_wc_opcode */
 	__u32 reserved[4];

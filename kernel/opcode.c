@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The table behind opcode.h (IBA volume 1, 9.2.1 and 10.7.2.2)
+ * The table behind opcode.h (IBA volume 1, 9.2.1, 10.7.2.2 and annex A19)
  */
 #include <linux/kernel.h>
 #include <rdma/ib_user_verbs.h>
@@ -39,6 +39,19 @@ static const struct op ops[] = {
 	[IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD] = {
 		.class = OP_ATOMIC, .local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_FETCH_ADD,
+	},
+	[IB_UVERBS_WR_FLUSH] = {
+		.class = OP_FLUSH, .wc = IB_WC_FLUSH,
+	},
+	[IB_UVERBS_WR_ATOMIC_WRITE] = {
+		.class = OP_WRITE, .inline_ok = true, .word = true,
+		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_ATOMIC_WRITE,
+	},
+	[IB_UVERBS_WR_LOCAL_INV] = {
+		.class = OP_LOCAL, .wc = IB_WC_LOCAL_INV,
+	},
+	[IB_UVERBS_WR_BIND_MW] = {
+		.class = OP_LOCAL, .wc = IB_WC_BIND_MW,
 	},
 };
 

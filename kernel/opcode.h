@@ -14,6 +14,8 @@ enum op_class {
 	OP_WRITE,	/* bytes into a region */
 	OP_READ,	/* bytes out of a region */
 	OP_ATOMIC,	/* eight bytes of a region, exchanged */
+	OP_FLUSH,	/* earlier writes to a region, made visible */
+	OP_LOCAL,	/* not at all */
 };
 
 /**
@@ -23,8 +25,10 @@ enum op_class {
  * @imm: it carries an immediate
  * @inv: it carries an rkey to invalidate
  * @inline_ok: its data may stand in the WQE
+ * @word: its payload is one aligned word of 8 bytes in the WQE, stored at once
  * @local: rights needed of the requester's own buffers
- * @remote: rights needed of the responder's region, and of its QP
+ * @remote: rights needed of the responder's region, and of its QP; those of a flush
+ *	depend on its placement type
  * @wc: opcode of the requester's completion
  */
 struct op {
@@ -33,6 +37,7 @@ struct op {
 	bool imm;
 	bool inv;
 	bool inline_ok;
+	bool word;
 	int local;
 	int remote;
 	enum ib_wc_opcode wc;

@@ -66,6 +66,8 @@ static void fill_hdr(struct qp *qp)
 		.psn = req->psn,
 		.packets = max(((u64)length + BIT(shift) - 1) >> shift, 1ULL),
 		.length = length,
+		.access = req->op->remote,
+		.reach = length,
 		.rkey = head->rkey,
 		.addr = head->remote_addr,
 		.ex = head->ex,
@@ -77,14 +79,28 @@ static void fill_hdr(struct qp *qp)
 	};
 }
 
+/* The fields of a flush stand where an atomic has its operands. */
+static void fill_flush(struct req *req)
+{
+	const struct mirage_send_wqe *head = &req->wqe.head;
+	u32 type = head->swap;
+
+	req->hdr.access = ((type & IB_FLUSH_GLOBAL) ? IB_ACCESS_FLUSH_GLOBAL : 0) |
+		((type & IB_FLUSH_PERSISTENT) ? IB_ACCESS_FLUSH_PERSISTENT : 0);
+	req->hdr.any = head->swap >> 32 == IB_FLUSH_MR;
+	req->hdr.reach = req->hdr.any ? 1 : head->compare_add;
+}
+
 /* Whether the copied work request may be executed at all. */
 static enum ib_wc_status check(const struct qp *qp)
 {
 	const struct req *req = &qp->req;
 	const struct op *op = req->op;
 
-	if (!op || (req->wqe.inline_data && !op->inline_ok))
+	if (!op || (req->wqe.inline_data ? !op->inline_ok : op->word))
 		return IB_WC_LOC_QP_OP_ERR;
+	if (op->class >= OP_FLUSH && req->wqe.length)
+		return IB_WC_LOC_LEN_ERR;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
 	    !qp->attr.max_rd_atomic)
 		return IB_WC_LOC_QP_OP_ERR;
@@ -122,6 +138,8 @@ static void start(struct qp *qp)
 	}
 
 	fill_hdr(qp);
+	if (req->op->class == OP_FLUSH)
+		fill_flush(req);
 	if (wqe->inline_data)
 		return;
 	ret = bytes_from_sges(&req->local, qp->dev, qp->pd, wqe->sge,

@@ -92,12 +92,14 @@ static bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
 {
 	const struct op *op = hdr->op;
 
-	if ((qp->attr.qp_access_flags & op->remote) != op->remote)
+	if ((qp->attr.qp_access_flags & hdr->access) != hdr->access)
 		return false;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
 	    !qp->attr.max_dest_rd_atomic)
 		return false;
-	return op->class != OP_ATOMIC || IS_ALIGNED(hdr->addr, 8);
+	if (op->word && hdr->length != 8)
+		return false;
+	return (op->class != OP_ATOMIC && !op->word) || IS_ALIGNED(hdr->addr, 8);
 }
 
 static enum resp_verdict open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
@@ -113,6 +115,21 @@ static enum resp_verdict open_recv_bytes(struct qp *qp, const struct resp_hdr *h
 	if (ret)
 		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, ret);
 	return RESP_OK;
+}
+
+/*
+ * A flush opens the region for its check alone: what an engine has stored is visible
+ * to every CPU and device by the time it is acknowledged.
+ */
+static int open_region(struct qp *qp, const struct resp_hdr *hdr)
+{
+	struct bytes *b = &qp->resp.bytes;
+	int ret;
+
+	ret = bytes_from_region(b, qp->dev, qp->pd, hdr->rkey, hdr->addr, hdr->reach,
+				hdr->access);
+	/* Bounds are looked at last: everything else was right. */
+	return ret == -ERANGE && hdr->any ? 0 : ret;
 }
 
 /**
@@ -152,8 +169,7 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 		v = open_recv_bytes(qp, hdr);
 		if (v != RESP_OK)
 			return v;
-	} else if (bytes_from_region(&resp->bytes, qp->dev, qp->pd, hdr->rkey,
-				     hdr->addr, hdr->length, hdr->op->remote)) {
+	} else if (open_region(qp, hdr)) {
 		return nak(qp, RESP_NAK_ACCESS);
 	}
 
@@ -213,8 +229,8 @@ enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
 		.byte_len = hdr->length,
 		.ex = op->imm || op->inv ? hdr->ex : 0,
 		.src_qp = qp->attr.dest_qp_num,
-		.wc_flags = (op->imm ? IB_WC_WITH_IMM : 0) |
-			    (op->inv ? IB_WC_WITH_INVALIDATE : 0),
+		.wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
+			    (op->inv ? MIRAGE_WC_WITH_INV : 0),
 		.status = IB_WC_SUCCESS,
 		.opcode = op->class == OP_SEND ? IB_WC_RECV :
 						 IB_WC_RECV_RDMA_WITH_IMM,

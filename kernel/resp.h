@@ -19,6 +19,9 @@ struct qp;
  * @psn: PSN of its first packet
  * @packets: PSNs it takes
  * @length: bytes of payload, 8 for an atomic
+ * @access: rights it needs, IB_ACCESS_*
+ * @reach: bytes of the region it names: @length, or more for a flush
+ * @any: a flush of the region whatever @addr and @reach say
  * @rkey: RETH and AtomicETH
  * @addr: RETH and AtomicETH
  * @ex: the immediate, big endian, or the rkey to invalidate
@@ -32,6 +35,9 @@ struct resp_hdr {
 	u32 psn;
 	u32 packets;
 	u32 length;
+	int access;
+	u32 reach;
+	bool any;
 	u32 rkey;
 	u64 addr;
 	u32 ex;

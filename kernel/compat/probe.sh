@@ -40,6 +40,7 @@ have IB_DMAH rdma/ib_verbs.h '^struct ib_dmah'
 have IB_ALLOC_DEVICE_WITH_NET rdma/ib_verbs.h 'define ib_alloc_device_with_net\('
 have IB_GET_CURR_PORT_STATE rdma/ib_verbs.h 'ib_get_curr_port_state\('
 have IB_MARK_NAME_ASSIGNED_BY_USER rdma/ib_verbs.h 'ib_mark_name_assigned_by_user\('
+have IB_FLUSH uapi/rdma/ib_user_verbs.h 'IB_UVERBS_WR_FLUSH'
 have IB_RESPOND_UDATA rdma/uverbs_ioctl.h 'define ib_respond_udata\('
 have UVERBS_ROBUST_UDATA rdma/ib_verbs.h 'uverbs_robust_udata'
 echo

@@ -14,6 +14,18 @@
 struct ib_dmah;
 #endif
 
+#ifndef HAVE_IB_FLUSH
+#define IB_UVERBS_WR_FLUSH		14
+#define IB_UVERBS_WR_ATOMIC_WRITE	15
+#define IB_WC_FLUSH			8
+#define IB_WC_ATOMIC_WRITE		9
+#define IB_ACCESS_FLUSH_GLOBAL		BIT(8)
+#define IB_ACCESS_FLUSH_PERSISTENT	BIT(9)
+#define IB_FLUSH_GLOBAL			BIT(0)
+#define IB_FLUSH_PERSISTENT		BIT(1)
+#define IB_FLUSH_MR			1
+#endif
+
 #ifndef HAVE_IB_ALLOC_DEVICE_WITH_NET
 #define ib_alloc_device_with_net(drv_struct, member, net) \
 	((void)(net), ib_alloc_device(drv_struct, member))
