@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * mr.h - memory regions: keys, rights, life
+ * Memory regions: keys, rights, life
  */
 #ifndef MIRAGE_MR_H
 #define MIRAGE_MR_H
 
 #include <linux/kref.h>
+#include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
 #include "mtt.h"
@@ -18,12 +19,14 @@ struct odp_waiter;
  * struct mr_backend - what fills the table of a region
  * @fault_now: bring [iova, iova + len) in without sleeping on I/O (task context)
  * @fault_raise: the same as an event; @w is woken when it is over
- * @teardown: after mtt_kill(), when the last reference is gone; sleeps
+ * @dereg: after mtt_kill(), in the deregistration; references may be left; sleeps
+ * @teardown: after that, when the last reference is gone; sleeps
  */
 struct mr_backend {
 	int (*fault_now)(struct mirage_mr *mr, u64 iova, u64 len, bool write);
 	int (*fault_raise)(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 			   struct odp_waiter *w);
+	void (*dereg)(struct mirage_mr *mr);
 	void (*teardown)(struct mirage_mr *mr);
 };
 
@@ -33,7 +36,8 @@ struct mr_backend {
  *	engine or a fault may still hold the rest
  * @ref: one of the registration, one of each operation and fault under way
  * @rcu: lookups are lockless
- * @dev: the device
+ * @teardown: where the last reference was dropped where one may not sleep
+ * @dev: the device; it may be gone once @dead is set, see odp_count()
  * @key: lkey and rkey
  * @pd: compared by address only, never followed after deregistration
  * @iova: the address peers and WQEs use for the first byte
@@ -48,6 +52,7 @@ struct mirage_mr {
 	struct ib_mr ibmr;
 	struct kref ref;
 	struct rcu_head rcu;
+	struct work_struct teardown;
 	struct mirage_dev *dev;
 	u32 key;
 	struct ib_pd *pd;
@@ -66,26 +71,20 @@ static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct mirage_mr, ibmr);
 }
 
-/*
- * Finds the region that key names and takes a reference, when it belongs to pd,
- * covers [addr, addr + len) and grants all of access (IB_ACCESS_*; 0 to read
- * locally). Any context. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another
- * PD, -ERANGE bounds or wrap, -EACCES rights.
- */
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
-/* Any context; the teardown of the last reference runs in a worker. */
 void mirage_mr_put(struct mirage_mr *mr);
 
-/* ib_device_ops */
 struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 				 int access, struct ib_dmah *dmah,
 				 struct ib_udata *udata);
+struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
+				   u64 length, u64 iova, int access,
+				   struct ib_pd *pd, struct ib_udata *udata);
 int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
 int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		     u32 flags, struct ib_sge *sg_list, u32 num_sge,
 		     struct uverbs_attr_bundle *attrs);
-/* nldev: rdma stat show mr, rdma resource show mr */
 int mirage_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
 
 #endif

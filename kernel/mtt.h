@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * mtt.h - the NIC's translation table: iova -> page, for every kind of region
+ * The NIC's translation table: iova -> page, for every kind of region
  */
 #ifndef MIRAGE_MTT_H
 #define MIRAGE_MTT_H

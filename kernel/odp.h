@@ -1,56 +1,60 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * odp.h - on-demand paging: faults as events
+ * On-demand paging: faults as events
  */
 #ifndef MIRAGE_ODP_H
 #define MIRAGE_ODP_H
 
 #include <linux/list.h>
 #include <linux/types.h>
+#include <rdma/ib_verbs.h>
 
 struct mirage_mr;
-struct odp_fault;
+struct workqueue_struct;
 
 /**
  * struct odp_waiter - somebody a fault is serviced for
- * @wake: called once from the fault worker (process context, no locks held) when
- *	the fault is over; @err is 0 (try again: the page may already be gone) or
- *	the permanent answer: -EFAULT, -EPERM, -ESRCH
+ * @wake: called once, in process context without locks, when the fault is over;
+ *	@err is 0 (try again: the page may already be gone) or the permanent answer:
+ *	-EFAULT, -EPERM, -ESRCH
  *
  * Embedded in the waiter's object, which must live until @wake has been called or
- * odp_fault_cancel() returned true.
+ * odp_fault_cancel() returned true. All zero before it is first used.
  */
 struct odp_waiter {
 	void (*wake)(struct odp_waiter *w, int err);
 	/* private: */
-	struct list_head node;
-	struct odp_fault *fault;
-	struct mirage_mr *mr;
+	struct list_head node;		/* in odp_fault.waiters; odp.lock */
+	struct mirage_mr *mr;		/* NULL when not waiting; odp.lock */
 };
 
-/*
- * Task context, no locks. Brings [iova, iova + len) of an ODP region in as far as
- * that needs no sleep on I/O nor on mmap_lock. 0: all of it, or as much as one
- * bounded attempt covers, starting at iova (the caller tries its copy again);
- * -EAGAIN: raise it instead; -EFAULT, -EPERM, -ESRCH: permanent.
- */
-int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write);
+/* What a region has gone through; in the order of enum mirage_stat. */
+enum odp_event {
+	ODP_FAULTS,
+	ODP_FAULTS_HANDLED,
+	ODP_INVALIDATIONS,
+	ODP_INVALIDATIONS_HANDLED,
+	ODP_PREFETCH,
+	ODP_EVENTS,
+};
 
-/*
- * Any context (GFP_ATOMIC). Raises a fault event for [iova, iova + len), or joins
- * the one in flight that covers it. 0: w->wake will be called; otherwise it will
- * not: -ENOMEM (try later), -ESRCH (deregistered). Takes its own reference on mr.
- */
+extern const char *const odp_event_names[ODP_EVENTS];
+
+/* Unbound; for what sleeps for a region's sake. */
+extern struct workqueue_struct *odp_wq;
+
+int odp_create(struct mirage_mr *mr);
+bool odp_region(const struct mirage_mr *mr);
+u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event);
+
+int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write);
 int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 		    struct odp_waiter *w);
-
-/*
- * Any context. True: w is off the list and wake will not be called. False: wake
- * was called, or is being called right now.
- */
 bool odp_fault_cancel(struct odp_waiter *w);
+int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
+		 enum ib_uverbs_advise_mr_advice advice);
 
-int odp_init(void);	/* module init: workqueue, caches */
+int odp_init(void);
 void odp_exit(void);
 
 #endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * memcpy for pages that a process can see
+ *
+ * Two things set it apart. The last bytes are stored last, because processes poll
+ * for them, and string instructions may store in any order. And on x86 it is
+ * always rep movsq: where the CPU has fast strings that is as fast as rep movsb,
+ * where it has none the kernel's memcpy() is an unrolled loop of four times the
+ * instructions.
+ */
+#ifndef MIRAGE_COPY_H
+#define MIRAGE_COPY_H
+
+#include <linux/kasan-checks.h>
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/unaligned.h>
+
+/* The start of a string instruction costs more than moving this much by hand. */
+#define MIRAGE_COPY_SMALL	64
+
+#ifdef CONFIG_X86_64
+static __always_inline void mirage_copy_words(void *dst, const void *src, size_t words)
+{
+	asm volatile("rep movsq"
+		     : "+D" (dst), "+S" (src), "+c" (words) : : "memory");
+}
+#else
+static __always_inline void mirage_copy_words(void *dst, const void *src, size_t words)
+{
+	memcpy(dst, src, words * sizeof(u64));
+}
+#endif
+
+static __always_inline void mirage_copy_8(void *dst, const void *src)
+{
+	put_unaligned(get_unaligned((const u64 *)src), (u64 *)dst);
+}
+
+static __always_inline void mirage_copy_4(void *dst, const void *src)
+{
+	put_unaligned(get_unaligned((const u32 *)src), (u32 *)dst);
+}
+
+/* Less than a word: two moves that overlap where the length is odd. */
+static __always_inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len)
+{
+	if (len >= sizeof(u32)) {
+		mirage_copy_4(dst, src);
+		barrier();
+		mirage_copy_4(dst + len - sizeof(u32), src + len - sizeof(u32));
+		return;
+	}
+	while (len--)
+		*dst++ = *src++;
+}
+
+/**
+ * mirage_copy - copy between pages that processes can read and write meanwhile
+ * @dst: where to; must not overlap @src, or what arrives is undefined
+ * @src: where from
+ * @len: bytes
+ *
+ * Any context. What changes in @src meanwhile arrives or does not, and what
+ * arrives last in @dst is its last byte. KCSAN is not told: such races are the
+ * processes' own.
+ */
+static __always_inline void mirage_copy(void *dst, const void *src, size_t len)
+{
+	size_t words;
+
+	if (unlikely(len < sizeof(u64))) {
+		mirage_copy_bytes(dst, src, len);
+		return;
+	}
+	/* All but the last 1 to 8 bytes; those go in one word that ends with them. */
+	words = (len - 1) / sizeof(u64);
+	if (len <= MIRAGE_COPY_SMALL) {
+		size_t i;
+
+		for (i = 0; i < words; i++)
+			mirage_copy_8(dst + i * sizeof(u64), src + i * sizeof(u64));
+	} else {
+		kasan_check_read(src, len);
+		kasan_check_write(dst, len);
+		mirage_copy_words(dst, src, words);
+	}
+	smp_wmb();
+	mirage_copy_8(dst + len - sizeof(u64), src + len - sizeof(u64));
+}
+
+#endif

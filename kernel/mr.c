@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory regions: keys, rights, life
+ *
+ * A key is 24 bits of index and 8 of variant, both at random: whoever knows one
+ * key knows nothing about the next, and a stale key finds nothing even where its
+ * index is in use again.
+ *
+ * Life: registered, deregistered (dead: no lookup finds it, no byte moves through
+ * its table, its pages are let go), freed. Operations and faults under way hold
+ * references, and only the last of those steps waits for them.
+ */
+#include <linux/hugetlb_inline.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <rdma/restrack.h>
+
+#include "device.h"
+#include "mr.h"
+#include "mtt.h"
+#include "odp.h"
+#include "pin.h"
+
+/*
+ * With MIRAGE_MAX_MR of 2^24 indices in use at most, that many guesses in a row are
+ * as good as never all taken.
+ */
+#define MR_KEY_TRIES	32
+
+#define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
+				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
+				 IB_ACCESS_ON_DEMAND | IB_ACCESS_HUGETLB | \
+				 IB_ACCESS_OPTIONAL)
+
+static u32 mr_index(u32 key)
+{
+	return key >> 8;
+}
+
+/* Reserve an index: lookups do not find it before mr_publish(). */
+static int mr_reserve_key(struct mirage_mr *mr)
+{
+	unsigned int tries;
+	int err;
+
+	for (tries = 0; tries < MR_KEY_TRIES; tries++) {
+		mr->key = get_random_u32();
+		if (!mr_index(mr->key))
+			continue;
+		err = xa_insert(&mr->dev->mrs, mr_index(mr->key), NULL, GFP_KERNEL);
+		if (err != -EBUSY)
+			return err;
+	}
+	return -ENOSPC;
+}
+
+static void mr_publish(struct mirage_mr *mr)
+{
+	mr->ibmr.lkey = mr->key;
+	mr->ibmr.rkey = mr->key;
+	/* The slot was reserved, so this neither allocates nor fails. */
+	xa_store(&mr->dev->mrs, mr_index(mr->key), mr, GFP_KERNEL);
+}
+
+static int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
+		    u64 addr, u64 len, int access)
+{
+	u64 last = addr + len - 1;
+
+	if (mr->key != key || READ_ONCE(mr->dead))
+		return -ENOENT;
+	if (READ_ONCE(mr->pd) != pd)
+		return -EXDEV;
+	if ((READ_ONCE(mr->access) & access) != access)
+		return -EACCES;
+	if (last < addr || addr < mr->iova || last > mr->last)
+		return -ERANGE;
+	return 0;
+}
+
+/**
+ * mirage_mr_get - find the region that a key names, and take a reference
+ * @dev: the device
+ * @pd: the PD it has to belong to
+ * @key: lkey or rkey
+ * @addr: first byte, in the region's own addresses
+ * @len: bytes, not 0: there the caller has nothing to ask for
+ * @access: the rights needed, IB_ACCESS_*; 0 to read locally
+ *
+ * Any context but hardirq.
+ *
+ * Return: the region. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another PD,
+ * -EACCES rights, -ERANGE bounds or wrap.
+ */
+struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
+				u64 addr, u64 len, int access)
+{
+	struct mirage_mr *mr;
+	int err = -ENOENT;
+
+	rcu_read_lock();
+	mr = xa_load(&dev->mrs, mr_index(key));
+	if (likely(mr))
+		err = mr_check(mr, pd, key, addr, len, access);
+	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
+		err = -ENOENT;
+	rcu_read_unlock();
+	return likely(!err) ? mr : ERR_PTR(err);
+}
+
+static void mr_free(struct mirage_mr *mr)
+{
+	if (mr->backend->teardown)
+		mr->backend->teardown(mr);
+	mtt_destroy(&mr->mtt);
+	kfree_rcu(mr, rcu);
+}
+
+static void mr_teardown_work(struct work_struct *work)
+{
+	mr_free(container_of(work, struct mirage_mr, teardown));
+}
+
+static void mr_release_later(struct kref *ref)
+{
+	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
+
+	INIT_WORK(&mr->teardown, mr_teardown_work);
+	queue_work(odp_wq, &mr->teardown);
+}
+
+static void mr_release_now(struct kref *ref)
+{
+	mr_free(container_of(ref, struct mirage_mr, ref));
+}
+
+/**
+ * mirage_mr_put - drop a reference
+ * @mr: the region
+ *
+ * Any context; the teardown after the last one runs in a worker.
+ */
+void mirage_mr_put(struct mirage_mr *mr)
+{
+	kref_put(&mr->ref, mr_release_later);
+}
+
+static bool mr_is_implicit(u64 start, u64 length, int access)
+{
+	return access & IB_ACCESS_ON_DEMAND && !start && length == U64_MAX;
+}
+
+static bool mr_starts_in_hugetlb(unsigned long start)
+{
+	struct vm_area_struct *vma;
+	bool hugetlb;
+
+	if (mmap_read_lock_killable(current->mm))
+		return false;
+	vma = vma_lookup(current->mm, start);
+	hugetlb = vma && is_vm_hugetlb_page(vma);
+	mmap_read_unlock(current->mm);
+	return hugetlb;
+}
+
+/* What can be said without touching memory. Sets the bounds. */
+static int mr_check_bounds(struct mirage_mr *mr, u64 start, u64 length, u64 iova,
+			   int access)
+{
+	u64 end;
+
+	mr->start = start;
+	mr->iova = iova;
+	mr->access = access;
+	if (mr_is_implicit(start, length, access)) {
+		mr->last = U64_MAX;
+		return iova || access & IB_ACCESS_HUGETLB ? -EINVAL : 0;
+	}
+	if (!length || check_add_overflow(iova, length, &end))
+		return -EINVAL;
+	mr->last = end - 1;
+	if (check_add_overflow(start, length, &end) || end > PAGE_MASK)
+		return -EINVAL;
+	if (offset_in_page(start) != offset_in_page(iova))
+		return -EINVAL;
+	if (access & IB_ACCESS_ON_DEMAND && access & IB_ACCESS_HUGETLB &&
+	    !mr_starts_in_hugetlb(start))
+		return -EINVAL;
+	return 0;
+}
+
+static int mr_check_access(int access)
+{
+	if (access & ~MR_ACCESS_SUPPORTED)
+		return -EOPNOTSUPP;
+	if (access & (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC) &&
+	    !(access & IB_ACCESS_LOCAL_WRITE))
+		return -EINVAL;
+	return 0;
+}
+
+/* Reserve the key, do all that can fail, publish. */
+static int mr_create(struct mirage_mr *mr)
+{
+	bool odp = mr->access & IB_ACCESS_ON_DEMAND;
+	int err;
+
+	err = mr_reserve_key(mr);
+	if (err)
+		return err;
+	mtt_init(&mr->mtt, mr->iova, mr->last, !odp);
+	err = odp ? odp_create(mr) : pin_create(mr);
+	if (err) {
+		mtt_destroy(&mr->mtt);
+		xa_release(&mr->dev->mrs, mr_index(mr->key));
+		return err;
+	}
+	mr_publish(mr);
+	return 0;
+}
+
+/**
+ * mirage_reg_user_mr - ib_device_ops.reg_user_mr
+ * @pd: the PD
+ * @start: user address; 0 with a @length of U64_MAX and IB_ACCESS_ON_DEMAND for the
+ *	whole address space
+ * @length: bytes
+ * @iova: the address that peers will use; agrees with @start modulo the page size
+ * @access: IB_ACCESS_*
+ * @dmah: not supported
+ * @udata: not used
+ *
+ * Return: the region. ERR_PTR: -EINVAL bounds, rights that need others;
+ * -EOPNOTSUPP rights unknown; -ENOSPC too many; -ENOMEM; what pinning says.
+ */
+struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
+				 int access, struct ib_dmah *dmah,
+				 struct ib_udata *udata)
+{
+	struct mirage_dev *dev = to_mdev(pd->device);
+	struct mirage_mr *mr;
+	int err;
+
+	if (dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	err = mr_check_access(access);
+	if (err)
+		return ERR_PTR(err);
+	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
+		return ERR_PTR(-ENOSPC);
+	mr = kzalloc(sizeof(*mr), GFP_KERNEL);
+	if (!mr) {
+		err = -ENOMEM;
+		goto put_limit;
+	}
+	kref_init(&mr->ref);
+	mr->dev = dev;
+	mr->pd = pd;
+	err = mr_check_bounds(mr, start, length, iova, access);
+	if (err)
+		goto free_mr;
+	err = mr_create(mr);
+	if (err)
+		goto free_mr;
+	return &mr->ibmr;
+
+free_mr:
+	kfree(mr);
+put_limit:
+	mirage_limit_put(&dev->num_mr);
+	return ERR_PTR(err);
+}
+
+static bool mr_can_stay(const struct mirage_mr *mr, int access)
+{
+	int fixed = IB_ACCESS_ON_DEMAND | IB_ACCESS_HUGETLB;
+
+	if ((mr->access ^ access) & fixed)
+		return false;
+	return odp_region(mr) || !ib_access_writable(access) || pin_writable(mr);
+}
+
+/**
+ * mirage_rereg_user_mr - ib_device_ops.rereg_user_mr
+ * @ibmr: the region
+ * @flags: what to change, IB_MR_REREG_*
+ * @start: with IB_MR_REREG_TRANS; as @length and @iova
+ * @length: see @start
+ * @iova: see @start
+ * @access: with IB_MR_REREG_ACCESS
+ * @pd: with IB_MR_REREG_PD
+ * @udata: not used
+ *
+ * Operations under way may go on as they began. On error the region stays as it is.
+ *
+ * Return: NULL, changed in place, with the same key; a new region that takes its
+ * place; or ERR_PTR as from mirage_reg_user_mr().
+ */
+struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
+				   u64 length, u64 iova, int access,
+				   struct ib_pd *pd, struct ib_udata *udata)
+{
+	struct mirage_mr *mr = to_mmr(ibmr);
+	int err;
+
+	if (!(flags & IB_MR_REREG_ACCESS))
+		access = mr->access;
+	if (!(flags & IB_MR_REREG_PD))
+		pd = mr->pd;
+	err = mr_check_access(access);
+	if (err)
+		return ERR_PTR(err);
+	if (!(flags & IB_MR_REREG_TRANS) && mr_can_stay(mr, access)) {
+		WRITE_ONCE(mr->pd, pd);
+		WRITE_ONCE(mr->access, access);
+		return NULL;
+	}
+	if (!(flags & IB_MR_REREG_TRANS)) {
+		start = mr->start;
+		length = mr->last - mr->iova + 1;
+		iova = mr->iova;
+		/* That of everything does not fit. */
+		length = length ?: U64_MAX;
+	}
+	return mirage_reg_user_mr(pd, start, length, iova, access, NULL, udata);
+}
+
+/**
+ * mirage_dereg_mr - ib_device_ops.dereg_mr
+ * @ibmr: the region
+ * @udata: not used
+ *
+ * Never waits for a fault. When it returns no byte moves to or from the region, and
+ * its pages are not pinned any more.
+ *
+ * Return: 0.
+ */
+int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
+{
+	struct mirage_mr *mr = to_mmr(ibmr);
+	struct mirage_dev *dev = mr->dev;
+
+	WRITE_ONCE(mr->dead, true);
+	xa_erase(&dev->mrs, mr_index(mr->key));
+	mtt_kill(&mr->mtt);
+	mr->backend->dereg(mr);
+	mirage_limit_put(&dev->num_mr);
+	kref_put(&mr->ref, mr_release_now);
+	return 0;
+}
+
+/* One range of an advice, or of what is left of it for a worker. */
+struct advise_range {
+	struct mirage_mr *mr;
+	u64 iova;
+	u64 len;
+};
+
+struct advise {
+	struct work_struct work;
+	enum ib_uverbs_advise_mr_advice advice;
+	u32 num;
+	struct advise_range range[];
+};
+
+static void advise_free(struct advise *advise)
+{
+	while (advise->num)
+		mirage_mr_put(advise->range[--advise->num].mr);
+	kfree(advise);
+}
+
+static int advise_run(struct advise *advise)
+{
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < advise->num && !err; i++)
+		err = odp_prefetch(advise->range[i].mr, advise->range[i].iova,
+				   advise->range[i].len, advise->advice);
+	return err;
+}
+
+static void advise_work(struct work_struct *work)
+{
+	struct advise *advise = container_of(work, struct advise, work);
+
+	advise_run(advise);
+	advise_free(advise);
+}
+
+static int advise_errno(int err)
+{
+	switch (err) {
+	case -EXDEV:
+	case -EACCES:
+		return -EPERM;
+	case -ERANGE:
+		return -EFAULT;
+	default:
+		return err;
+	}
+}
+
+static int advise_add(struct advise *advise, struct ib_pd *pd, const struct ib_sge *sge)
+{
+	bool write = advise->advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE;
+	struct mirage_mr *mr;
+
+	mr = mirage_mr_get(to_mdev(pd->device), pd, sge->lkey, sge->addr, sge->length,
+			   write ? IB_ACCESS_LOCAL_WRITE : 0);
+	if (IS_ERR(mr))
+		return advise_errno(PTR_ERR(mr));
+	advise->range[advise->num++] = (struct advise_range) {
+		.mr = mr,
+		.iova = sge->addr,
+		.len = sge->length,
+	};
+	return odp_region(mr) ? 0 : -EINVAL;
+}
+
+/**
+ * mirage_advise_mr - ib_device_ops.advise_mr
+ * @pd: the PD
+ * @advice: a prefetch, for reading, for writing, or without faulting
+ * @flags: IB_UVERBS_ADVISE_MR_FLAG_FLUSH to have it done on return
+ * @sg_list: ranges; empty ones are skipped
+ * @num_sge: their number
+ * @attrs: not used
+ *
+ * Return: 0; -EOPNOTSUPP unknown advice or flag; -ENOENT unknown key; -EPERM
+ * another PD's, or not to be written; -EFAULT out of the region, or with FLUSH, not
+ * in the address space; -EINVAL not an ODP region.
+ */
+int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
+		     u32 flags, struct ib_sge *sg_list, u32 num_sge,
+		     struct uverbs_attr_bundle *attrs)
+{
+	struct advise *advise;
+	int err = 0;
+	u32 i;
+
+	if (advice > IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT ||
+	    flags & ~IB_UVERBS_ADVISE_MR_FLAG_FLUSH)
+		return -EOPNOTSUPP;
+	advise = kzalloc(struct_size(advise, range, num_sge), GFP_KERNEL);
+	if (!advise)
+		return -ENOMEM;
+	advise->advice = advice;
+	for (i = 0; i < num_sge && !err; i++)
+		if (sg_list[i].length)
+			err = advise_add(advise, pd, &sg_list[i]);
+	if (!err && !(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
+		INIT_WORK(&advise->work, advise_work);
+		queue_work(odp_wq, &advise->work);
+		return 0;
+	}
+	if (!err)
+		err = advise_run(advise);
+	advise_free(advise);
+	return err;
+}
+
+/**
+ * mirage_fill_stat_mr - ib_device_ops.fill_stat_mr_entry
+ * @msg: netlink message
+ * @ibmr: the region; only ODP regions have counters
+ *
+ * Return: 0 or -EMSGSIZE.
+ */
+int mirage_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	struct mirage_mr *mr = to_mmr(ibmr);
+	struct nlattr *table;
+	enum odp_event i;
+
+	if (!odp_region(mr))
+		return 0;
+	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
+	if (!table)
+		return -EMSGSIZE;
+	for (i = 0; i < ODP_EVENTS; i++) {
+		if (rdma_nl_stat_hwcounter_entry(msg, odp_event_names[i],
+						 odp_event_count(mr, i))) {
+			nla_nest_cancel(msg, table);
+			return -EMSGSIZE;
+		}
+	}
+	nla_nest_end(msg, table);
+	return 0;
+}

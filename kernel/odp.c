@@ -1,0 +1,769 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The backend of ODP regions: nothing is pinned, pages come when they are missed
+ * and go when the CPU takes them.
+ *
+ * Vocabulary
+ * ----------
+ *
+ * miss
+ *	An engine has found no page for a byte it has to move.
+ *
+ * fault
+ *	What becomes of a miss that can not be mended on the spot: an object with
+ *	waiters, serviced by a worker, which may sleep as long as it has to. Another
+ *	miss of the same pages joins the fault in flight.
+ *
+ * demand
+ *	The first ODP_BATCH pages from the miss on. They are brought in before
+ *	anything else, then the waiters go on.
+ *
+ * read-ahead
+ *	What is likely to be missed next: the rest of the message, by the worker;
+ *	the pages after it when misses walk through a region, by whoever misses.
+ *	Best effort: it never waits for I/O that nobody asked for, and its errors
+ *	are nobody's.
+ *
+ * Errors
+ * ------
+ *
+ * -EFAULT, -EPERM and -ESRCH (mm or region gone) are permanent: the operation ends
+ * with a protection error. Everything else is transient and is tried again, for
+ * ever if need be: -EBUSY (invalidated meanwhile), -EAGAIN (would sleep), -EINTR,
+ * -ENOMEM. A worker gives up on those after ODP_TRIES with growing pauses, and lets
+ * its waiters ask again, so that those who are gone do not keep it.
+ *
+ * A fault can sleep for ever (userfaultfd). It holds a reference on its region, and
+ * nothing waits for it: not the region's deregistration, which tells the waiters,
+ * nor a queue pair's end, which cancels its wait. Only the module's exit does.
+ *
+ * Locking is described in mtt.c.
+ */
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "device.h"
+#include "mirror.h"
+#include "mr.h"
+#include "mtt.h"
+#include "odp.h"
+#include "trace.h"
+
+/* Pages brought in at once: their pfns are on the stack, where 512 bytes fit. */
+#define ODP_BATCH	64U
+
+/* The message's rest that a worker reads ahead. */
+#define ODP_AHEAD_BATCHES	8
+
+#define ODP_TRIES_NOW	3
+#define ODP_TRIES	12
+
+/* For an invalidation over the range to end. */
+#define ODP_WAIT	(HZ / 10 + 1)
+
+/* How to bring pages in. */
+enum odp_how {
+	ODP_READ	= 0,
+	ODP_WRITE	= BIT(0),
+	ODP_BLOCK	= BIT(1),	/* sleep for as long as it takes */
+	ODP_LOOK	= BIT(2),	/* take what is mapped, fault nothing */
+};
+
+/**
+ * struct odp - what makes a region an ODP region
+ * @mirror: follows the region's part of the address space
+ * @mr: the region
+ * @rcu: odp_fault_cancel() may come late
+ * @lock: protects @faults, the waiters on them, and @dead
+ * @faults: in flight and joinable
+ * @dead: deregistered; no fault is added any more
+ * @next: iova where the next miss is expected when misses walk through the region
+ * @window: pages to read ahead then; both are guesses, and nobody's lock protects
+ *	them
+ * @events: counters
+ */
+struct odp {
+	struct mirror mirror;
+	struct mirage_mr *mr;
+	struct rcu_head rcu;
+	spinlock_t lock;
+	struct list_head faults;
+	bool dead;
+	u64 next;
+	unsigned int window;
+	atomic64_t events[ODP_EVENTS];
+};
+
+/**
+ * struct odp_fault - a fault in flight
+ * @node: in odp.faults while it can be joined; odp.lock
+ * @waiters: struct odp_waiter; odp.lock
+ * @work: its service
+ * @mr: the region, with a reference
+ * @iova: first page
+ * @pages: its demand
+ * @ahead: pages after those, to be read ahead
+ * @write: the pages have to be writable
+ */
+struct odp_fault {
+	struct list_head node;
+	struct list_head waiters;
+	struct work_struct work;
+	struct mirage_mr *mr;
+	u64 iova;
+	unsigned int pages;
+	unsigned int ahead;
+	bool write;
+};
+
+const char *const odp_event_names[ODP_EVENTS] = {
+	[ODP_FAULTS] = "page_faults",
+	[ODP_FAULTS_HANDLED] = "page_faults_handled",
+	[ODP_INVALIDATIONS] = "page_invalidations",
+	[ODP_INVALIDATIONS_HANDLED] = "page_invalidations_handled",
+	[ODP_PREFETCH] = "page_prefetch",
+};
+
+static_assert((int)ODP_FAULTS == MIRAGE_STAT_PAGE_FAULTS);
+static_assert((int)ODP_PREFETCH == MIRAGE_STAT_PAGE_PREFETCH);
+
+struct workqueue_struct *odp_wq;
+
+/*
+ * The device can go before the last reference on a region, but not within an RCU
+ * read side that has seen the region alive: its removal takes grace periods.
+ */
+static void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
+{
+	atomic64_add(n, &odp->events[event]);
+	rcu_read_lock();
+	if (!READ_ONCE(odp->mr->dead))
+		mirage_stat_add(odp->mr->dev, event, n);
+	rcu_read_unlock();
+}
+
+/* Pages that [iova, iova + len) touches, up to max and to the end of the chunk. */
+static unsigned int odp_pages(u64 iova, u64 len, unsigned int max)
+{
+	len = min(len, mtt_chunk_left(iova));
+	return min_t(u64, max, PAGE_ALIGN(offset_in_page(iova) + len) >> PAGE_SHIFT);
+}
+
+/* No page beyond the region's last one. */
+static unsigned int odp_clip(const struct mirage_mr *mr, u64 iova, unsigned int pages)
+{
+	return min_t(u64, pages, ((mr->last >> PAGE_SHIFT) - (iova >> PAGE_SHIFT)) + 1);
+}
+
+/*
+ * The one translation of iova to user address. The two are different numbers: they
+ * agree modulo the page size only.
+ */
+static int odp_va(const struct mirage_mr *mr, u64 iova, unsigned int pages,
+		  unsigned long *start, unsigned long *end)
+{
+	u64 va;
+
+	if (iova < (mr->iova & PAGE_MASK) || iova > mr->last)
+		return -EFAULT;
+	va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));
+	*start = va;
+	*end = va + ((unsigned long)pages << PAGE_SHIFT);
+	return va < (mr->start & PAGE_MASK) || *end <= *start ? -EFAULT : 0;
+}
+
+static int odp_errno(int err)
+{
+	switch (err) {
+	case 0:
+	case -EPERM:
+	case -ESRCH:
+		return err;
+	case -EBUSY:
+	case -EAGAIN:
+	case -EINTR:
+	case -ENOMEM:
+	case -ETIMEDOUT:
+		return -EAGAIN;
+	default:
+		return -EFAULT;
+	}
+}
+
+struct odp_fill {
+	struct mirror_range range;
+	bool secret;
+};
+
+/* Only memfd_secret takes its pages, one at a time, out of the direct map. */
+static bool odp_page_is_secret(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	struct address_space *mapping;
+
+	if (likely(folio_test_anon(folio) || folio_test_large(folio)))
+		return false;
+	mapping = folio_mapping(folio);
+	return mapping && mapping->host &&
+	       mapping->host->i_sb->s_magic == SECRETMEM_MAGIC;
+}
+
+/*
+ * May these pages be committed? Asked under the chunk's lock, where a page that is
+ * valid can not go away. HMM returns secret pages too, but the kernel must not
+ * touch the address it knows them by.
+ */
+static bool odp_fill_valid(void *arg)
+{
+	struct odp_fill *fill = arg;
+	unsigned long i, n = mirror_range_pages(&fill->range);
+
+	if (!mirror_range_valid(&fill->range))
+		return false;
+	for (i = 0; i < n; i++) {
+		unsigned long pfn = fill->range.pfns[i];
+
+		if (mirror_pfn_valid(pfn) && odp_page_is_secret(mirror_pfn_page(pfn)))
+			fill->secret = true;
+	}
+	return !fill->secret;
+}
+
+static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
+			 enum odp_how how)
+{
+	struct mirror_range *r = &fill->range;
+	bool block = how & ODP_BLOCK;
+	long ret;
+
+	ret = mirror_range_wait_until_valid(r, block ? ODP_WAIT : 0);
+	if (ret)
+		return ret;
+	if (how & ODP_LOOK)
+		ret = mirror_range_snapshot(r);
+	else
+		ret = mirror_range_fault(r, block);
+	if (ret < 0)
+		return ret;
+	ret = mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
+			 odp_fill_valid, fill);
+	return fill->secret ? -EFAULT : ret;
+}
+
+/*
+ * The populate loop: brings pages from the process' page tables to the region's.
+ * They must not cross a chunk. 0; -EAGAIN: something transient; or permanent.
+ */
+static int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
+{
+	unsigned long pfns[ODP_BATCH], start, end;
+	struct odp_fill fill = {
+		.range.pfns = pfns,
+		.range.default_flags = how & ODP_WRITE ? MIRROR_WRITE : 0,
+	};
+	unsigned int tries = ODP_TRIES_NOW;
+	int err;
+
+	err = odp_va(odp->mr, iova, pages, &start, &end);
+	if (err)
+		return err;
+	err = mirror_range_register(&fill.range, &odp->mirror, start, end);
+	if (err)
+		return odp_errno(err);
+	do {
+		err = odp_fill_once(odp, &fill, iova, how);
+		if (unlikely(err))
+			trace_mirage_odp_fault_retry(odp->mr->key, iova, err);
+	} while (err == -EBUSY && --tries);
+	mirror_range_unregister(&fill.range);
+
+	if (!err)
+		trace_mirage_odp_fault_commit(odp->mr->key, iova,
+					      (u64)pages << PAGE_SHIFT, how & ODP_WRITE);
+	return odp_errno(err);
+}
+
+/* The same, over transient errors, for who can sleep. */
+static int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int pages,
+			      enum odp_how how)
+{
+	unsigned int try;
+	int err;
+
+	for (try = 0; try < ODP_TRIES; try++) {
+		if (READ_ONCE(odp->mr->dead))
+			return -ESRCH;
+		err = odp_fill(odp, iova, pages, how);
+		if (err != -EAGAIN || fatal_signal_pending(current))
+			return err;
+		schedule_timeout_killable(min(1U << try, HZ / 10U + 1));
+	}
+	return -EAGAIN;
+}
+
+/*
+ * How many pages to bring in at once for a miss that needs some: more where misses
+ * walk forward, up to a batch.
+ */
+static unsigned int odp_stream(struct odp *odp, u64 iova, unsigned int pages)
+{
+	unsigned int window = 0, total;
+	u64 page = iova & PAGE_MASK;
+
+	if (page == READ_ONCE(odp->next))
+		window = min(max(2 * READ_ONCE(odp->window), pages), ODP_BATCH);
+	total = odp_pages(page, ((u64)pages + window) << PAGE_SHIFT, ODP_BATCH);
+	total = odp_clip(odp->mr, page, total);
+	WRITE_ONCE(odp->window, window);
+	WRITE_ONCE(odp->next, page + ((u64)total << PAGE_SHIFT));
+	return total;
+}
+
+/**
+ * odp_fault_now - bring missed pages in here, if that takes no waiting
+ * @mr: an ODP region
+ * @iova: the first missing byte; checked against the region by the caller
+ * @len: bytes the operation needs from there on
+ * @write: to be written
+ *
+ * Task context, no locks held. Sleeps for nothing longer than memory that has to be
+ * cleared: not for I/O, not for mmap_lock, not for another process.
+ *
+ * Return: 0, all of it, or as much as one bounded attempt covers, is there or was;
+ * -EAGAIN, raise it instead; -EFAULT, -EPERM, -ESRCH, permanent.
+ */
+int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
+{
+	enum odp_how how = write ? ODP_WRITE : ODP_READ;
+	unsigned int pages = odp_pages(iova, len, ODP_BATCH);
+	struct odp *odp = mr->priv;
+	unsigned int total;
+	int err;
+
+	if (READ_ONCE(mr->dead))
+		return -ESRCH;
+	trace_mirage_odp_fault_service(mr->key, iova, len, write);
+	total = odp_stream(odp, iova, pages);
+	odp_count(odp, ODP_FAULTS, pages);
+	err = odp_fill(odp, iova, total, how);
+	if (unlikely(err && total > pages)) {
+		WRITE_ONCE(odp->window, 0);
+		total = pages;
+		err = odp_fill(odp, iova, total, how);
+	}
+	/* What is wrong may be with a later page: only the first one's word counts. */
+	if (unlikely(err && pages > 1)) {
+		pages = 1;
+		total = 1;
+		err = odp_fill(odp, iova, total, how);
+	}
+	if (likely(!err)) {
+		odp_count(odp, ODP_FAULTS_HANDLED, pages);
+		if (total > pages)
+			odp_count(odp, ODP_PREFETCH, total - pages);
+	} else if (err != -EAGAIN) {
+		trace_mirage_odp_fault_fail(mr->key, iova, err);
+	}
+	return err;
+}
+
+/* As above, but whatever it takes. 0 also means: ask again. */
+static int odp_service(struct odp_fault *fault)
+{
+	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
+	struct odp *odp = fault->mr->priv;
+	unsigned int pages = fault->pages;
+	int err;
+
+	trace_mirage_odp_fault_service(fault->mr->key, fault->iova,
+				       (u64)pages << PAGE_SHIFT, fault->write);
+	odp_count(odp, ODP_FAULTS, pages);
+	err = odp_fill_patiently(odp, fault->iova, pages, how);
+	if (err && pages > 1) {
+		pages = 1;
+		err = odp_fill_patiently(odp, fault->iova, pages, how);
+	}
+	if (!err)
+		odp_count(odp, ODP_FAULTS_HANDLED, pages);
+	else if (err != -EAGAIN)
+		trace_mirage_odp_fault_fail(fault->mr->key, fault->iova, err);
+	return err == -EAGAIN ? 0 : err;
+}
+
+/* Detach a waiter from its fault: from here on nobody else will wake it. */
+static void odp_detach(struct odp *odp, struct odp_waiter *w)
+	__must_hold(&odp->lock)
+{
+	lockdep_assert_held(&odp->lock);
+	list_del(&w->node);
+	WRITE_ONCE(w->mr, NULL);
+}
+
+static void odp_wake_all(struct odp *odp, struct list_head *waiters, int err)
+{
+	struct odp_waiter *w;
+
+	do {
+		spin_lock_bh(&odp->lock);
+		w = list_first_entry_or_null(waiters, struct odp_waiter, node);
+		if (w)
+			odp_detach(odp, w);
+		spin_unlock_bh(&odp->lock);
+		if (w)
+			w->wake(w, err);
+	} while (w);
+}
+
+static void odp_fault_free(struct odp_fault *fault)
+{
+	mirage_mr_put(fault->mr);
+	kfree(fault);
+}
+
+/* The message's rest, while its engine is at work on what came first. */
+static void odp_ahead_work(struct work_struct *work)
+{
+	struct odp_fault *fault = container_of(work, struct odp_fault, work);
+	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
+	struct odp *odp = fault->mr->priv;
+
+	while (fault->ahead && !READ_ONCE(fault->mr->dead)) {
+		unsigned int n = odp_pages(fault->iova, (u64)fault->ahead << PAGE_SHIFT,
+					   ODP_BATCH);
+
+		if (odp_fill(odp, fault->iova, n, how))
+			break;
+		odp_count(odp, ODP_PREFETCH, n);
+		fault->iova += (u64)n << PAGE_SHIFT;
+		fault->ahead -= n;
+	}
+	odp_fault_free(fault);
+}
+
+static void odp_fault_work(struct work_struct *work)
+{
+	struct odp_fault *fault = container_of(work, struct odp_fault, work);
+	struct mirage_mr *mr = fault->mr;
+	struct odp *odp = mr->priv;
+	int err = odp_service(fault);
+	LIST_HEAD(waiters);
+
+	spin_lock_bh(&odp->lock);
+	list_del(&fault->node);
+	list_splice_init(&fault->waiters, &waiters);
+	spin_unlock_bh(&odp->lock);
+
+	kref_get(&mr->ref);
+	if (!err && fault->ahead) {
+		/* Waking runs the engine right here, so reading ahead is another's. */
+		fault->iova += (u64)fault->pages << PAGE_SHIFT;
+		INIT_WORK(&fault->work, odp_ahead_work);
+		queue_work(odp_wq, &fault->work);
+	} else {
+		odp_fault_free(fault);
+	}
+	odp_wake_all(odp, &waiters, err);
+	mirage_mr_put(mr);
+}
+
+static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len,
+					 bool write)
+{
+	struct odp_fault *fault = kmalloc(sizeof(*fault), GFP_ATOMIC | __GFP_NOWARN);
+	unsigned int all;
+
+	if (!fault)
+		return NULL;
+	INIT_LIST_HEAD(&fault->waiters);
+	INIT_WORK(&fault->work, odp_fault_work);
+	fault->mr = mr;
+	fault->iova = iova & PAGE_MASK;
+	fault->pages = odp_pages(iova, len, ODP_BATCH);
+	all = min_t(u64, (offset_in_page(iova) + len + PAGE_SIZE - 1) >> PAGE_SHIFT,
+		    ODP_BATCH * (1 + ODP_AHEAD_BATCHES));
+	fault->ahead = odp_clip(mr, iova, all) - fault->pages;
+	fault->write = write;
+	return fault;
+}
+
+/* One in flight whose demand has the missing page. */
+static struct odp_fault *odp_fault_find(struct odp *odp, u64 iova, bool write)
+	__must_hold(&odp->lock)
+{
+	struct odp_fault *fault;
+
+	lockdep_assert_held(&odp->lock);
+	list_for_each_entry(fault, &odp->faults, node) {
+		u64 off = iova - fault->iova;
+
+		if (off < (u64)fault->pages << PAGE_SHIFT && write <= fault->write)
+			return fault;
+	}
+	return NULL;
+}
+
+/**
+ * odp_fault_raise - have missed pages brought in by a worker
+ * @mr: an ODP region, with a reference; the fault takes its own
+ * @iova: the first missing byte; checked against the region by the caller
+ * @len: bytes the operation needs from there on
+ * @write: to be written
+ * @w: woken when at least the first page was there, or can not be; its wake is set
+ *
+ * Joins a fault in flight, if there is one of that page. Any context but hardirq.
+ *
+ * Return: 0, @w->wake will be called; or it will not: -ENOMEM, try later; -ESRCH,
+ * deregistered.
+ */
+int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+		    struct odp_waiter *w)
+{
+	struct odp_fault *fault, *fresh = odp_fault_alloc(mr, iova, len, write);
+	struct odp *odp = mr->priv;
+	int err = 0;
+
+	spin_lock_bh(&odp->lock);
+	fault = odp_fault_find(odp, iova, write);
+	if (odp->dead) {
+		err = -ESRCH;
+	} else if (fault) {
+		trace_mirage_odp_fault_coalesce(mr->key, iova, len, write);
+	} else if (fresh) {
+		trace_mirage_odp_fault_raise(mr->key, iova, len, write);
+		kref_get(&mr->ref);
+		fault = fresh;
+		fresh = NULL;
+		list_add_tail(&fault->node, &odp->faults);
+		queue_work(odp_wq, &fault->work);
+	} else {
+		err = -ENOMEM;
+	}
+	if (!err) {
+		list_add_tail(&w->node, &fault->waiters);
+		WRITE_ONCE(w->mr, mr);
+	}
+	spin_unlock_bh(&odp->lock);
+	kfree(fresh);
+	return err;
+}
+
+/**
+ * odp_fault_cancel - wait no longer
+ * @w: a waiter, waiting or not
+ *
+ * The fault goes on, for others or for nobody. Any context but hardirq.
+ *
+ * Return: true, its wake will not be called. False, it is not waiting: its wake was
+ * called, or is being called right now.
+ */
+bool odp_fault_cancel(struct odp_waiter *w)
+{
+	struct mirage_mr *mr;
+	bool waiting = false;
+
+	/* A region that w still waits for was freed by nobody yet. */
+	rcu_read_lock();
+	mr = READ_ONCE(w->mr);
+	if (mr) {
+		struct odp *odp = mr->priv;
+
+		spin_lock_bh(&odp->lock);
+		waiting = w->mr == mr;
+		if (waiting)
+			odp_detach(odp, w);
+		spin_unlock_bh(&odp->lock);
+	}
+	rcu_read_unlock();
+	return waiting;
+}
+
+/**
+ * odp_prefetch - bring a range in because somebody says it will be used
+ * @mr: an ODP region, with a reference
+ * @iova: first byte; checked against the region by the caller
+ * @len: bytes
+ * @advice: for reading, for writing, or only what is mapped already
+ *
+ * Process context, sleeps.
+ *
+ * Return: 0; -EFAULT, -EPERM or -ESRCH where a page can not be had; -EAGAIN where
+ * there was no getting at it for seconds; -EINTR if the caller was killed.
+ */
+int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
+		 enum ib_uverbs_advise_mr_advice advice)
+{
+	enum odp_how how = ODP_BLOCK;
+	struct odp *odp = mr->priv;
+	int err = 0;
+
+	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE)
+		how |= ODP_WRITE;
+	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT)
+		how |= ODP_LOOK;
+	trace_mirage_odp_prefetch(mr->key, iova, len, how & ODP_WRITE);
+	while (len && !err) {
+		unsigned int n = odp_pages(iova, len, ODP_BATCH);
+		u64 bytes = min(len, ((u64)n << PAGE_SHIFT) - offset_in_page(iova));
+
+		err = odp_fill_patiently(odp, iova, n, how);
+		if (!err)
+			odp_count(odp, ODP_PREFETCH, n);
+		iova += bytes;
+		len -= bytes;
+		cond_resched();
+	}
+	return err == -EAGAIN && fatal_signal_pending(current) ? -EINTR : err;
+}
+
+static void odp_zap(struct odp *odp, u64 first, u64 last)
+{
+	unsigned long n = mtt_zap(&odp->mr->mtt, first, last);
+
+	if (!n)
+		return;
+	trace_mirage_odp_invalidate(odp->mr->key, first, last, n);
+	odp_count(odp, ODP_INVALIDATIONS, n);
+	odp_count(odp, ODP_INVALIDATIONS_HANDLED, n);
+}
+
+/* The region may begin and end within pages, so the offsets can be out of it. */
+static void odp_invalidate(struct mirror *mirror, unsigned long start,
+			   unsigned long end)
+{
+	struct odp *odp = container_of(mirror, struct odp, mirror);
+	struct mirage_mr *mr = odp->mr;
+	u64 base = mr->start & PAGE_MASK;
+	u64 size = mr->last - (mr->iova & PAGE_MASK);
+	u64 first = max_t(u64, start, base) - base;
+	u64 last = end - 1 - base;
+
+	if (end <= base || first > size)
+		return;
+	odp_zap(odp, (mr->iova & PAGE_MASK) + first,
+		(mr->iova & PAGE_MASK) + min(last, size));
+}
+
+static void odp_release(struct mirror *mirror)
+{
+	struct odp *odp = container_of(mirror, struct odp, mirror);
+
+	odp_zap(odp, odp->mr->mtt.first, odp->mr->mtt.last);
+}
+
+static const struct mirror_ops odp_mirror_ops = {
+	.invalidate = odp_invalidate,
+	.release = odp_release,
+};
+
+/* Nobody waits any longer for pages of a region that is gone. */
+static void odp_dereg(struct mirage_mr *mr)
+{
+	struct odp *odp = mr->priv;
+	struct odp_fault *fault;
+	LIST_HEAD(waiters);
+
+	spin_lock_bh(&odp->lock);
+	odp->dead = true;
+	list_for_each_entry(fault, &odp->faults, node)
+		list_splice_tail_init(&fault->waiters, &waiters);
+	spin_unlock_bh(&odp->lock);
+	odp_wake_all(odp, &waiters, -ESRCH);
+}
+
+static void odp_teardown(struct mirage_mr *mr)
+{
+	struct odp *odp = mr->priv;
+
+	mirror_unregister(&odp->mirror);
+	kfree_rcu(odp, rcu);
+}
+
+static const struct mr_backend odp_backend = {
+	.fault_now = odp_fault_now,
+	.fault_raise = odp_fault_raise,
+	.dereg = odp_dereg,
+	.teardown = odp_teardown,
+};
+
+/**
+ * odp_region - is it an ODP region?
+ * @mr: the region
+ */
+bool odp_region(const struct mirage_mr *mr)
+{
+	return mr->backend == &odp_backend;
+}
+
+/**
+ * odp_event_count - one of a region's counters
+ * @mr: an ODP region
+ * @event: which
+ */
+u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
+{
+	const struct odp *odp = mr->priv;
+
+	return atomic64_read(&odp->events[event]);
+}
+
+/**
+ * odp_create - make a region an ODP region of the caller's address space
+ * @mr: the region, with its bounds and rights set, and the table initialised
+ *
+ * Touches no page. Process context, takes mmap_lock.
+ *
+ * Return: 0 or the errno of mirror_register().
+ */
+int odp_create(struct mirage_mr *mr)
+{
+	unsigned long end = mr->start + (mr->last - mr->iova) + 1;
+	struct odp *odp = kzalloc(sizeof(*odp), GFP_KERNEL);
+	int err;
+
+	if (!odp)
+		return -ENOMEM;
+	odp->mr = mr;
+	odp->next = U64_MAX;
+	spin_lock_init(&odp->lock);
+	INIT_LIST_HEAD(&odp->faults);
+	mr->priv = odp;
+	mr->backend = &odp_backend;
+	/* The end of all addresses wraps to 0. */
+	err = mirror_register(&odp->mirror, current->mm, mr->start, end ?: ULONG_MAX,
+			      &odp_mirror_ops);
+	if (err)
+		kfree(odp);
+	return err;
+}
+
+/**
+ * odp_init - at module init
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int odp_init(void)
+{
+	/* Faults sleep in the workers, so as many of those as can be had. */
+	odp_wq = alloc_workqueue("mirage_odp", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
+	return odp_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * odp_exit - at module exit, when no device is left
+ *
+ * Waits for faults in flight and for the end of the regions they hold.
+ */
+void odp_exit(void)
+{
+	destroy_workqueue(odp_wq);
+	mirror_synchronize();
+	/* Chunks are freed by code of this module. */
+	rcu_barrier();
+}
