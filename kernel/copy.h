@@ -14,7 +14,6 @@
 #include <linux/kasan-checks.h>
 #include <linux/string.h>
 #include <linux/types.h>
-#include <linux/unaligned.h>
 
 /* The start of a string instruction costs more than moving this much by hand. */
 #define MIRAGE_COPY_SMALL	64
@@ -34,12 +33,12 @@ static __always_inline void mirage_copy_words(void *dst, const void *src, size_t
 
 static __always_inline void mirage_copy_8(void *dst, const void *src)
 {
-	put_unaligned(get_unaligned((const u64 *)src), (u64 *)dst);
+	__builtin_memcpy(dst, src, sizeof(u64));
 }
 
 static __always_inline void mirage_copy_4(void *dst, const void *src)
 {
-	put_unaligned(get_unaligned((const u32 *)src), (u32 *)dst);
+	__builtin_memcpy(dst, src, sizeof(u32));
 }
 
 /* Less than a word: two moves that overlap where the length is odd. */
@@ -85,6 +84,7 @@ static __always_inline void mirage_copy(void *dst, const void *src, size_t len)
 		kasan_check_write(dst, len);
 		mirage_copy_words(dst, src, words);
 	}
+	/* The last bytes last, for whoever polls for them. */
 	smp_wmb();
 	mirage_copy_8(dst + len - sizeof(u64), src + len - sizeof(u64));
 }

@@ -7,6 +7,7 @@
 #define MIRAGE_COMPAT_H
 
 #include "kernel.h"
+#include "memory.h"
 #include "mirror.h"
 
 #endif

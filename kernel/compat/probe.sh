@@ -30,6 +30,7 @@ have2()
 
 trees=$*
 have HMM_RANGE_FAULT_UNLOCKED linux/hmm.h 'hmm_range_fault_unlocked_timeout\('
+have IB_UMEM_GET_VA rdma/ib_umem.h 'ib_umem_get_va\('
 have VM_FLAGS_MOD linux/mm.h 'void vm_flags_mod\('
 have KZALLOC_OBJ linux/slab.h 'define kzalloc_obj\('
 have TIMER_CONTAINER_OF linux/timer.h 'define timer_container_of\('
@@ -42,5 +43,6 @@ have IB_GET_CURR_PORT_STATE rdma/ib_verbs.h 'ib_get_curr_port_state\('
 have IB_MARK_NAME_ASSIGNED_BY_USER rdma/ib_verbs.h 'ib_mark_name_assigned_by_user\('
 have IB_FLUSH uapi/rdma/ib_user_verbs.h 'IB_UVERBS_WR_FLUSH'
 have IB_RESPOND_UDATA rdma/uverbs_ioctl.h 'define ib_respond_udata\('
+have IB_UMEM_GET_VA rdma/ib_umem.h 'ib_umem_get_va\('
 have UVERBS_ROBUST_UDATA rdma/ib_verbs.h 'uverbs_robust_udata'
 echo
