@@ -78,15 +78,18 @@ static void mirage_free_context(struct ibv_context *context)
 
 static const struct verbs_context_ops mirage_ops = {
 	.advise_mr = ibv_cmd_advise_mr,
+	.alloc_mw = mirage_alloc_mw,
 	.alloc_parent_domain = mirage_alloc_parent_domain,
 	.alloc_pd = mirage_alloc_pd,
 	.alloc_td = mirage_alloc_td,
+	.bind_mw = mirage_bind_mw,
 	.create_ah = mirage_create_ah,
 	.create_cq = mirage_create_cq,
 	.create_cq_ex = mirage_create_cq_ex,
 	.create_qp = mirage_create_qp,
 	.create_qp_ex = mirage_create_qp_ex,
 	.create_srq = mirage_create_srq,
+	.dealloc_mw = mirage_dealloc_mw,
 	.dealloc_pd = mirage_dealloc_pd,
 	.dealloc_td = mirage_dealloc_td,
 	.dereg_mr = mirage_dereg_mr,

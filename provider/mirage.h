@@ -130,6 +130,12 @@ int mirage_rereg_mr(struct verbs_mr *vmr, int flags, struct ibv_pd *ibpd,
 		    void *addr, size_t length, int access);
 int mirage_dereg_mr(struct verbs_mr *vmr);
 
+/* mw.c */
+struct ibv_mw *mirage_alloc_mw(struct ibv_pd *ibpd, enum ibv_mw_type type);
+int mirage_bind_mw(struct ibv_qp *ibqp, struct ibv_mw *mw,
+		   struct ibv_mw_bind *bind);
+int mirage_dealloc_mw(struct ibv_mw *mw);
+
 /* ah.c */
 struct ibv_ah *mirage_create_ah(struct ibv_pd *ibpd, struct ibv_ah_attr *attr);
 int mirage_destroy_ah(struct ibv_ah *ibah);
@@ -166,7 +172,7 @@ int mirage_query_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int mask,
 int mirage_destroy_qp(struct ibv_qp *ibqp);
 
 /* wr.c */
-int mirage_qp_set_ops(struct mirage_qp *qp,
+int mirage_qp_set_ops(struct mirage_qp *qp, struct ibv_context *context,
 		      const struct ibv_qp_init_attr_ex *attr);
 int mirage_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 		     struct ibv_send_wr **bad_wr);

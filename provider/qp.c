@@ -70,7 +70,7 @@ struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 		goto err_out;
 	}
 
-	err = mirage_qp_set_ops(qp, attr);
+	err = mirage_qp_set_ops(qp, context, attr);
 	if (err)
 		goto err_free;
 

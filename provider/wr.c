@@ -10,6 +10,8 @@
  */
 #include <string.h>
 
+#include <ccan/array_size.h>
+
 #include "mirage.h"
 
 #define OP(name)	(1U << IBV_WR_##name)
@@ -18,23 +20,35 @@
 #define WRITE_OPS	(OP(RDMA_WRITE) | OP(RDMA_WRITE_WITH_IMM))
 #define ATOMIC_OPS	(OP(ATOMIC_CMP_AND_SWP) | OP(ATOMIC_FETCH_AND_ADD))
 
-#define RC_OPS		(SEND_OPS | WRITE_OPS | OP(RDMA_READ) | ATOMIC_OPS)
+#define MW_OPS		(OP(BIND_MW) | OP(LOCAL_INV))
+
+/* All that struct ibv_send_wr can say; ibv_wr_*() can say more: send_ops[]. */
+#define POST_OPS	(SEND_OPS | WRITE_OPS | OP(RDMA_READ) | ATOMIC_OPS | MW_OPS)
 #define INLINE_OPS	(SEND_OPS | WRITE_OPS)
 
 #define SEND_FLAGS	((unsigned int)(IBV_SEND_FENCE | IBV_SEND_SIGNALED | \
 					IBV_SEND_SOLICITED | IBV_SEND_INLINE))
 
-/* The send_ops_flags of a queue pair are such a mask. */
-#define SAME_BIT(name) \
-	static_assert(IBV_QP_EX_WITH_##name == (int)OP(name), #name)
-SAME_BIT(SEND);
-SAME_BIT(SEND_WITH_IMM);
-SAME_BIT(SEND_WITH_INV);
-SAME_BIT(RDMA_WRITE);
-SAME_BIT(RDMA_WRITE_WITH_IMM);
-SAME_BIT(RDMA_READ);
-SAME_BIT(ATOMIC_CMP_AND_SWP);
-SAME_BIT(ATOMIC_FETCH_AND_ADD);
+/* What send_ops_flags ask for, and what the device has to be capable of for it. */
+static const struct {
+	uint64_t flag;
+	uint32_t op;
+	uint64_t cap;
+} send_ops[] = {
+	{ IBV_QP_EX_WITH_SEND, OP(SEND), 0 },
+	{ IBV_QP_EX_WITH_SEND_WITH_IMM, OP(SEND_WITH_IMM), 0 },
+	{ IBV_QP_EX_WITH_SEND_WITH_INV, OP(SEND_WITH_INV), 0 },
+	{ IBV_QP_EX_WITH_RDMA_WRITE, OP(RDMA_WRITE), 0 },
+	{ IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM, OP(RDMA_WRITE_WITH_IMM), 0 },
+	{ IBV_QP_EX_WITH_RDMA_READ, OP(RDMA_READ), 0 },
+	{ IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP, OP(ATOMIC_CMP_AND_SWP), 0 },
+	{ IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD, OP(ATOMIC_FETCH_AND_ADD), 0 },
+	{ IBV_QP_EX_WITH_BIND_MW, OP(BIND_MW), 0 },
+	{ IBV_QP_EX_WITH_LOCAL_INV, OP(LOCAL_INV), 0 },
+	{ IBV_QP_EX_WITH_ATOMIC_WRITE, OP(ATOMIC_WRITE),
+	  IB_UVERBS_DEVICE_ATOMIC_WRITE },
+	{ IBV_QP_EX_WITH_FLUSH, OP(FLUSH), IB_UVERBS_DEVICE_FLUSH_GLOBAL },
+};
 
 static inline bool op_in(uint32_t ops, unsigned int opcode)
 {
@@ -92,6 +106,35 @@ static inline void put_atomic(struct mirage_send_wqe *wqe, uint64_t compare_add,
 {
 	wqe->compare_add = compare_add;
 	wqe->swap = swap;
+}
+
+/* Eight bytes: every slot has room for an SGE, so for these too. */
+static inline void put_atomic_write(struct mirage_send_wqe *wqe,
+				    const void *data)
+{
+	memcpy(wqe + 1, data, 8);
+	wqe->inline_len = 8;
+	wqe->flags |= MIRAGE_WQE_INLINE;
+}
+
+static inline void put_bind(struct mirage_send_wqe *wqe,
+			    const struct ibv_mw *mw, uint32_t rkey,
+			    const struct ibv_mw_bind_info *info)
+{
+	uint64_t access = info->mw_access_flags;
+
+	/* No region is needed to unbind. */
+	wqe->swap = access << 32 | (info->mr ? info->mr->lkey : 0);
+	wqe->compare_add = info->length;
+	wqe->ex = rkey;
+	put_remote(wqe, mw->rkey, info->addr);
+}
+
+static inline void put_flush(struct mirage_send_wqe *wqe, uint64_t length,
+			     uint8_t type, uint8_t level)
+{
+	wqe->compare_add = length;
+	wqe->swap = (uint64_t)level << 32 | type;
 }
 
 static inline struct mirage_sge *sge_of(struct mirage_send_wqe *wqe)
@@ -188,7 +231,12 @@ static inline int encode(struct mirage_qp *qp, uint32_t index,
 		put_imm(wqe, wr->imm_data);
 		break;
 	case IBV_WR_SEND_WITH_INV:
+	case IBV_WR_LOCAL_INV:
 		put_invalidate(wqe, wr->invalidate_rkey);
+		break;
+	case IBV_WR_BIND_MW:
+		put_bind(wqe, wr->bind_mw.mw, wr->bind_mw.rkey,
+			 &wr->bind_mw.bind_info);
 		break;
 	case IBV_WR_ATOMIC_CMP_AND_SWP:
 	case IBV_WR_ATOMIC_FETCH_AND_ADD:
@@ -377,6 +425,49 @@ static void wr_atomic_fetch_add(struct ibv_qp_ex *ibqp, uint32_t rkey,
 	}
 }
 
+static void wr_atomic_write(struct ibv_qp_ex *ibqp, uint32_t rkey,
+			    uint64_t addr, const void *data)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_ATOMIC_WRITE);
+	if (likely(wqe)) {
+		put_remote(wqe, rkey, addr);
+		put_atomic_write(wqe, data);
+	}
+}
+
+static void wr_flush(struct ibv_qp_ex *ibqp, uint32_t rkey, uint64_t addr,
+		     size_t length, uint8_t type, uint8_t level)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_FLUSH);
+	if (likely(wqe)) {
+		put_remote(wqe, rkey, addr);
+		put_flush(wqe, length, type, level);
+	}
+}
+
+static void wr_bind_mw(struct ibv_qp_ex *ibqp, struct ibv_mw *mw, uint32_t rkey,
+		       const struct ibv_mw_bind_info *info)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_BIND_MW);
+	if (likely(wqe))
+		put_bind(wqe, mw, rkey, info);
+}
+
+static void wr_local_inv(struct ibv_qp_ex *ibqp, uint32_t rkey)
+{
+	struct mirage_send_wqe *wqe;
+
+	wqe = wr_begin(to_mqp_ex(ibqp), IBV_WR_LOCAL_INV);
+	if (likely(wqe))
+		put_invalidate(wqe, rkey);
+}
+
 /* The WQE that a set_*() call belongs to; NULL after an error, or before any. */
 static inline struct mirage_send_wqe *wr_current(struct mirage_qp *qp)
 {
@@ -454,28 +545,60 @@ static void set_wr_functions(struct ibv_qp_ex *ex)
 	ex->wr_rdma_read = wr_rdma_read;
 	ex->wr_atomic_cmp_swp = wr_atomic_cmp_swp;
 	ex->wr_atomic_fetch_add = wr_atomic_fetch_add;
+	ex->wr_atomic_write = wr_atomic_write;
+	ex->wr_flush = wr_flush;
+	ex->wr_bind_mw = wr_bind_mw;
+	ex->wr_local_inv = wr_local_inv;
 	ex->wr_set_sge = wr_set_sge;
 	ex->wr_set_sge_list = wr_set_sge_list;
 	ex->wr_set_inline_data = wr_set_inline_data;
 	ex->wr_set_inline_data_list = wr_set_inline_data_list;
 }
 
+static bool device_has(struct ibv_context *context, uint64_t caps)
+{
+	struct ibv_device_attr_ex attr;
+
+	if (!caps)
+		return true;
+	return !ibv_query_device_ex(context, NULL, &attr) &&
+	       (attr.device_cap_flags_ex & caps) == caps;
+}
+
+/* The operations of send_ops_flags, as a mask of 1 << enum ibv_wr_opcode. */
+static int find_ops(struct ibv_context *context, uint64_t flags, uint32_t *ops)
+{
+	uint64_t caps = 0;
+	size_t i;
+
+	*ops = 0;
+	for (i = 0; i < ARRAY_SIZE(send_ops); i++) {
+		if (!(flags & send_ops[i].flag))
+			continue;
+		flags &= ~send_ops[i].flag;
+		*ops |= send_ops[i].op;
+		caps |= send_ops[i].cap;
+	}
+	return flags || !device_has(context, caps) ? EOPNOTSUPP : 0;
+}
+
 /* What may be posted to a queue pair that is about to be made. */
-int mirage_qp_set_ops(struct mirage_qp *qp,
+int mirage_qp_set_ops(struct mirage_qp *qp, struct ibv_context *context,
 		      const struct ibv_qp_init_attr_ex *attr)
 {
+	int err;
+
 	if (attr->qp_type != IBV_QPT_RC)
 		return EOPNOTSUPP;
 
-	qp->post_ops = RC_OPS;
+	qp->post_ops = POST_OPS;
 	if (attr->sq_sig_all)
 		qp->wqe_flags = MIRAGE_WQE_SIGNALED;
+	if (!(attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS))
+		return 0;
 
-	if (attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS) {
-		if (attr->send_ops_flags & ~(uint64_t)RC_OPS)
-			return EOPNOTSUPP;
-		qp->wr_ops = attr->send_ops_flags;
+	err = find_ops(context, attr->send_ops_flags, &qp->wr_ops);
+	if (!err)
 		set_wr_functions(&qp->vqp.qp_ex);
-	}
-	return 0;
+	return err;
 }
