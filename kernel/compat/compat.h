@@ -7,7 +7,6 @@
 #define MIRAGE_COMPAT_H
 
 #include "kernel.h"
-#include "memory.h"
 #include "mirror.h"
 
 #endif

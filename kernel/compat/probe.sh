@@ -30,7 +30,6 @@ have2()
 
 trees=$*
 have HMM_RANGE_FAULT_UNLOCKED linux/hmm.h 'hmm_range_fault_unlocked_timeout\('
-have IB_UMEM_GET_VA rdma/ib_umem.h 'ib_umem_get_va\('
 have VM_FLAGS_MOD linux/mm.h 'void vm_flags_mod\('
 have KZALLOC_OBJ linux/slab.h 'define kzalloc_obj\('
 have TIMER_CONTAINER_OF linux/timer.h 'define timer_container_of\('
