@@ -252,7 +252,7 @@ struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 io
 		return ERR_PTR(err);
 	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
 		return ERR_PTR(-ENOSPC);
-	mr = kzalloc(sizeof(*mr), GFP_KERNEL);
+	mr = kzalloc_obj(*mr);
 	if (!mr) {
 		err = -ENOMEM;
 		goto put_limit;

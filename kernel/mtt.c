@@ -119,7 +119,7 @@ static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long in
 	u64 end = start + (MTT_CHUNK_SIZE - 1);
 	struct mtt_chunk *chunk;
 
-	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
+	chunk = kzalloc_obj(*chunk);
 	if (!chunk)
 		return NULL;
 	spin_lock_init(&chunk->lock);
@@ -354,8 +354,8 @@ static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct m
 	struct mtt_chunk *d, *s;
 	size_t done = 0;
 
-	len = min_t(u64, len, MTT_COPY_MAX);
-	len = min3((u64)len, mtt_chunk_left(daddr), mtt_chunk_left(saddr));
+	len = min_t(u64, mtt_chunk_left(daddr), min(len, (size_t)MTT_COPY_MAX));
+	len = min_t(u64, mtt_chunk_left(saddr), len);
 	local_bh_disable();
 	s = mtt_find(src, saddr);
 	d = mtt_find(dst, daddr);
@@ -404,8 +404,7 @@ static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf
 	struct mtt_chunk *chunk;
 	size_t done = 0;
 
-	len = min_t(u64, len, MTT_COPY_MAX);
-	len = min((u64)len, mtt_chunk_left(addr));
+	len = min_t(u64, mtt_chunk_left(addr), min(len, (size_t)MTT_COPY_MAX));
 	local_bh_disable();
 	chunk = mtt_find(mtt, addr);
 	*there = chunk;

@@ -81,7 +81,7 @@ enum odp_how {
  * @mirror: follows the region's part of the address space
  * @mr: the region
  * @rcu: odp_fault_cancel() may come late
- * @lock: protects @faults, the waiters on them, and @dead
+ * @lock: taken in softirqs too
  * @faults: in flight and joinable
  * @dead: deregistered; no fault is added any more
  * @next: iova where the next miss is expected when misses walk through the region
@@ -93,7 +93,7 @@ struct odp {
 	struct mirror mirror;
 	struct mirage_mr *mr;
 	struct rcu_head rcu;
-	spinlock_t lock;
+	spinlock_t lock;		/* @faults, waiters, @dead */
 	struct list_head faults;
 	bool dead;
 	u64 next;
@@ -476,7 +476,7 @@ static void odp_fault_work(struct work_struct *work)
 static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len,
 					 bool write)
 {
-	struct odp_fault *fault = kmalloc(sizeof(*fault), GFP_ATOMIC | __GFP_NOWARN);
+	struct odp_fault *fault = kmalloc_obj(*fault, GFP_ATOMIC | __GFP_NOWARN);
 	unsigned int all;
 
 	if (!fault)
@@ -724,7 +724,7 @@ u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
 int odp_create(struct mirage_mr *mr)
 {
 	unsigned long end = mr->start + (mr->last - mr->iova) + 1;
-	struct odp *odp = kzalloc(sizeof(*odp), GFP_KERNEL);
+	struct odp *odp = kzalloc_obj(*odp);
 	int err;
 
 	if (!odp)
