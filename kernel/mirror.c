@@ -81,13 +81,17 @@
  * A range can be registered, or can sample, in the middle of a flight, so flights
  * are recorded, even where no mirror is (one may come). start must not fail, nor
  * sleep, nor allocate for that: it runs under the OOM reaper. So there is a fixed
- * number of slots per mm. An end gives back the slot of its start: any slot with
- * the same two addresses will do, because equal flights are not told apart by
- * anybody. A start that finds no free slot is only counted, and is taken to
- * overlap everything until that count is zero again: then ranges wait longer than
- * they must, and nothing is wrong. An end that finds no slot with its addresses
- * belongs to a counted start. It takes as many invalidations at the same instant
- * in one mm as there are slots to get there.
+ * number of slots per mm. A start that finds none free is only counted, and is
+ * taken to overlap everything until that count is zero again: then ranges wait
+ * longer than they must, and nothing is wrong. It takes as many invalidations at
+ * the same instant in one mm as there are slots to get there.
+ *
+ * An end gives back the slot of its start, which it knows by the task, since both
+ * run in the same one, and by the addresses, since a task can have several flights
+ * (one that splits a huge page is nested in the one that needs it split). Two
+ * slots of one task with the same addresses are as good as each other. An end that
+ * finds no slot belongs to a start that was counted. Slots are taken under the lock
+ * and given back without: see mirror_flight_remove().
  *
  * Counting flights per bucket of addresses was the other design: it needs no
  * matching, but lets a storm delay a fault in another region that shares the
@@ -97,9 +101,9 @@
  * -------
  *
  * mirror_mm.lock is the one lock here. It protects the tree of mirrors, their
- * lists of ranges, the flights and every mirror_range.seq, and it is held over the
- * callbacks: that is what makes mirror_unregister() wait for them, without a
- * reference count on the hot path. Order::
+ * lists of ranges and every mirror_range.seq, flights start under it, and it is
+ * held over the callbacks: that is what makes mirror_unregister() wait for them,
+ * without a reference count on the hot path. Order::
  *
  *	mmap_lock, reclaim, i_mmap_rwsem, anon_vma lock, page locks
  *	  -> mirror_mm.lock
@@ -120,7 +124,7 @@
  */
 
 #include <linux/hmm.h>
-#include <linux/interval_tree.h>
+#include <linux/interval_tree_generic.h>
 #include <linux/lockdep.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
@@ -134,6 +138,7 @@
 
 /* An invalidation that has started and not ended, as the MMU notifier gave it. */
 struct mirror_flight {
+	struct task_struct *task;	/* to compare with, not to look into */
 	unsigned long start;
 	unsigned long end;
 };
@@ -141,16 +146,23 @@ struct mirror_flight {
 /* What all mirrors of one mm share. */
 struct mirror_mm {
 	struct mmu_notifier mn;
-	spinlock_t lock;		/* everything below but wait */
-	bool dead;			/* release() has run */
-	unsigned int uncounted;		/* flights that found no slot */
-	unsigned long busy;		/* bitmap of the slots in use */
+	spinlock_t lock;		/* mirrors, dead; setting bits of busy */
+	bool dead;			/* release() has run; constant then */
+	atomic_t unslotted;		/* flights that found no slot */
+	unsigned long busy;		/* bitmap of the slots in use; atomic */
 	struct rb_root_cached mirrors;	/* of mirror.node */
 	wait_queue_head_t wait;		/* for the end of flights, and for death */
+	/* Written under the lock while the bit in busy is clear, constant while set. */
 	struct mirror_flight flights[MIRROR_FLIGHTS];
 };
 
 static_assert(MIRROR_FLIGHTS < BITS_PER_LONG);
+
+/* The library has the same out of line: two calls more for every invalidation. */
+#define MIRROR_NODE_START(node) ((node)->start)
+#define MIRROR_NODE_LAST(node) ((node)->last)
+INTERVAL_TREE_DEFINE(struct interval_tree_node, rb, unsigned long, __subtree_last,
+		     MIRROR_NODE_START, MIRROR_NODE_LAST, static inline, mirror_tree)
 
 /* Half-open intervals: two that only touch do not overlap. */
 static bool mirror_overlap(unsigned long a_start, unsigned long a_end,
@@ -163,49 +175,59 @@ static void mirror_flight_add(struct mirror_mm *mm, unsigned long start,
 			      unsigned long end)
 	__must_hold(&mm->lock)
 {
-	unsigned int i = ffz(mm->busy);
+	unsigned int i = ffz(READ_ONCE(mm->busy));
+	struct mirror_flight *f = mm->flights + i;
 
 	lockdep_assert_held(&mm->lock);
 	if (unlikely(i >= MIRROR_FLIGHTS)) {
-		mm->uncounted++;
+		atomic_inc(&mm->unslotted);
 		return;
 	}
-	mm->busy |= BIT(i);
-	mm->flights[i].start = start;
-	mm->flights[i].end = end;
+	f->task = current;
+	f->start = start;
+	f->end = end;
+	/* Pairs with the acquire in mirror_flight_remove(). */
+	smp_mb__before_atomic();
+	set_bit(i, &mm->busy);
 }
 
+/*
+ * Without the lock. A slot that was busy when busy was read, and has current in it,
+ * is a slot of this task's: nobody else gives it back, so it does not change while
+ * it is compared. Another task's slot may be given back and taken at any time, but
+ * never by this task meanwhile.
+ */
 static void mirror_flight_remove(struct mirror_mm *mm, unsigned long start,
 				 unsigned long end)
-	__must_hold(&mm->lock)
 {
-	unsigned long busy;
+	unsigned long busy = smp_load_acquire(&mm->busy);
 
-	lockdep_assert_held(&mm->lock);
-	for (busy = mm->busy; busy; busy &= busy - 1) {
+	for (; busy; busy &= busy - 1) {
 		unsigned int i = __ffs(busy);
+		struct mirror_flight *f = mm->flights + i;
 
-		if (mm->flights[i].start == start &&
-		    mm->flights[i].end == end) {
-			mm->busy &= ~BIT(i);
+		if (READ_ONCE(f->task) == current && f->start == start &&
+		    f->end == end) {
+			/* Who sees it clear sees the new page tables. */
+			clear_bit_unlock(i, &mm->busy);
 			return;
 		}
 	}
-	if (!WARN_ON_ONCE(!mm->uncounted))
-		mm->uncounted--;
+	smp_mb__before_atomic();
+	WARN_ON_ONCE(atomic_dec_if_positive(&mm->unslotted) < 0);
 }
 
 static bool mirror_flight_over(struct mirror_mm *mm, unsigned long start,
 			       unsigned long end)
 	__must_hold(&mm->lock)
 {
-	unsigned long busy;
+	unsigned long busy = smp_load_acquire(&mm->busy);
 
 	lockdep_assert_held(&mm->lock);
-	if (unlikely(mm->uncounted))
+	if (unlikely(atomic_read_acquire(&mm->unslotted)))
 		return true;
-	for (busy = mm->busy; busy; busy &= busy - 1) {
-		struct mirror_flight *f = &mm->flights[__ffs(busy)];
+	for (; busy; busy &= busy - 1) {
+		struct mirror_flight *f = mm->flights + __ffs(busy);
 
 		if (mirror_overlap(f->start, f->end, start, end))
 			return true;
@@ -242,8 +264,8 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 	if (unlikely(mm->dead))
 		goto out;
 	mirror_flight_add(mm, range->start, range->end);
-	node = interval_tree_iter_first(&mm->mirrors, start, last);
-	for (; node; node = interval_tree_iter_next(node, start, last)) {
+	node = mirror_tree_iter_first(&mm->mirrors, start, last);
+	for (; node; node = mirror_tree_iter_next(node, start, last)) {
 		struct mirror *m = container_of(node, struct mirror, node);
 		/* The last page of the address space has no end: do without it. */
 		unsigned long end = last == ULONG_MAX ? PAGE_MASK : last + 1;
@@ -260,19 +282,13 @@ static void mirror_mn_end(struct mmu_notifier *mn,
 			  const struct mmu_notifier_range *range)
 {
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
-	bool wake = false;
 
-	spin_lock(&mm->lock);
-	if (likely(!mm->dead)) {
-		mirror_flight_remove(mm, range->start, range->end);
-		/*
-		 * A waiter queues itself before it looks for flights under the
-		 * lock: it has seen this one gone, or is seen here.
-		 */
-		wake = waitqueue_active(&mm->wait);
-	}
-	spin_unlock(&mm->lock);
-	if (unlikely(wake))
+	/* A start that recorded nothing has seen it, so this does. */
+	if (unlikely(READ_ONCE(mm->dead)))
+		return;
+	mirror_flight_remove(mm, range->start, range->end);
+	/* A waiter queues itself, and looks for flights after that. */
+	if (unlikely(wq_has_sleeper(&mm->wait)))
 		wake_up_all(&mm->wait);
 }
 
@@ -283,9 +299,9 @@ static void mirror_mn_release(struct mmu_notifier *mn, struct mm_struct *mm_stru
 	struct interval_tree_node *node;
 
 	spin_lock(&mm->lock);
-	mm->dead = true;
-	node = interval_tree_iter_first(&mm->mirrors, 0, ULONG_MAX);
-	for (; node; node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
+	WRITE_ONCE(mm->dead, true);
+	node = mirror_tree_iter_first(&mm->mirrors, 0, ULONG_MAX);
+	for (; node; node = mirror_tree_iter_next(node, 0, ULONG_MAX)) {
 		struct mirror *m = container_of(node, struct mirror, node);
 
 		mirror_ranges_expire(m, 0, ULONG_MAX);
@@ -366,7 +382,7 @@ int mirror_register(struct mirror *m, struct mm_struct *mm, unsigned long start,
 	INIT_LIST_HEAD(&m->ranges);
 	/* mm_users is still held, so release() is yet to come and will see m. */
 	spin_lock(&m->mm->lock);
-	interval_tree_insert(&m->node, &m->mm->mirrors);
+	mirror_tree_insert(&m->node, &m->mm->mirrors);
 	spin_unlock(&m->mm->lock);
 out:
 	mmput_async(mm);
@@ -387,7 +403,7 @@ void mirror_unregister(struct mirror *m)
 	might_sleep();
 	WARN_ON_ONCE(!list_empty(&m->ranges));
 	spin_lock(&mm->lock);
-	interval_tree_remove(&m->node, &mm->mirrors);
+	mirror_tree_remove(&m->node, &mm->mirrors);
 	spin_unlock(&mm->lock);
 	mmu_notifier_put(&mm->mn);
 }
