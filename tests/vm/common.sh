@@ -101,16 +101,18 @@ stage() {
 
 stamp_of() { cat "$CACHE/stamps/$1" 2>/dev/null || :; }
 
-# in_root COMMAND...: run it inside the build root. The mounts live in a
-# namespace that ends with the command.
+# in_root COMMAND...: run it inside the build root, which it cannot change: some
+# kernels' Kbuild tidies up in the headers when it is called wrongly. The mounts live
+# in a namespace that ends with the command.
 in_root() {
 	# shellcheck disable=SC2016  # expanded by the inner shell
 	unshare --mount --propagation private bash -ec '
 		root=$1 cache=$2 build=$3 top=$4; shift 4
+		mkdir -p "$root$cache" "$root/build" "$root/src"
+		mount --bind -o ro "$root" "$root"
 		mount -t proc proc "$root/proc"
 		mount --rbind /dev "$root/dev"
 		mount -t tmpfs tmpfs "$root/tmp"
-		mkdir -p "$root$cache" "$root/build" "$root/src"
 		mount --bind "$cache" "$root$cache"
 		mount --bind "$build" "$root/build"
 		mount --bind -o ro "$top" "$root/src"
