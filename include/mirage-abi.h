@@ -143,7 +143,8 @@ struct mirage_cqe {
 	__u16 wc_flags;			/* enum mirage_wc_flags */
 	__u8 status;			/* enum ibv_wc_status */
 	__u8 opcode;			/* enum ibv_wc_opcode */
-	__u32 reserved[4];
+	__u32 sq_cons;			/* of a send: index after it; its slots are free now */
+	__u32 reserved[3];
 };
 
 static_assert(sizeof(struct mirage_cqe) == 64, "ABI");

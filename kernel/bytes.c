@@ -116,6 +116,31 @@ static void missed(struct bytes *b, u32 left, bool write, struct miss *miss)
 }
 
 /**
+ * bytes_missing - is there anything to read that is not in the table?
+ * @b: the bytes
+ * @miss: filled if so; the caller puts @miss->mr
+ *
+ * Any context. The answer may be out of date when it arrives.
+ */
+bool bytes_missing(const struct bytes *b, struct miss *miss)
+{
+	u32 i;
+
+	for (i = 0; i < b->num; i++) {
+		const struct seg *seg = &b->seg[i];
+
+		if (mtt_present(&seg->mr->mtt, seg->addr, seg->len, false))
+			continue;
+		kref_get(&seg->mr->ref);
+		*miss = (struct miss) {
+			.mr = seg->mr, .iova = seg->addr, .len = seg->len,
+		};
+		return true;
+	}
+	return false;
+}
+
+/**
  * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
  * @to: where the bytes go; a list of regions unless @from is one
  * @from: where they come from

@@ -60,6 +60,7 @@ int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 void bytes_from_buf(struct bytes *b, const void *buf);
 void bytes_rewind(struct bytes *b);
 void bytes_release(struct bytes *b);
+bool bytes_missing(const struct bytes *b, struct miss *miss);
 u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
 
 #endif

@@ -36,6 +36,7 @@ int comp_send(struct qp *qp, enum ib_wc_status status, int err)
 		.vendor_err = -err,
 		.status = status,
 		.opcode = op ? op->wc : IB_WC_SEND,
+		.sq_cons = qp->sq.index,
 	};
 	return mirage_cq_post(qp->scq, &cqe, false);
 }
@@ -77,6 +78,7 @@ void comp_flush_sends(struct qp *qp)
 		wqe = ring_slot(&qp->sq, qp->sq.index);
 		cqe.wr_id = READ_ONCE(wqe->wr_id);
 		ring_consume(&qp->sq);
+		cqe.sq_cons = qp->sq.index;
 		mirage_cq_post(qp->scq, &cqe, false);
 	}
 }

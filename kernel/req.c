@@ -121,6 +121,7 @@ static void start(struct qp *qp)
 	req->active = true;
 	req->begun = false;
 	req->executed = false;
+	req->probed = false;
 	req->done = 0;
 	req->rnr_left = qp->attr.rnr_retry;
 	req->retry_left = qp->attr.retry_cnt;
@@ -176,6 +177,22 @@ static enum engine_verdict not_ready(struct qp *qp)
 	return ENGINE_DELAY;
 }
 
+/*
+ * Before a wait for the responder: a hole in the requester's own bytes is its own
+ * error, whether the responder ever gets ready or not. Looked for once, at the
+ * first missing page.
+ */
+static bool probe(struct qp *qp)
+{
+	struct req *req = &qp->req;
+
+	if (req->probed || (req->op->class != OP_SEND && req->op->class != OP_WRITE))
+		return false;
+	req->probed = true;
+	req->remote_miss = false;
+	return bytes_missing(&req->local, &qp->engine.miss);
+}
+
 /* ENGINE_MORE: that work request is done. */
 static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 {
@@ -190,9 +207,9 @@ static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 		return ENGINE_FAULT;
 	case RESP_SILENT:
 	case RESP_GOES_ON:
-		return unanswered(qp);
+		return probe(qp) ? ENGINE_FAULT : unanswered(qp);
 	case RESP_RNR:
-		return not_ready(qp);
+		return probe(qp) ? ENGINE_FAULT : not_ready(qp);
 	case RESP_NAK_INVALID:
 		finish(qp, IB_WC_REM_INV_REQ_ERR, 0);
 		break;

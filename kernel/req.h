@@ -26,6 +26,7 @@ struct qp;
  * @done: bytes moved
  * @msg: see @begun
  * @psn: PSN of its first packet, 24 bits
+ * @probed: its own bytes were looked for before the responder was ready
  * @rnr_left: RNR NAKs it may still get
  * @retry_left: times it may still go unanswered
  * @old: see @executed
@@ -36,6 +37,7 @@ struct req {
 	bool begun;
 	bool executed;
 	bool remote_miss;
+	bool probed;
 	const struct op *op;
 	struct send_wqe wqe;
 	struct resp_hdr hdr;
