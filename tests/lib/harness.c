@@ -17,7 +17,7 @@
 #define EXIT_FAIL	1
 #define EXIT_SKIP	77
 
-struct test_options test_options = { .seed = 1 };
+struct test_options test_options = { .device = "mirage0", .seed = 1 };
 
 /* The child's verdict, in memory that it shares with the parent. */
 static char *why;

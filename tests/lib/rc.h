@@ -61,7 +61,7 @@ struct rc_buf {
 #define RC_ACCESS_ALL	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | \
 			 IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_ATOMIC)
 
-struct rc_dev *rc_open(void);		/* test_options.device, or the first */
+struct rc_dev *rc_open(void);		/* test_options.device */
 void rc_close(struct rc_dev *dev);
 bool rc_is_mirage(struct rc_dev *dev);	/* else a device to check the tests on */
 
