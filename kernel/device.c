@@ -9,6 +9,7 @@
 #include <linux/etherdevice.h>
 #include <linux/if_ether.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <net/addrconf.h>
 #include <rdma/ib_addr.h>
@@ -35,7 +36,8 @@ static const struct ib_odp_caps odp_caps = {
 	.general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT,
 	.per_transport_caps.rc_odp_caps =
 		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE |
-		IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV,
+		IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
+		IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE,
 };
 
 static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
@@ -50,7 +52,10 @@ static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 				 IB_DEVICE_SYS_IMAGE_GUID |
 				 IB_DEVICE_RC_RNR_NAK_GEN |
 				 IB_DEVICE_CURR_QP_STATE_MOD |
-				 IB_DEVICE_SRQ_RESIZE;
+				 IB_DEVICE_SRQ_RESIZE |
+				 IB_DEVICE_FLUSH_GLOBAL |
+				 IB_DEVICE_FLUSH_PERSISTENT |
+				 IB_DEVICE_ATOMIC_WRITE;
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
 }
 
@@ -129,7 +134,12 @@ static int mirage_query_port(struct ib_device *ibdev, u32 port,
 	attr->pkey_tbl_len = PKEY_TBL_LEN;
 	attr->max_msg_sz = MIRAGE_MAX_MSG;
 	attr->max_vl_num = 1;
-	return ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width);
+	/* No answer from a netdev that goes away, and none that matters. */
+	if (ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width)) {
+		attr->active_speed = IB_SPEED_SDR;
+		attr->active_width = IB_WIDTH_1X;
+	}
+	return 0;
 }
 
 static int mirage_query_pkey(struct ib_device *ibdev, u32 port, u16 index, u16 *pkey)
@@ -171,6 +181,8 @@ static void mirage_dealloc_driver(struct ib_device *ibdev)
 {
 	struct mirage_dev *dev = to_mdev(ibdev);
 
+	/* Invalidations that found a region just before it was gone still count. */
+	synchronize_rcu();
 	destroy_workqueue(dev->wq);
 	WARN_ON(!xa_empty(&dev->qps));
 	WARN_ON(!xa_empty(&dev->mrs));
@@ -219,6 +231,7 @@ static const struct ib_device_ops ops = {
 	.query_qp = mirage_query_qp,
 	.query_srq = mirage_query_srq,
 	OPS_REG_USER_MR,
+	.rereg_user_mr = mirage_rereg_user_mr,
 	OPS_RESIZE_CQ,
 
 	INIT_RDMA_OBJ_SIZE(ib_ah, mirage_ah, ibah),

@@ -10,6 +10,8 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "memory.h"
+
 #ifndef HAVE_IB_DMAH
 struct ib_dmah;
 #endif
@@ -24,6 +26,15 @@ struct ib_dmah;
 #define IB_FLUSH_GLOBAL			BIT(0)
 #define IB_FLUSH_PERSISTENT		BIT(1)
 #define IB_FLUSH_MR			1
+/* Its core knows no access flags for flush, but nothing of atomic write is its. */
+#define IB_DEVICE_FLUSH_GLOBAL		0
+#define IB_DEVICE_FLUSH_PERSISTENT	0
+#define IB_DEVICE_ATOMIC_WRITE		BIT_ULL(40)
+#endif
+
+#ifndef HAVE_IB_ODP_SUPPORT_FLUSH
+#define IB_ODP_SUPPORT_FLUSH		BIT(6)
+#define IB_ODP_SUPPORT_ATOMIC_WRITE	BIT(7)
 #endif
 
 #ifndef HAVE_IB_ALLOC_DEVICE_WITH_NET
