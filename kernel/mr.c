@@ -26,7 +26,7 @@
 #include "pin.h"
 
 /*
- * With MIRAGE_MAX_MR of 2^24 indices in use at most, that many guesses in a row are
+ * MIRAGE_MAX_MR of 2^24 indices are in use at most: that many guesses in a row are
  * as good as never all taken.
  */
 #define MR_KEY_TRIES	32
@@ -41,17 +41,26 @@ static u32 mr_index(u32 key)
 	return key >> 8;
 }
 
-/* Reserve an index: lookups do not find it before mr_publish(). */
-static int mr_reserve_key(struct mirage_mr *mr)
+/**
+ * mirage_key_reserve - a key for a region or a window
+ * @dev: the device
+ * @key: the key
+ *
+ * Process context. Lookups find nothing by it before something is stored at its
+ * index in @dev->mrs.
+ *
+ * Return: 0, -ENOSPC or -ENOMEM.
+ */
+int mirage_key_reserve(struct mirage_dev *dev, u32 *key)
 {
 	unsigned int tries;
 	int err;
 
 	for (tries = 0; tries < MR_KEY_TRIES; tries++) {
-		mr->key = get_random_u32();
-		if (!mr_index(mr->key))
+		*key = get_random_u32();
+		if (!mr_index(*key))
 			continue;
-		err = xa_insert(&mr->dev->mrs, mr_index(mr->key), NULL, GFP_KERNEL);
+		err = xa_insert(&dev->mrs, mr_index(*key), NULL, GFP_KERNEL);
 		if (err != -EBUSY)
 			return err;
 	}
@@ -91,7 +100,7 @@ static int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
  * @len: bytes, not 0: there the caller has nothing to ask for
  * @access: the rights needed, IB_ACCESS_*; 0 to read locally
  *
- * Any context but hardirq.
+ * Any context but hardirq. Finds no windows: mirage_rkey_get() does.
  *
  * Return: the region. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another PD,
  * -EACCES rights, -ERANGE bounds or wrap.
@@ -104,7 +113,7 @@ struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 ke
 
 	rcu_read_lock();
 	mr = xa_load(&dev->mrs, mr_index(key));
-	if (likely(mr))
+	if (likely(mr && !xa_pointer_tag(mr)))
 		err = mr_check(mr, pd, key, addr, len, access);
 	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
 		err = -ENOENT;
@@ -209,7 +218,7 @@ static int mr_create(struct mirage_mr *mr)
 	bool odp = mr->access & IB_ACCESS_ON_DEMAND;
 	int err;
 
-	err = mr_reserve_key(mr);
+	err = mirage_key_reserve(mr->dev, &mr->key);
 	if (err)
 		return err;
 	mtt_init(&mr->mtt, mr->iova, mr->last, !odp);

@@ -71,6 +71,7 @@ static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct mirage_mr, ibmr);
 }
 
+int mirage_key_reserve(struct mirage_dev *dev, u32 *key);
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
 void mirage_mr_put(struct mirage_mr *mr);

@@ -349,6 +349,7 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 
 	if (READ_ONCE(mr->dead))
 		return -ESRCH;
+	trace_mirage_odp_fault_raise(mr->key, iova, len, write);
 	trace_mirage_odp_fault_service(mr->key, iova, len, write);
 	total = odp_stream(odp, iova, pages);
 	odp_count(odp, ODP_FAULTS, pages);

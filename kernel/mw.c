@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory windows: remote rights to a part of a region, that come and go by work
+ * requests
+ *
+ * The keys of windows and regions are of one space: a window is a tagged pointer
+ * where a region would be. It refers to its region by key, so that the region can
+ * go at any time; the window then leads nowhere.
+ *
+ * Type 1 is good through every queue pair of its PD, type 2 only through the one
+ * that bound it, and can be invalidated from there, from either end.
+ */
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "device.h"
+#include "mr.h"
+#include "mw.h"
+
+#define MW_ACCESS	(IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | \
+			 IB_ACCESS_REMOTE_ATOMIC)
+
+/**
+ * struct mw - a window as lookups see it
+ * @rcu: found without a reference
+ * @lock: protects what follows but @pd and @type2; taken in softirqs too
+ * @pd: compared by address only
+ * @type2: bound to one queue pair
+ * @bound: everything below is good
+ * @key: rkey
+ * @qpn: of the queue pair that bound it
+ * @lkey: the region
+ * @first: first byte, in the region's addresses
+ * @last: last byte, inclusive
+ * @access: IB_ACCESS_REMOTE_*
+ */
+struct mw {
+	struct rcu_head rcu;
+	spinlock_t lock;		/* see above */
+	struct ib_pd *pd;
+	bool type2;
+	bool bound;
+	u32 key;
+	u32 qpn;
+	u32 lkey;
+	u64 first;
+	u64 last;
+	int access;
+};
+
+static int mw_check(const struct mw *mw, const struct ib_pd *pd, u32 qpn, u32 rkey,
+		    u64 addr, u64 len, int access)
+	__must_hold(&mw->lock)
+{
+	u64 last = addr + len - 1;
+
+	lockdep_assert_held(&mw->lock);
+	if (mw->key != rkey || !mw->bound)
+		return -ENOENT;
+	if (mw->pd != pd || (mw->type2 && mw->qpn != qpn))
+		return -EXDEV;
+	if ((mw->access & access) != access)
+		return -EACCES;
+	if (last < addr || addr < mw->first || last > mw->last)
+		return -ERANGE;
+	return 0;
+}
+
+/* Under rcu_read_lock(). */
+static struct mw *mw_find(struct mirage_dev *dev, u32 rkey)
+{
+	void *entry = xa_load(&dev->mrs, rkey >> 8);
+
+	return xa_pointer_tag(entry) ? xa_untag_pointer(entry) : NULL;
+}
+
+static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+				u32 rkey, u64 addr, u64 len, int access)
+{
+	int err = -ENOENT;
+	struct mw *mw;
+	u32 lkey = 0;
+
+	rcu_read_lock();
+	mw = mw_find(dev, rkey);
+	if (mw) {
+		spin_lock_bh(&mw->lock);
+		err = mw_check(mw, pd, qpn, rkey, addr, len, access);
+		lkey = mw->lkey;
+		spin_unlock_bh(&mw->lock);
+	}
+	rcu_read_unlock();
+	return err ? ERR_PTR(err) : mirage_mr_get(dev, pd, lkey, addr, len, 0);
+}
+
+/**
+ * mirage_rkey_get - find the region that a remote key names, itself or by a window
+ * @dev: the device
+ * @pd: the PD of the queue pair that was asked
+ * @qpn: its number
+ * @rkey: the key
+ * @addr: first byte, in the region's own addresses
+ * @len: bytes, not 0
+ * @access: the rights needed, IB_ACCESS_REMOTE_*
+ *
+ * Any context but hardirq.
+ *
+ * Return: as mirage_mr_get(), with a reference.
+ */
+struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+				  u32 rkey, u64 addr, u64 len, int access)
+{
+	struct mirage_mr *mr = mirage_mr_get(dev, pd, rkey, addr, len, access);
+
+	if (likely(!IS_ERR(mr)) || PTR_ERR(mr) != -ENOENT)
+		return mr;
+	return mw_get(dev, pd, qpn, rkey, addr, len, access);
+}
+
+/* What a bind may ask of its region. */
+static int mw_check_region(struct mirage_dev *dev, struct ib_pd *pd,
+			   const struct mw_bind *bind)
+{
+	int need = IB_ACCESS_MW_BIND;
+	struct mirage_mr *mr;
+
+	if (bind->access & ~MW_ACCESS)
+		return -EINVAL;
+	if (bind->access & (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC))
+		need |= IB_ACCESS_LOCAL_WRITE;
+	mr = mirage_mr_get(dev, pd, bind->lkey, bind->addr, bind->length, need);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	mirage_mr_put(mr);
+	return 0;
+}
+
+static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
+			  const struct mw_bind *bind)
+	__must_hold(&mw->lock)
+{
+	lockdep_assert_held(&mw->lock);
+	if (mw->pd != pd)
+		return -EXDEV;
+	if (mw->type2 && mw->bound && (bind->length || mw->qpn != qpn))
+		return -EBUSY;
+	mw->bound = bind->length;
+	mw->key = bind->new_rkey;
+	mw->qpn = qpn;
+	mw->lkey = bind->lkey;
+	mw->first = bind->addr;
+	mw->last = bind->addr + bind->length - 1;
+	mw->access = bind->access;
+	return 0;
+}
+
+/**
+ * mw_bind - execute a bind work request
+ * @dev: the device
+ * @pd: the PD of the queue pair
+ * @qpn: its number
+ * @bind: the request
+ *
+ * Any context but hardirq.
+ *
+ * Return: 0; -ENOENT no such window or region; -EXDEV another PD's; -EACCES, -ERANGE
+ * the region does not have what is asked for; -EBUSY a type 2 window that is bound;
+ * -EINVAL rights or keys that can not be.
+ */
+int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+	    const struct mw_bind *bind)
+{
+	int err = bind->length ? mw_check_region(dev, pd, bind) : 0;
+	struct mw *mw;
+
+	if (err)
+		return err;
+	if (bind->rkey >> 8 != bind->new_rkey >> 8)
+		return -EINVAL;
+	err = -ENOENT;
+	rcu_read_lock();
+	mw = mw_find(dev, bind->rkey);
+	if (mw) {
+		spin_lock_bh(&mw->lock);
+		err = mw_bind_locked(mw, pd, qpn, bind);
+		spin_unlock_bh(&mw->lock);
+	}
+	rcu_read_unlock();
+	return err;
+}
+
+/**
+ * mw_invalidate - unbind a type 2 window, as a local or a remote request
+ * @dev: the device
+ * @pd: the PD of the queue pair
+ * @qpn: its number
+ * @rkey: the window's key
+ *
+ * Any context but hardirq. Requests under way may go on.
+ *
+ * Return: 0; -ENOENT no window bound by this key; -EXDEV another PD's or queue
+ * pair's; -EACCES not of type 2.
+ */
+int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
+{
+	int err = -ENOENT;
+	struct mw *mw;
+
+	rcu_read_lock();
+	mw = mw_find(dev, rkey);
+	if (mw) {
+		spin_lock_bh(&mw->lock);
+		err = mw->type2 ? mw_check(mw, pd, qpn, rkey, mw->first, 1, 0) :
+				  -EACCES;
+		if (!err)
+			mw->bound = false;
+		spin_unlock_bh(&mw->lock);
+	}
+	rcu_read_unlock();
+	return err;
+}
+
+/**
+ * mirage_alloc_mw - ib_device_ops.alloc_mw
+ * @ibmw: with its type, IB_MW_TYPE_1 or IB_MW_TYPE_2
+ * @udata: not used
+ *
+ * Windows count as regions for the device's limit.
+ *
+ * Return: 0, -ENOSPC or -ENOMEM.
+ */
+int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
+{
+	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
+	struct mirage_dev *dev = to_mdev(ibmw->device);
+	struct mw *mw;
+	int err;
+
+	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
+		return -ENOSPC;
+	err = -ENOMEM;
+	mw = kzalloc_obj(*mw);
+	if (!mw)
+		goto put_limit;
+	spin_lock_init(&mw->lock);
+	mw->pd = ibmw->pd;
+	mw->type2 = ibmw->type == IB_MW_TYPE_2;
+	err = mirage_key_reserve(dev, &mw->key);
+	if (err)
+		goto free_mw;
+	mmw->mw = mw;
+	ibmw->rkey = mw->key;
+	/* The slot was reserved, so this neither allocates nor fails. */
+	xa_store(&dev->mrs, mw->key >> 8, xa_tag_pointer(mw, 1), GFP_KERNEL);
+	return 0;
+
+free_mw:
+	kfree(mw);
+put_limit:
+	mirage_limit_put(&dev->num_mr);
+	return err;
+}
+
+/**
+ * mirage_dealloc_mw - ib_device_ops.dealloc_mw
+ * @ibmw: the window, bound or not
+ *
+ * Return: 0.
+ */
+int mirage_dealloc_mw(struct ib_mw *ibmw)
+{
+	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
+	struct mirage_dev *dev = to_mdev(ibmw->device);
+
+	xa_erase(&dev->mrs, mmw->mw->key >> 8);
+	kfree_rcu(mmw->mw, rcu);
+	mirage_limit_put(&dev->num_mr);
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Memory windows: remote rights to a part of a region, that come and go by work
+ * requests
+ */
+#ifndef MIRAGE_MW_H
+#define MIRAGE_MW_H
+
+#include <rdma/ib_verbs.h>
+
+struct mirage_dev;
+struct mirage_mr;
+struct mw;
+
+/**
+ * struct mirage_mw - one window
+ * @ibmw: the core's object
+ * @mw: what lookups see; outlives @ibmw by a grace period
+ */
+struct mirage_mw {
+	struct ib_mw ibmw;
+	struct mw *mw;
+};
+
+/**
+ * struct mw_bind - a bind work request
+ * @rkey: the window's key, or an older one of it
+ * @new_rkey: its key from now on
+ * @lkey: the region
+ * @access: IB_ACCESS_REMOTE_*
+ * @addr: first byte, in the region's addresses
+ * @length: bytes; 0 to unbind
+ */
+struct mw_bind {
+	u32 rkey;
+	u32 new_rkey;
+	u32 lkey;
+	int access;
+	u64 addr;
+	u64 length;
+};
+
+struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+				  u32 rkey, u64 addr, u64 len, int access);
+int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+	    const struct mw_bind *bind);
+int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey);
+
+int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata);
+int mirage_dealloc_mw(struct ib_mw *ibmw);
+
+#endif
