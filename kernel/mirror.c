@@ -1,32 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/*
- * mirror: follow a process address space from a device's translation table.
- */
-
 /**
  * DOC: address-space mirror
  *
- * A device that reads and writes the memory of a process through a table of its
- * own has to do two things: fill that table with the pages the process has, and
- * stop using them when the process loses them. This file does the part of both
- * that has to do with mm, for any kind of table. It knows nothing of RDMA.
+ * A device that uses the memory of a process through a table of its own has to
+ * fill that table with the pages the process has, and to stop using them when the
+ * process loses them. This file does the part of both that has to do with mm, for
+ * any kind of table. It knows nothing of RDMA.
  *
- * Vocabulary
- * ----------
- *
- * mirror
- *	One user's interest in an interval of an mm. Its ops->invalidate() is told
+ * mirror:
+ *	one user's interest in an interval of an mm. Its ops->invalidate() is told
  *	of every change to the page tables that overlaps the interval.
- *
- * range
- *	A short-lived thing: the addresses one thread is just now copying from the
- *	CPU's page tables to the device's. It notices invalidations that come in
- *	between.
- *
- * flight
- *	An invalidation between its start and its end. The page tables under it
- *	can change at any moment without another word, so nothing read from them
- *	may be used.
+ * range:
+ *	the addresses that one thread is just now copying from the CPU's page tables
+ *	to the device's. It notices invalidations that come in between.
+ * flight:
+ *	an invalidation between its start and its end. The page tables under it can
+ *	change at any moment, so nothing read from them may be used.
  *
  * What the user writes
  * --------------------
@@ -51,8 +40,8 @@
  *	spin_unlock(&table->lock);
  *	mirror_range_unregister(&r);
  *
- * The user holds no mmap_lock at any time; the functions here take and drop it
- * themselves, on every path. The user bounds the loop.
+ * The user never holds mmap_lock: the functions here take and drop it themselves.
+ * The user bounds the loop.
  *
  * Why it is right
  * ---------------
@@ -93,9 +82,8 @@
  * finds no slot belongs to a start that was counted. Slots are taken under the lock
  * and given back without: see mirror_flight_remove().
  *
- * Counting flights per bucket of addresses was the other design: it needs no
- * matching, but lets a storm delay a fault in another region that shares the
- * bucket, and one fork() touches every bucket.
+ * Counting flights per bucket of addresses needs no slots, but lets a storm delay a
+ * fault elsewhere that shares the bucket, and one fork() is in every bucket.
  *
  * Locking
  * -------
@@ -109,18 +97,15 @@
  *	  -> mirror_mm.lock
  *	    -> the lock of the user's table, which softirq may take too
  *
- * mirror_range_valid() takes no lock, it is called under the table's.
- *
  * Lifetime
  * --------
  *
  * All mirrors of an mm share one mirror_mm with one MMU notifier, counted by
  * mmu_notifier_get_locked() and freed through SRCU after mmu_notifier_put(). It
  * keeps the mm_struct (mm_count) but not the address space (mm_users): a process
- * exits under its mirrors, ops->release() tells of it, and whatever is asked of
- * them later is answered with -ESRCH. Only while page tables are being read or
- * faulted does this file hold mm_users, and drops it with mmput_async(), because
- * tearing down an address space calls back into the mirror.
+ * exits under its mirrors, ops->release() tells of it, and what is asked later is
+ * answered with -ESRCH. mm_users is held only while page tables are read or faulted,
+ * and dropped with mmput_async(), because the last one calls back into the mirror.
  */
 
 #include <linux/hmm.h>
@@ -135,6 +120,7 @@
 #include "mirror.h"
 
 #define MIRROR_FLIGHTS 32
+#define MIRROR_PEEK 8
 
 /* An invalidation that has started and not ended, as the MMU notifier gave it. */
 struct mirror_flight {
@@ -158,7 +144,7 @@ struct mirror_mm {
 
 static_assert(MIRROR_FLIGHTS < BITS_PER_LONG);
 
-/* The library has the same out of line: two calls more for every invalidation. */
+/* The library's is out of line: two calls more for every invalidation. */
 #define MIRROR_NODE_START(node) ((node)->start)
 #define MIRROR_NODE_LAST(node) ((node)->last)
 INTERVAL_TREE_DEFINE(struct interval_tree_node, rb, unsigned long, __subtree_last,
@@ -186,7 +172,7 @@ static void mirror_flight_add(struct mirror_mm *mm, unsigned long start,
 	f->task = current;
 	f->start = start;
 	f->end = end;
-	/* Pairs with the acquire in mirror_flight_remove(). */
+	/* Pairs with the acquire of busy. */
 	smp_mb__before_atomic();
 	set_bit(i, &mm->busy);
 }
@@ -200,6 +186,7 @@ static void mirror_flight_add(struct mirror_mm *mm, unsigned long start,
 static void mirror_flight_remove(struct mirror_mm *mm, unsigned long start,
 				 unsigned long end)
 {
+	/* Pairs with the barrier before set_bit(). */
 	unsigned long busy = smp_load_acquire(&mm->busy);
 
 	for (; busy; busy &= busy - 1) {
@@ -213,6 +200,7 @@ static void mirror_flight_remove(struct mirror_mm *mm, unsigned long start,
 			return;
 		}
 	}
+	/* As with clear_bit_unlock(). */
 	smp_mb__before_atomic();
 	WARN_ON_ONCE(atomic_dec_if_positive(&mm->unslotted) < 0);
 }
@@ -221,6 +209,7 @@ static bool mirror_flight_over(struct mirror_mm *mm, unsigned long start,
 			       unsigned long end)
 	__must_hold(&mm->lock)
 {
+	/* Pairs with clear_bit_unlock(). */
 	unsigned long busy = smp_load_acquire(&mm->busy);
 
 	lockdep_assert_held(&mm->lock);
@@ -566,9 +555,8 @@ static long mirror_pfns_import(struct mirror_range *r, unsigned long want)
 
 static unsigned long mirror_range_want(const struct mirror_range *r)
 {
-	if (r->default_flags & MIRROR_WRITE)
-		return MIRROR_PFN_VALID | MIRROR_PFN_WRITE;
-	return MIRROR_PFN_VALID;
+	return r->default_flags & MIRROR_WRITE ? MIRROR_PFN_VALID | MIRROR_PFN_WRITE :
+						 MIRROR_PFN_VALID;
 }
 
 /*
@@ -612,9 +600,9 @@ static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
 }
 
 /*
- * One page fault, without I/O: -EAGAIN where that takes to sleep for it. File
- * systems and shmem do I/O below FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge
- * pages under a mutex, so that is promised for anonymous memory only.
+ * One page fault without I/O, or -EAGAIN. File systems and shmem do I/O in spite of
+ * FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge pages under a mutex: so this is
+ * for anonymous memory only.
  */
 static int mirror_touch(struct mm_struct *mm, unsigned long addr, bool write)
 {
@@ -638,63 +626,100 @@ static int mirror_touch(struct mm_struct *mm, unsigned long addr, bool write)
 	return fault & VM_FAULT_ERROR ? vm_fault_to_errno(fault, 0) : 0;
 }
 
-static int mirror_touch_missing(struct mirror_range *r, struct mm_struct *mm,
-				unsigned long want)
+static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
 {
-	unsigned long i, n = mirror_range_pages(r);
+	unsigned long want = mirror_range_want(r);
+	long n = mirror_range_pages(r), i;
+	long have = mirror_walk(r, mm, want);
 	int err = 0;
 
-	mmap_assert_locked(mm);
+	if (have < 0 || have == n)
+		return have;
 	for (i = 0; i < n && !err; i++)
 		if ((r->pfns[i] & want) != want)
 			err = mirror_touch(mm, r->start + (i << PAGE_SHIFT),
 					   want & MIRROR_PFN_WRITE);
-	return err;
-}
-
-/*
- * Fault, then read the page tables once. For more than a page read them before as
- * well, because a fault for each page that is there would cost more than that; for
- * one page it is the walk that costs more.
- */
-static long mirror_fault_nowait_locked(struct mirror_range *r,
-				       struct mm_struct *mm)
-{
-	unsigned long want = mirror_range_want(r);
-	long n = mirror_range_pages(r);
-	long have;
-	int err;
-
-	mmap_assert_locked(mm);
-	r->pfns[0] = 0;
-	if (n > 1) {
-		have = mirror_walk(r, mm, want);
-		if (have < 0 || have == n)
-			return have;
-	}
-	err = mirror_touch_missing(r, mm, want);
-	/* What may not be faulted here can still be mapped. */
-	if (err && (err != -EAGAIN || n > 1))
-		return err;
-	/* The faults invalidate too, when they replace a page: copy on write. */
-	if (!mirror_range_valid(r)) {
+	/* Faults invalidate too, when they replace a page: copy on write. */
+	if (!err && !mirror_range_valid(r))
 		err = mirror_range_sample(r);
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
 	have = mirror_walk(r, mm, want);
 	return have >= 0 && have < n ? -EAGAIN : have;
 }
 
+/*
+ * Read current's page tables from page number have on, as far as they go, without
+ * mmap_lock. The reference is for the time of a look at the page. Returns how far
+ * it got, or -EOPNOTSUPP for a large page, whose mapping only a walk can tell.
+ */
+static long mirror_peek(struct mirror_range *r, long have)
+{
+	struct page *pages[MIRROR_PEEK];
+	long n = mirror_range_pages(r);
+	bool large = false;
+	int i, got;
+
+	got = get_user_pages_fast_only(r->start + (have << PAGE_SHIFT), n - have,
+				       FOLL_WRITE, pages);
+	for (i = 0; i < got; i++) {
+		r->pfns[have++] = page_to_pfn(pages[i]) << MIRROR_PFN_SHIFT |
+				  MIRROR_PFN_VALID | MIRROR_PFN_WRITE;
+		large |= PageCompound(pages[i]);
+		put_page(pages[i]);
+	}
+	return large ? -EOPNOTSUPP : have;
+}
+
+/*
+ * Fault and peek in turn; have pages have been read. Returns -EOPNOTSUPP if a page
+ * can not be read in this way though it was faulted.
+ */
+static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm,
+			      long have)
+{
+	long n = mirror_range_pages(r), got;
+	int err;
+
+	mmap_assert_locked(mm);
+	while (have < n) {
+		err = mirror_touch(mm, r->start + (have << PAGE_SHIFT), true);
+		if (err)
+			return err;
+		if (!mirror_range_valid(r)) {
+			/* What was read before need not be so any more. */
+			err = mirror_range_sample(r);
+			return err ?: -EOPNOTSUPP;
+		}
+		got = mirror_peek(r, have);
+		if (got <= have)
+			return -EOPNOTSUPP;
+		have = got;
+	}
+	return have;
+}
+
+/*
+ * A walk of HMM costs a third of a page fault, whatever its length. Where the device
+ * writes a few pages for the process that runs, as in the system call of a doorbell,
+ * they are read in a cheaper way.
+ */
 static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 {
+	bool peek = mm == current->mm && r->default_flags & MIRROR_WRITE &&
+		    mirror_range_pages(r) <= MIRROR_PEEK;
+	long ret = peek ? mirror_peek(r, 0) : -EOPNOTSUPP;
 	unsigned int noio;
-	long ret;
 
+	if (ret == mirror_range_pages(r))
+		return ret;
 	if (!mmap_read_trylock(mm))
 		return -EAGAIN;
 	noio = memalloc_noio_save();
-	ret = mirror_fault_nowait_locked(r, mm);
+	if (ret >= 0)
+		ret = mirror_fault_peek(r, mm, ret);
+	if (ret == -EOPNOTSUPP)
+		ret = mirror_fault_walk(r, mm);
 	memalloc_noio_restore(noio);
 	mmap_read_unlock(mm);
 	return ret;
@@ -702,16 +727,14 @@ static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 
 static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
 {
-	unsigned long want = mirror_range_want(r);
-	unsigned long flags = HMM_PFN_REQ_FAULT;
+	bool write = r->default_flags & MIRROR_WRITE;
 	struct mirror_hmm hmm;
 	int err;
 
-	if (r->default_flags & MIRROR_WRITE)
-		flags |= HMM_PFN_REQ_WRITE;
-	mirror_hmm_init(&hmm, r, mm, flags);
+	mirror_hmm_init(&hmm, r, mm,
+			HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0));
 	err = hmm_range_fault_unlocked_timeout(&hmm.range, 0);
-	return err ?: mirror_pfns_import(r, want);
+	return err ?: mirror_pfns_import(r, mirror_range_want(r));
 }
 
 /**
@@ -751,18 +774,13 @@ out:
  * @block: whether to sleep for I/O, for userspace (userfaultfd) and for mmap_lock
  *
  * All pages of the range, for write if @r->default_flags has MIRROR_WRITE, or an
- * error: who wants what can be had of a region with holes asks for a snapshot, or
- * for less.
- *
- * Without @block it still sleeps for short things, like memory that has to be
- * cleared, so it is not for atomic context.
+ * error. Not for atomic context, also without @block: pages are allocated, cleared
+ * and copied.
  *
  * Return: the number of pages. Or, of the errors that go away:
  * -EBUSY, the range was invalidated: wait and do it again;
  * -EAGAIN, only without @block: it would have slept;
- * -EINTR, the caller was killed;
- * -ENOMEM.
- * Of those that stay: -EFAULT, a page does not exist, may not be read, or is no
+ * -EINTR, the caller was killed; -ENOMEM. Of those that stay: -EFAULT, a page does not exist, may not be read, or is no
  * memory; -EPERM, a page may not be written; -ESRCH, the mm is dead. On error
  * @r->pfns is undefined.
  */

@@ -341,7 +341,6 @@ static void fault__mmap_lock_is_taken(void)
 	char *mem = memory(1, RW);
 	int fd = device_over(mem, PAGE);
 
-	mem[0] = 1;
 	CHECK_EQ(range_register(fd, mem, PAGE, MT_WRITE), 0);
 	CHECK_EQ(range_wait(fd, 0), 0);
 	CHECK_EQ(device_simple(fd, MT_FAULT_LOCKED), -EAGAIN);
