@@ -7,6 +7,7 @@
  * back for the engine to wait for.
  */
 #include "bytes.h"
+#include "mw.h"
 
 /**
  * bytes_from_sges - the bytes that a validated SGE list names
@@ -45,22 +46,31 @@ int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 
 /**
  * bytes_from_region - the bytes that a remote key names
- * @b: filled; released by bytes_release() even after a failure
+ * @b: filled; released by bytes_release()
  * @dev: the device
  * @pd: PD the key must belong to
+ * @qpn: the responder's QP: a window of type 2 is good through one QP only
  * @key: the rkey
  * @addr: first byte
  * @len: length; nothing is looked at when it is 0 (IBA 9.7.4.1.6)
  * @access: rights needed, IB_ACCESS_*
  *
- * Any context. Return: 0, or the errno of mirage_mr_get().
+ * Any context. Return: 0, or the errno of mirage_rkey_get().
  */
 int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
-		      u32 key, u64 addr, u32 len, int access)
+		      u32 qpn, u32 key, u64 addr, u32 len, int access)
 {
-	const struct mirage_sge sge = { .addr = addr, .length = len, .lkey = key };
+	struct mirage_mr *mr;
 
-	return bytes_from_sges(b, dev, pd, &sge, 1, access);
+	bytes_from_buf(b, NULL);
+	if (!len)
+		return 0;
+	mr = mirage_rkey_get(dev, pd, qpn, key, addr, len, access);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	b->seg[0] = (struct seg) { .mr = mr, .addr = addr, .len = len };
+	b->num = 1;
+	return 0;
 }
 
 /**

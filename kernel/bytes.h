@@ -56,7 +56,7 @@ struct miss {
 int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access);
 int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
-		      u32 key, u64 addr, u32 len, int access);
+		      u32 qpn, u32 key, u64 addr, u32 len, int access);
 void bytes_from_buf(struct bytes *b, const void *buf);
 void bytes_rewind(struct bytes *b);
 void bytes_release(struct bytes *b);

@@ -13,6 +13,7 @@
 #include "comp.h"
 #include "device.h"
 #include "direct.h"
+#include "mw.h"
 #include "qp.h"
 
 /* Work requests of one round: some hundred microseconds of small ones. */
@@ -223,12 +224,36 @@ static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 	return ENGINE_MORE;
 }
 
+/* Work requests that only change what a key means. */
+static enum engine_verdict execute_local(struct qp *qp)
+{
+	const struct mirage_send_wqe *head = &qp->req.wqe.head;
+	struct mw_bind bind = {
+		.rkey = head->rkey,
+		.new_rkey = head->ex,
+		.lkey = head->swap,
+		.access = head->swap >> 32,
+		.addr = head->remote_addr,
+		.length = head->compare_add,
+	};
+	int err;
+
+	if (qp->req.op->wc == IB_WC_BIND_MW)
+		err = mw_bind(qp->dev, qp->pd, qp->qpn, &bind);
+	else
+		err = mw_invalidate(qp->dev, qp->pd, qp->qpn, head->ex);
+	finish(qp, err ? IB_WC_MW_BIND_ERR : IB_WC_SUCCESS, err);
+	return ENGINE_MORE;
+}
+
 static enum engine_verdict execute(struct qp *qp)
 {
 	struct engine *e = &qp->engine;
 	int err = e->fault_error;
 
 	e->fault_error = 0;
+	if (qp->req.op->class == OP_LOCAL)
+		return execute_local(qp);
 	if (!err)
 		return answered(qp, direct_request(qp, &e->miss));
 	if (qp->req.remote_miss)

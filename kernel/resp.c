@@ -14,6 +14,7 @@
  * The checks are those of IBA volume 1, 9.7.4.
  */
 #include "device.h"
+#include "mw.h"
 #include "qp.h"
 #include "comp.h"
 
@@ -126,8 +127,8 @@ static int open_region(struct qp *qp, const struct resp_hdr *hdr)
 	struct bytes *b = &qp->resp.bytes;
 	int ret;
 
-	ret = bytes_from_region(b, qp->dev, qp->pd, hdr->rkey, hdr->addr, hdr->reach,
-				hdr->access);
+	ret = bytes_from_region(b, qp->dev, qp->pd, qp->qpn, hdr->rkey, hdr->addr,
+				hdr->reach, hdr->access);
 	/* Bounds are looked at last: everything else was right. */
 	return ret == -ERANGE && hdr->any ? 0 : ret;
 }
@@ -157,9 +158,6 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 	}
 	if (!allowed(qp, hdr))
 		return nak(qp, RESP_NAK_INVALID);
-	/* No key of this device is one that a peer may invalidate. */
-	if (hdr->op->inv)
-		return nak(qp, RESP_NAK_ACCESS);
 	if (hdr->op->recv && !resp->have_wqe) {
 		v = take_wqe(qp);
 		if (v != RESP_OK)
@@ -220,6 +218,8 @@ enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
 
 	lockdep_assert_held(&qp->lock);
 	release_bytes(resp);
+	if (op->inv && mw_invalidate(qp->dev, qp->pd, qp->qpn, hdr->ex))
+		return nak(qp, RESP_NAK_ACCESS);
 	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
 	if (!op->recv)
 		return RESP_OK;
