@@ -18,6 +18,7 @@
 #include "cq.h"
 #include "device.h"
 #include "mr.h"
+#include "mw.h"
 #include "qp.h"
 #include "ring.h"
 #include "srq.h"
@@ -53,6 +54,8 @@ static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 				 IB_DEVICE_RC_RNR_NAK_GEN |
 				 IB_DEVICE_CURR_QP_STATE_MOD |
 				 IB_DEVICE_SRQ_RESIZE |
+				 IB_DEVICE_MEM_WINDOW |
+				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
 				 IB_DEVICE_FLUSH_GLOBAL |
 				 IB_DEVICE_FLUSH_PERSISTENT |
 				 IB_DEVICE_ATOMIC_WRITE;
@@ -71,6 +74,7 @@ static void fill_limits(struct ib_device_attr *attr)
 	attr->max_cq = MIRAGE_MAX_CQ;
 	attr->max_cqe = MIRAGE_MAX_CQE;
 	attr->max_mr = MIRAGE_MAX_MR;
+	attr->max_mw = MIRAGE_MAX_MR; /* together with the regions */
 	attr->max_pd = MIRAGE_MAX_PD;
 	attr->max_ah = MIRAGE_MAX_AH;
 	attr->max_srq = MIRAGE_MAX_SRQ;
@@ -200,6 +204,7 @@ static const struct ib_device_ops ops = {
 	.add_gid = mirage_add_gid,
 	.advise_mr = mirage_advise_mr,
 	.alloc_hw_port_stats = mirage_alloc_hw_port_stats,
+	.alloc_mw = mirage_alloc_mw,
 	.alloc_pd = mirage_alloc_pd,
 	.alloc_ucontext = mirage_alloc_ucontext,
 	OPS_CREATE_CQ,
@@ -207,6 +212,7 @@ static const struct ib_device_ops ops = {
 	.create_srq = mirage_create_srq,
 	.create_user_ah = mirage_create_ah,
 	.dealloc_driver = mirage_dealloc_driver,
+	.dealloc_mw = mirage_dealloc_mw,
 	.dealloc_pd = mirage_dealloc_pd,
 	.dealloc_ucontext = mirage_dealloc_ucontext,
 	.del_gid = mirage_del_gid,
@@ -236,6 +242,7 @@ static const struct ib_device_ops ops = {
 
 	INIT_RDMA_OBJ_SIZE(ib_ah, mirage_ah, ibah),
 	INIT_RDMA_OBJ_SIZE(ib_cq, mirage_cq, ibcq),
+	INIT_RDMA_OBJ_SIZE(ib_mw, mirage_mw, ibmw),
 	INIT_RDMA_OBJ_SIZE(ib_pd, mirage_pd, ibpd),
 	INIT_RDMA_OBJ_SIZE(ib_qp, mirage_qp, ibqp),
 	INIT_RDMA_OBJ_SIZE(ib_srq, mirage_srq, ibsrq),
