@@ -403,9 +403,13 @@ static long mtest_fault_locked(struct mtest *f)
 	return ret;
 }
 
+/* If it is not free, then somebody forgot it: the process could not even exit. */
 static long mtest_mmap_free(void)
 {
-	return !rwsem_is_locked(&current->mm->mmap_lock);
+	if (!rwsem_is_locked(&current->mm->mmap_lock))
+		return 1;
+	mmap_read_unlock(current->mm);
+	return 0;
 }
 
 static long mtest_stop(struct mtest *f)
