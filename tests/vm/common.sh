@@ -55,13 +55,19 @@ install_host() {
 
 # logged NAME COMMAND...: run it with its output in a log, a sign of life every
 # half minute. A failure shows the end of the log and ends everything. Never call
-# it (or stage) behind if, && or ||: bash forgets set -e there.
+# it (or stage) behind if, && or ||: bash forgets set -e there. COMMAND may use the
+# directory $SCRATCH.
 logged() {
 	local log=$CACHE/log/$1 start=$SECONDS pid ticker rc=0
 	shift
 	# a process group of its own, so that Ctrl-C can end all of it
 	set -m
-	(set -e; "$@") >"$log" 2>&1 </dev/null &
+	(
+		set -e
+		SCRATCH=$(mktemp -d "$CACHE/tmp/scratch.XXXXXX")
+		trap 'rm -rf --one-file-system "$SCRATCH"' EXIT
+		"$@"
+	) >"$log" 2>&1 </dev/null &
 	pid=$!
 	set +m
 	trap 'kill -- -$pid 2>/dev/null; exit 130' INT TERM HUP
