@@ -69,9 +69,9 @@ static int mirage_query_rt_values(struct ibv_context *context,
 
 static void mirage_free_context(struct ibv_context *context)
 {
-	struct mirage_context *ctx =
-		container_of(context, struct mirage_context, vctx.context);
+	struct mirage_context *ctx = to_mctx(context);
 
+	mirage_qpn_fini(ctx);
 	verbs_uninit_context(&ctx->vctx);
 	free(ctx);
 }
@@ -136,6 +136,7 @@ static struct verbs_context *mirage_alloc_context(struct ibv_device *ibdev,
 		return NULL;
 	}
 
+	mirage_qpn_init(ctx);
 	verbs_set_ops(&ctx->vctx, &mirage_ops);
 	return &ctx->vctx;
 }

@@ -36,6 +36,20 @@ static uint32_t unpolled(struct mirage_cq *cq)
 	return cq->seen - cq->cons;
 }
 
+/* Take the oldest one. If it is of a send, the slots up to that are free now. */
+static inline const struct mirage_cqe *take(struct mirage_cq *cq)
+{
+	const struct mirage_cqe *cqe = cqe_at(cq, cq->cons++);
+
+	if (!(cqe->opcode & IBV_WC_RECV)) {
+		struct mirage_context *ctx = to_mctx(cq->vcq.cq.context);
+		struct mirage_qp *qp = mirage_qpn_find(ctx, cqe->qp_num);
+
+		mirage_wq_set_tail(&qp->sq, cqe->sq_cons);
+	}
+	return cqe;
+}
+
 static void release(struct mirage_cq *cq)
 {
 	mirage_store_index(&cq->ring.hdr->cons, cq->cons);
@@ -65,7 +79,7 @@ int mirage_poll_cq(struct ibv_cq *ibcq, int num_entries, struct ibv_wc *wc)
 
 	mirage_lock(&cq->lock);
 	for (n = 0; n < num_entries && unpolled(cq); n++)
-		copy_out(&wc[n], cqe_at(cq, cq->cons++));
+		copy_out(&wc[n], take(cq));
 	if (n)
 		release(cq);
 	mirage_unlock(&cq->lock);
@@ -77,7 +91,7 @@ static int next_cqe(struct mirage_cq *cq)
 	if (!unpolled(cq))
 		return ENOENT;
 
-	cq->cqe = cqe_at(cq, cq->cons++);
+	cq->cqe = take(cq);
 	cq->vcq.cq_ex.wr_id = cq->cqe->wr_id;
 	cq->vcq.cq_ex.status = cq->cqe->status;
 	return 0;

@@ -26,8 +26,21 @@ struct mirage_device {
 	struct verbs_device vdev;
 };
 
+/* QP numbers have 24 bits; half of them choose the leaf. */
+#define MIRAGE_QPN_LEAF_BITS	12
+#define MIRAGE_QPN_LEAF_SIZE	(1U << MIRAGE_QPN_LEAF_BITS)
+#define MIRAGE_QPN_LEAVES	(1U << (24 - MIRAGE_QPN_LEAF_BITS))
+
+struct mirage_qpn_leaf {
+	uint32_t users;			/* under qpn_mutex */
+	struct mirage_qp *qp[MIRAGE_QPN_LEAF_SIZE];
+};
+
 struct mirage_context {
 	struct verbs_context vctx;
+	pthread_mutex_t qpn_mutex;	/* changes of the table: qpn.c */
+	pthread_cond_t qpn_left;	/* some number is free again */
+	struct mirage_qpn_leaf *qpn[MIRAGE_QPN_LEAVES];
 };
 
 struct mirage_td {
@@ -73,6 +86,11 @@ struct mirage_qp {
 	int wr_err;
 };
 
+static inline struct mirage_context *to_mctx(struct ibv_context *context)
+{
+	return container_of(context, struct mirage_context, vctx.context);
+}
+
 static inline struct mirage_pd *to_mpd(struct ibv_pd *ibpd)
 {
 	return container_of(ibpd, struct mirage_pd, ibpd);
@@ -106,6 +124,20 @@ static inline struct mirage_qp *to_mqp(struct ibv_qp *ibqp)
 static inline struct mirage_qp *to_mqp_ex(struct ibv_qp_ex *ibqp)
 {
 	return container_of(ibqp, struct mirage_qp, vqp.qp_ex);
+}
+
+/* qpn.c */
+void mirage_qpn_init(struct mirage_context *ctx);
+void mirage_qpn_fini(struct mirage_context *ctx);
+int mirage_qpn_insert(struct mirage_context *ctx, struct mirage_qp *qp);
+void mirage_qpn_remove(struct mirage_context *ctx, struct mirage_qp *qp);
+
+/* For who holds the lock of a CQ and a CQE of that queue pair in it. */
+static inline struct mirage_qp *mirage_qpn_find(const struct mirage_context *ctx,
+						uint32_t qpn)
+{
+	return ctx->qpn[qpn >> MIRAGE_QPN_LEAF_BITS]
+		       ->qp[qpn & (MIRAGE_QPN_LEAF_SIZE - 1)];
 }
 
 /* pd.c */

@@ -52,6 +52,12 @@ static int init_queues(struct mirage_qp *qp,
 	return 0;
 }
 
+static void fini_queues(struct mirage_qp *qp)
+{
+	mirage_wq_fini(&qp->rq);
+	mirage_wq_fini(&qp->sq);
+}
+
 struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 				   struct ibv_qp_init_attr_ex *attr)
 {
@@ -86,8 +92,14 @@ struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 	if (err)
 		goto err_destroy;
 
+	err = mirage_qpn_insert(to_mctx(context), qp);
+	if (err)
+		goto err_queues;
+
 	return &qp->vqp.qp;
 
+err_queues:
+	fini_queues(qp);
 err_destroy:
 	ibv_cmd_destroy_qp(&qp->vqp.qp);
 err_free:
@@ -163,8 +175,8 @@ int mirage_destroy_qp(struct ibv_qp *ibqp)
 		return err;
 
 	drop_completions(ibqp);
-	mirage_wq_fini(&qp->rq);
-	mirage_wq_fini(&qp->sq);
+	mirage_qpn_remove(to_mctx(ibqp->context), qp);
+	fini_queues(qp);
 	free(qp);
 	return 0;
 }

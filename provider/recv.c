@@ -6,6 +6,16 @@
  */
 #include "mirage.h"
 
+/* Slots are free when the kernel has taken their receives. */
+static inline bool full(struct mirage_wq *wq, uint32_t index)
+{
+	if (likely(!mirage_wq_full(wq, index)))
+		return false;
+
+	mirage_wq_set_tail(wq, mirage_load_index(&wq->ring.hdr->cons));
+	return mirage_wq_full(wq, index);
+}
+
 static int fill(struct mirage_wq *wq, uint32_t index,
 		const struct ibv_recv_wr *wr)
 {
@@ -16,7 +26,7 @@ static int fill(struct mirage_wq *wq, uint32_t index,
 	/* As unsigned: a negative count is too many as well. */
 	if (unlikely((uint32_t)wr->num_sge > wq->max_sge))
 		return EINVAL;
-	if (unlikely(mirage_wq_full(wq, index)))
+	if (unlikely(full(wq, index)))
 		return ENOMEM;
 
 	wqe = mirage_ring_slot(&wq->ring, index);

@@ -62,7 +62,7 @@ int mirage_wq_init(struct mirage_wq *wq, int fd,
 	wq->max_wr = max_wr;
 	wq->max_sge = max_sge;
 	wq->next = 0;
-	wq->cons = 0;
+	wq->tail = 0;
 	return 0;
 }
 
@@ -98,12 +98,15 @@ void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
  */
 void mirage_wq_reset(struct mirage_wq *wq)
 {
+	uint32_t cons;
+
 	if (!wq->ring.hdr)
 		return;
 
 	mirage_lock(&wq->lock);
-	wq->cons = mirage_load_index(&wq->ring.hdr->cons);
-	mirage_wq_publish(wq, wq->cons);
+	cons = mirage_load_index(&wq->ring.hdr->cons);
+	mirage_wq_set_tail(wq, cons);
+	mirage_wq_publish(wq, cons);
 	mirage_unlock(&wq->lock);
 }
 

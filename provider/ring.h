@@ -85,12 +85,15 @@ union mirage_doorbell {
 
 /*
  * A send or receive queue. Slots before @next are written; the kernel has been
- * told of them up to hdr->prod.
+ * told of them up to hdr->prod. Those of a send queue are free again when their
+ * completion is polled, not when the kernel is done with them: who posts until
+ * the queue is full does not overflow a CQ as large. The poller moves @tail then,
+ * under no lock of the poster.
  */
 struct mirage_wq {
-	struct mirage_lock lock;	/* all the fields below */
+	struct mirage_lock lock;	/* all the fields below but tail */
 	uint32_t next;
-	uint32_t cons;			/* the kernel's index when last looked */
+	uint32_t tail;
 	uint32_t max_wr;		/* as told to the application: <= entries */
 	uint32_t max_sge;
 	struct mirage_ring ring;
@@ -106,13 +109,15 @@ void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
 void mirage_wq_reset(struct mirage_wq *wq);
 void mirage_wq_fini(struct mirage_wq *wq);
 
-static inline bool mirage_wq_full(struct mirage_wq *wq, uint32_t index)
+static inline bool mirage_wq_full(const struct mirage_wq *wq, uint32_t index)
 {
-	if (likely(index - wq->cons < wq->max_wr))
-		return false;
+	return index - mirage_load_index(&wq->tail) >= wq->max_wr;
+}
 
-	wq->cons = mirage_load_index(&wq->ring.hdr->cons);
-	return index - wq->cons >= wq->max_wr;
+/* The slots before this index are free. */
+static inline void mirage_wq_set_tail(struct mirage_wq *wq, uint32_t tail)
+{
+	mirage_store_index(&wq->tail, tail);
 }
 
 static inline void mirage_wq_publish(struct mirage_wq *wq, uint32_t next)
