@@ -119,8 +119,8 @@
 
 #include "mirror.h"
 
-#define MIRROR_FLIGHTS 32
-#define MIRROR_PEEK 8
+#define MIRROR_FLIGHTS 32	/* at a time, with a slot */
+#define MIRROR_PEEK 8		/* pages that are cheaper read one by one */
 
 /* An invalidation that has started and not ended, as the MMU notifier gave it. */
 struct mirror_flight {
@@ -237,10 +237,7 @@ static void mirror_ranges_expire(struct mirror *m, unsigned long start,
 			WRITE_ONCE(r->seq, r->seq + 1);
 }
 
-/*
- * Never fails, also not where the caller may not block: no lock on the way is one
- * to sleep on.
- */
+/* Never fails, also not where it may not block: it takes no lock to sleep on. */
 static int mirror_mn_start(struct mmu_notifier *mn,
 			   const struct mmu_notifier_range *range)
 {
@@ -780,9 +777,10 @@ out:
  * Return: the number of pages. Or, of the errors that go away:
  * -EBUSY, the range was invalidated: wait and do it again;
  * -EAGAIN, only without @block: it would have slept;
- * -EINTR, the caller was killed; -ENOMEM. Of those that stay: -EFAULT, a page does not exist, may not be read, or is no
- * memory; -EPERM, a page may not be written; -ESRCH, the mm is dead. On error
- * @r->pfns is undefined.
+ * -EINTR, the caller was killed; -ENOMEM. Of those that stay:
+ * -EFAULT, a page does not exist, may not be read, or is no memory;
+ * -EPERM, a page may not be written; -ESRCH, the mm is dead.
+ * On error @r->pfns is undefined.
  */
 long mirror_range_fault(struct mirror_range *r, bool block)
 {

@@ -51,7 +51,7 @@ struct mtest {
 };
 
 static void mtest_invalidate(struct mirror *m, unsigned long start,
-			  unsigned long end)
+			     unsigned long end)
 {
 	struct mtest *f = container_of(m, struct mtest, mirror);
 	unsigned long table_end, addr;
@@ -143,7 +143,7 @@ static long mtest_counters(struct mtest *f, struct mt_arg *a)
 }
 
 static long mtest_range_init(struct mtest *f, struct mirror_range *r,
-			  struct mt_arg *a)
+			     struct mt_arg *a)
 {
 	long err;
 
@@ -229,7 +229,7 @@ static long mtest_commit(struct mtest *f, struct mirror_range *r)
 }
 
 static long mtest_populate_once(struct mtest *f, struct mirror_range *r,
-			     struct mt_arg *a)
+				struct mt_arg *a)
 {
 	long pages, ret;
 
@@ -266,7 +266,7 @@ static long mtest_populate(struct mtest *f, struct mt_arg *a)
 
 /* One copy inside a page, under the lock that invalidation takes. */
 static long mtest_copy_page(struct mtest *f, unsigned long addr, void *bounce,
-			 unsigned int len, bool write)
+			    unsigned int len, bool write)
 {
 	unsigned long index = (addr - f->table_start) >> PAGE_SHIFT;
 	unsigned long pfn;
@@ -373,6 +373,7 @@ static long mtest_async_result(struct mtest *f)
 /* A condition without an event of its own: look until it is so. */
 static long mtest_waiters(struct mtest *f)
 {
+	/* No barrier: who is missed is seen the next time. */
 	while (!waitqueue_active(&f->mirror.mm->wait)) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
