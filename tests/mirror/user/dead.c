@@ -4,6 +4,7 @@
  * that it can be looked at when the child is gone.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -173,7 +174,7 @@ static void dead__while_a_fault_waits(void)
 	device_simple(v.fd, MT_ASYNC_RESULT);
 	/* It held the address space until then. */
 	while (!device_counters(v.fd).releases)
-		usleep(1000);
+		sched_yield();
 	CHECK_EQ(range_valid(v.fd), 0);
 	CHECK_EQ(range_unregister(v.fd), 0);
 	check_dead(&v);
