@@ -96,6 +96,30 @@ void mirage_srq_kicked(struct mirage_srq *srq)
 	spin_unlock_bh(&srq->lock);
 }
 
+/**
+ * mirage_srq_kick - a process kicks an SRQ
+ * @dev: the device
+ * @uctx: who kicks
+ * @srqn: which it says
+ *
+ * Any context but hardirq. mirage_srq_kicked() for an SRQ that nobody holds.
+ * Return: 0, or -ENOENT when @uctx has no such SRQ.
+ */
+int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+{
+	struct mirage_srq *srq;
+	int err = -ENOENT;
+
+	rcu_read_lock();
+	srq = xa_load(&dev->srqs, srqn);
+	if (srq && srq->uctx == uctx) {
+		mirage_srq_kicked(srq);
+		err = 0;
+	}
+	rcu_read_unlock();
+	return err;
+}
+
 static int check_attr(const struct ib_srq_init_attr *init)
 {
 	const struct ib_srq_attr *attr = &init->attr;
@@ -141,6 +165,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		return -ENOMEM;
 
 	spin_lock_init(&srq->lock);
+	srq->uctx = uctx;
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
 	srq->limit = init->attr.srq_limit;

@@ -10,9 +10,12 @@
 
 #include "wqe.h"
 
+struct mirage_dev;
+
 /**
  * struct mirage_srq - one shared receive queue
  * @ibsrq: the core's object
+ * @uctx: whose it is
  * @srqn: its number, index into dev->srqs
  * @lock: protects the rest; nests inside a QP's lock, taken with BHs off
  * @ring: the work requests
@@ -23,6 +26,7 @@
  */
 struct mirage_srq {
 	struct ib_srq ibsrq;
+	struct ib_ucontext *uctx;
 	u32 srqn;
 	spinlock_t lock;
 	struct ring ring;
@@ -39,6 +43,7 @@ static inline struct mirage_srq *to_msrq(struct ib_srq *ibsrq)
 
 int mirage_srq_pop(struct mirage_srq *srq, struct recv_wqe *to);
 void mirage_srq_kicked(struct mirage_srq *srq);
+int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
 
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *attr,
 		      struct ib_udata *udata);
