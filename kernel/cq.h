@@ -20,7 +20,7 @@
  */
 struct mirage_cq {
 	struct ib_cq ibcq;
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	struct ring ring;
 	u32 flags;
 	bool overflow;

@@ -28,7 +28,7 @@ struct mirage_srq {
 	struct ib_srq ibsrq;
 	struct ib_ucontext *uctx;
 	u32 srqn;
-	spinlock_t lock;
+	spinlock_t lock; /* see above */
 	struct ring ring;
 	u32 max_wr;
 	u32 max_sge;

@@ -11,7 +11,7 @@
 
 /* GFP_KERNEL unless an argument says otherwise */
 #define compat_gfp(...)			compat_gfp_pick(0, ##__VA_ARGS__, GFP_KERNEL)
-#define compat_gfp_pick(zero, gfp, ...)	(gfp)
+#define compat_gfp_pick(zero, gfp, ...)	((void)(zero), (gfp))
 
 #define compat_alloc(alloc, type, count, gfp) \
 	((type *)alloc(size_mul(sizeof(type), count), gfp))
