@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * mtt.c and mtt_copy.c: the translation table against a model of it
+ *
+ * The model is an array: for each page of a region the page of the arena that is
+ * committed there, and with which rights.
+ */
+#include <pthread.h>
+
+#include "kshim.h"
+#include "mirror.h"
+#include "mtt.h"
+#include "unit_test.h"
+
+#define MODEL_PAGES	1600	/* more than three chunks */
+
+struct model {
+	struct mtt mtt;
+	u64 first;		/* iova of page 0's first byte */
+	u64 start, len;		/* the region: anywhere in its first and last page */
+	int page[MODEL_PAGES];	/* of the arena, or -1 */
+	bool write[MODEL_PAGES];
+	u64 random;
+};
+
+static unsigned long pfn_of(unsigned int page, bool write, unsigned int order)
+{
+	return (UNIT_FIRST_PFN + page) << MIRROR_PFN_SHIFT | MIRROR_PFN_VALID |
+	       (write ? MIRROR_PFN_WRITE : 0) |
+	       (unsigned long)order << MIRROR_PFN_ORDER_SHIFT;
+}
+
+static void model_init(struct model *m, u64 first, u64 seed)
+{
+	int i;
+
+	memset(m, 0, sizeof(*m));
+	m->random = seed;
+	m->first = first;
+	m->start = first + unit_random(&m->random) % PAGE_SIZE;
+	m->len = (u64)MODEL_PAGES * PAGE_SIZE - (m->start - first) -
+		 unit_random(&m->random) % PAGE_SIZE;
+	for (i = 0; i < MODEL_PAGES; i++)
+		m->page[i] = -1;
+	mtt_init(&m->mtt, m->start, m->start + m->len - 1, false);
+}
+
+static void model_end(struct model *m)
+{
+	mtt_kill(&m->mtt);
+	unit_rcu_barrier();
+	mtt_destroy(&m->mtt);
+	CHECK(!__lsan_do_recoverable_leak_check(), "a chunk or a node is left");
+}
+
+static u64 below(struct model *m, u64 n)
+{
+	return unit_random(&m->random) % n;
+}
+
+/* The page of the arena whose bytes are seen at an iova, or -1. */
+static int seen(struct model *m, u64 iova, bool write)
+{
+	u64 page = (iova - m->first) / PAGE_SIZE;
+
+	return write && !m->write[page] ? -1 : m->page[page];
+}
+
+static void random_commit(struct model *m)
+{
+	unsigned long pfns[64];
+	u64 page = below(m, MODEL_PAGES), iova = m->first + page * PAGE_SIZE;
+	u64 n = 1 + below(m, 64), left = mtt_chunk_left(iova) / PAGE_SIZE, i;
+	int arena, err;
+	bool write;
+
+	if (n > left)
+		n = left;
+	if (n > MODEL_PAGES - page)
+		n = MODEL_PAGES - page;
+	for (i = 0; i < n; i++) {
+		arena = below(m, UNIT_PAGES);
+		write = below(m, 2);
+		pfns[i] = below(m, 8) ? pfn_of(arena, write, 0) : 0;
+		if (!pfns[i])
+			continue;
+		m->page[page + i] = arena;
+		m->write[page + i] = write;
+	}
+	err = mtt_commit(&m->mtt, iova, n, pfns, NULL, NULL);
+	CHECK_EQ(err, 0);
+}
+
+static void random_zap(struct model *m)
+{
+	u64 a = below(m, MODEL_PAGES * PAGE_SIZE), n = 1 + below(m, 200 * PAGE_SIZE), p;
+	u64 last = a + n - 1, gone = 0;
+
+	if (last >= MODEL_PAGES * PAGE_SIZE)
+		last = MODEL_PAGES * PAGE_SIZE - 1;
+	for (p = a / PAGE_SIZE; p <= last / PAGE_SIZE; p++) {
+		gone += m->page[p] >= 0;
+		m->page[p] = -1;
+		m->write[p] = false;
+	}
+	CHECK_EQ(mtt_zap(&m->mtt, m->first + a, m->first + last), gone);
+}
+
+/* How far a move may go before the model has no page for it. */
+static size_t run_of(struct model *m, u64 iova, size_t len, bool write)
+{
+	size_t n = 0, step;
+
+	while (n < len) {
+		if (seen(m, iova + n, write) < 0)
+			break;
+		step = PAGE_SIZE - offset_in_page(iova + n);
+		n += step < len - n ? step : len - n;
+	}
+	return n;
+}
+
+static void random_range(struct model *m, u64 *iova, size_t *len)
+{
+	*iova = m->start + below(m, m->len);
+	*len = 1 + below(m, 5 * PAGE_SIZE);
+	if (*len > m->start + m->len - *iova)
+		*len = m->start + m->len - *iova;
+}
+
+static u8 *byte_at(struct model *m, u64 iova)
+{
+	return unit_arena + (size_t)seen(m, iova, false) * PAGE_SIZE + offset_in_page(iova);
+}
+
+static void random_move(struct model *m)
+{
+	static u8 buf[8 * 4096];
+	size_t len, want, i;
+	u64 iova;
+
+	random_range(m, &iova, &len);
+	want = run_of(m, iova, len, false);
+	CHECK_EQ(mtt_read(&m->mtt, iova, buf, len), want);
+	for (i = 0; i < want; i++)
+		CHECK_EQ(buf[i], *byte_at(m, iova + i));
+	random_range(m, &iova, &len);
+	for (i = 0; i < len; i++)
+		buf[i] = unit_random(&m->random);
+	want = run_of(m, iova, len, true);
+	CHECK_EQ(mtt_write(&m->mtt, iova, buf, len), want);
+	/* Two pages of the region may be one of the arena: the later bytes win. */
+	for (i = want > PAGE_SIZE ? want - PAGE_SIZE : 0; i < want; i++)
+		CHECK_EQ(buf[i], *byte_at(m, iova + i));
+	CHECK_EQ(mtt_present(&m->mtt, iova, len, true), want == len);
+	CHECK_EQ(mtt_present(&m->mtt, iova, len, false), run_of(m, iova, len, false) == len);
+}
+
+static void random_copy(struct model *m)
+{
+	size_t slen, dlen, len, want_src, want_dst;
+	enum mtt_miss miss;
+	u64 from, to;
+
+	random_range(m, &from, &slen);
+	random_range(m, &to, &dlen);
+	len = slen < dlen ? slen : dlen;
+	want_src = run_of(m, from, len, false);
+	want_dst = run_of(m, to, len, true);
+	CHECK_EQ(mtt_copy(&m->mtt, to, &m->mtt, from, len, &miss),
+		 want_src < want_dst ? want_src : want_dst);
+	if (want_src == len && want_dst == len)
+		CHECK_EQ(miss, MTT_MISS_NONE);
+	else if (want_src != want_dst)
+		CHECK_EQ(miss, want_src < want_dst ? MTT_MISS_SRC : MTT_MISS_DST);
+}
+
+static void random_atomic(struct model *m)
+{
+	u64 iova = (m->start + 7 + below(m, m->len - 16)) & ~7ull, old, value;
+	int want = seen(m, iova, true) < 0 ? -EAGAIN : 0;
+
+	if (!want)
+		memcpy(&value, byte_at(m, iova), 8);
+	CHECK_EQ(mtt_atomic(&m->mtt, iova, MTT_FETCH_ADD, 5, 0, &old), want);
+	CHECK_EQ(mtt_atomic(&m->mtt, iova + 1, MTT_FETCH_ADD, 5, 0, &old), -EINVAL);
+	if (want)
+		return;
+	CHECK_EQ(mtt_atomic(&m->mtt, iova, MTT_CMP_SWAP, value + 5, 9, &old), 0);
+	CHECK_EQ(old, value + 5);
+	memcpy(&value, byte_at(m, iova), 8);
+	CHECK_EQ(value, 9);
+}
+
+static void against_model(u64 first)
+{
+	static struct model m;
+	unsigned int i, seed;
+
+	for (seed = 0; seed < 4; seed++) {
+		model_init(&m, first, seed);
+		for (i = 0; i < 3000; i++) {
+			random_commit(&m);
+			random_move(&m);
+			random_copy(&m);
+			random_atomic(&m);
+			if (i % 3 == 0)
+				random_zap(&m);
+			if (i % 64 == 0)
+				unit_rcu_barrier();
+		}
+		model_end(&m);
+	}
+}
+
+static void mtt__model(void)
+{
+	against_model(0x7f0012345000);
+}
+
+/* The last pages below 2^64, and the first ones. */
+static void mtt__model_at_the_end(void)
+{
+	against_model(-(u64)MODEL_PAGES * PAGE_SIZE);
+}
+
+static void mtt__model_at_zero(void)
+{
+	against_model(0);
+}
+
+/* The whole address space: sparse, and killed in no time. */
+static void mtt__implicit(void)
+{
+	unsigned long pfn = pfn_of(3, true, 0);
+	struct mtt mtt;
+	u64 iova, random = 1;
+	u8 c = 5;
+	int i;
+
+	mtt_init(&mtt, 0, (1ull << 47) - 1, false);
+	for (i = 0; i < 300; i++) {
+		iova = unit_random(&random) & ((1ull << 47) - 1) & PAGE_MASK;
+		CHECK_EQ(mtt_commit(&mtt, iova, 1, &pfn, NULL, NULL), 0);
+		CHECK_EQ(mtt_write(&mtt, iova + 5, &c, 1), 1);
+		CHECK_EQ(mtt_zap(&mtt, iova ^ (1ull << 46), (iova ^ (1ull << 46)) + 1), 0);
+	}
+	CHECK_EQ(mtt_zap(&mtt, 0, UINT64_MAX), 300);
+	CHECK_EQ(mtt_write(&mtt, iova, &c, 1), 0);
+	mtt_kill(&mtt);
+	unit_rcu_barrier();
+	mtt_destroy(&mtt);
+	CHECK(!__lsan_do_recoverable_leak_check());
+}
+
+/* 2 MiB at once, then split by a page, then whole again. */
+static void mtt__huge(void)
+{
+	unsigned long huge, small = pfn_of(1800, true, 0);
+	u64 base = 64ull << 21, iova;
+	struct mtt mtt;
+	u8 c;
+
+	mtt_init(&mtt, base, base + 2 * MTT_CHUNK_SIZE - 1, false);
+	memset(unit_arena, 1, 512 * PAGE_SIZE);
+	memset(unit_arena + 1800 * PAGE_SIZE, 2, PAGE_SIZE);
+	/* Named by a page in its middle. */
+	huge = pfn_of(100, true, 9);
+	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK(mtt_present(&mtt, base, MTT_CHUNK_SIZE, true));
+	CHECK_EQ(mtt_zap(&mtt, base + 5, base + 5), MTT_CHUNK_PAGES);
+	CHECK(!mtt_present(&mtt, base + PAGE_SIZE, 1, false));
+	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
+	iova = base + 7 * PAGE_SIZE;
+	CHECK_EQ(mtt_commit(&mtt, iova, 1, &small, NULL, NULL), 0);
+	CHECK_EQ(mtt_read(&mtt, iova, &c, 1), 1);
+	CHECK_EQ(c, 2);
+	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK_EQ(mtt_read(&mtt, iova, &c, 1), 1);
+	CHECK_EQ(c, 1);
+	/* A huge page that is not aligned like the chunk is just pages. */
+	huge = pfn_of(100, true, 9);
+	CHECK_EQ(mtt_commit(&mtt, base + MTT_CHUNK_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK(!mtt_present(&mtt, base + MTT_CHUNK_SIZE, 2 * PAGE_SIZE, false));
+	mtt_kill(&mtt);
+	unit_rcu_barrier();
+	mtt_destroy(&mtt);
+	CHECK(!__lsan_do_recoverable_leak_check());
+}
+
+static bool say_no(void *arg)
+{
+	(*(int *)arg)++;
+	return false;
+}
+
+static void mtt__refused_commits(void)
+{
+	unsigned long pfn = pfn_of(3, true, 0);
+	struct mtt mtt;
+	int asked = 0;
+	unsigned int n;
+
+	mtt_init(&mtt, 0x1000, 0x7fff, false);
+	CHECK_EQ(mtt_commit(&mtt, 0x2000, 1, &pfn, say_no, &asked), -EBUSY);
+	CHECK_EQ(asked, 1);
+	CHECK(!mtt_present(&mtt, 0x2000, 1, false));
+	mtt_kill(&mtt);
+	CHECK_EQ(mtt_commit(&mtt, 0x2000, 1, &pfn, NULL, NULL), -ESRCH);
+	unit_rcu_barrier();
+	mtt_destroy(&mtt);
+	/* No memory for any of the allocations in turn. */
+	for (n = 1; n < 10; n++) {
+		mtt_init(&mtt, 0, (1ull << 40) - 1, false);
+		unit_alloc_fails = n;
+		asked = mtt_commit(&mtt, 0x1234567000, 1, &pfn, NULL, NULL);
+		CHECK(asked == 0 || asked == -ENOMEM || asked == -ESRCH);
+		unit_alloc_fails = 0;
+		mtt_kill(&mtt);
+		unit_rcu_barrier();
+		mtt_destroy(&mtt);
+	}
+	CHECK(!__lsan_do_recoverable_leak_check());
+}
+
+/* The first write through an entry, and only a write, marks the page dirty. */
+static void mtt__dirty(void)
+{
+	unsigned long pfn = pfn_of(9, true, 0);
+	struct mtt mtt;
+	u8 c = 1;
+
+	unit_pages[9].anon = true;
+	mtt_init(&mtt, 0, 0xffff, false);
+	CHECK_EQ(mtt_commit(&mtt, 0x3000, 1, &pfn, NULL, NULL), 0);
+	CHECK_EQ(mtt_read(&mtt, 0x3000, &c, 1), 1);
+	CHECK(!unit_pages[9].dirty);
+	CHECK_EQ(mtt_write(&mtt, 0x3000, &c, 1), 1);
+	CHECK(unit_pages[9].dirty);
+	mtt_kill(&mtt);
+	unit_rcu_barrier();
+	mtt_destroy(&mtt);
+}
+
+static struct model shared;
+static bool stop;
+
+static void *mover(void *arg)
+{
+	static __thread u8 buf[8192];
+	u64 random = (uintptr_t)arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		mtt_read(&shared.mtt, shared.start + unit_random(&random) % (shared.len - 8192),
+			 buf, 8192);
+		mtt_write(&shared.mtt, shared.start + unit_random(&random) %
+			  (shared.len - 8192), buf, 1 + unit_random(&random) % 8192);
+	}
+	return NULL;
+}
+
+/* Chunks come, go and are freed under the feet of two movers. */
+static void mtt__threads(void)
+{
+	pthread_t thread[2];
+	int i;
+
+	model_init(&shared, 0x7f0012345000, 3);
+	for (i = 0; i < 2; i++)
+		pthread_create(&thread[i], NULL, mover, (void *)(uintptr_t)(i + 1));
+	for (i = 0; i < 20000; i++) {
+		random_commit(&shared);
+		random_zap(&shared);
+		if (i % 16 == 0)
+			unit_rcu_barrier();
+	}
+	mtt_kill(&shared.mtt);
+	unit_rcu_barrier();
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	mtt_destroy(&shared.mtt);
+}
+
+const struct test_case mtt_cases[] = {
+	{ "mtt__model", mtt__model, 0 },
+	{ "mtt__model_at_the_end", mtt__model_at_the_end, 0 },
+	{ "mtt__model_at_zero", mtt__model_at_zero, 0 },
+	{ "mtt__implicit", mtt__implicit, 0 },
+	{ "mtt__huge", mtt__huge, 0 },
+	{ "mtt__refused_commits", mtt__refused_commits, 0 },
+	{ "mtt__dirty", mtt__dirty, 0 },
+	{ "mtt__threads", mtt__threads, 0 },
+};
+
+const size_t mtt_count = ARRAY_SIZE(mtt_cases);

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/* opcode.c: facts that follow from each other. */
+#include "kshim.h"
+#include "opcode.h"
+#include "unit_test.h"
+
+static void opcode__every_number(void)
+{
+	unsigned int n, known = 0;
+	const struct op *op;
+
+	for (n = 0; n < 256; n++) {
+		op = op_of(n);
+		if (!op)
+			continue;
+		known++;
+		CHECK(op->class != OP_NONE);
+		/* What brings an answer needs a buffer to write it to. */
+		CHECK_EQ(op->class == OP_READ || op->class == OP_ATOMIC,
+			 !!(op->local & IB_ACCESS_LOCAL_WRITE));
+		CHECK_EQ(op->class == OP_SEND, op->recv && !op->remote);
+		CHECK(!op->imm || op->recv);
+		CHECK(!op->inv || op->class == OP_SEND);
+		CHECK(!op->inline_ok || op->class == OP_SEND || op->class == OP_WRITE);
+	}
+	CHECK_EQ(known, 12);
+}
+
+static void opcode__rights(void)
+{
+	CHECK_EQ(op_of(IB_UVERBS_WR_RDMA_WRITE)->remote, IB_ACCESS_REMOTE_WRITE);
+	CHECK_EQ(op_of(IB_UVERBS_WR_RDMA_READ)->remote, IB_ACCESS_REMOTE_READ);
+	CHECK_EQ(op_of(IB_UVERBS_WR_ATOMIC_CMP_AND_SWP)->remote, IB_ACCESS_REMOTE_ATOMIC);
+	CHECK_EQ(op_of(IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD)->remote, IB_ACCESS_REMOTE_ATOMIC);
+	CHECK(!op_of(IB_UVERBS_WR_SEND)->remote);
+	CHECK(!op_of(IB_UVERBS_WR_TSO));
+}
+
+const struct test_case opcode_cases[] = {
+	{ "opcode__every_number", opcode__every_number, 0 },
+	{ "opcode__rights", opcode__rights, 0 },
+};
+
+const size_t opcode_count = ARRAY_SIZE(opcode_cases);
