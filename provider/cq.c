@@ -22,40 +22,36 @@ DECLARE_DRV_CMD(mirage_resize_cq_cmd, IB_USER_VERBS_CMD_RESIZE_CQ,
 #define CLOCK_FLAGS	(IBV_WC_EX_WITH_COMPLETION_TIMESTAMP | \
 			 IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
 
-static const struct mirage_cqe *cqe_at(const struct mirage_cq *cq,
-				       uint32_t index)
+static inline const struct mirage_cqe *cqe_at(const struct mirage_ring *ring,
+					      uint32_t index)
 {
-	return mirage_ring_slot(&cq->ring, index);
+	return mirage_ring_slot(ring, index);
 }
 
-/* How many CQEs wait. The kernel's line is touched only when it seems to be 0. */
-static uint32_t unpolled(struct mirage_cq *cq)
+/* Whether a CQE waits at cons. The kernel's line is touched only if it seems not. */
+static inline bool waits(const struct mirage_ring *ring, uint32_t cons,
+			 uint32_t *seen)
 {
-	if (cq->seen == cq->cons)
-		cq->seen = mirage_load_index(&cq->ring.hdr->prod);
-	return cq->seen - cq->cons;
+	if (*seen == cons)
+		*seen = mirage_load_index(&ring->hdr->prod);
+	return *seen != cons;
 }
 
-/* Take the oldest one. If it is of a send, the slots up to that are free now. */
-static inline const struct mirage_cqe *take(struct mirage_cq *cq)
+/* A CQE of a send is taken: the slots up to that are free now. */
+static inline void retire(const struct mirage_context *ctx,
+			  const struct mirage_cqe *cqe)
 {
-	const struct mirage_cqe *cqe = cqe_at(cq, cq->cons++);
-
-	if (!(cqe->opcode & IBV_WC_RECV)) {
-		struct mirage_context *ctx = to_mctx(cq->vcq.cq.context);
-		struct mirage_qp *qp = mirage_qpn_find(ctx, cqe->qp_num);
-
-		mirage_wq_set_tail(&qp->sq, cqe->sq_cons);
-	}
-	return cqe;
+	if (!(cqe->opcode & IBV_WC_RECV))
+		mirage_wq_set_tail(&mirage_qpn_find(ctx, cqe->qp_num)->sq,
+				   cqe->sq_cons);
 }
 
-static void release(struct mirage_cq *cq)
+static inline void release(struct mirage_cq *cq)
 {
 	mirage_store_index(&cq->ring.hdr->cons, cq->cons);
 }
 
-static void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
+static inline void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
 {
 	wc->wr_id = cqe->wr_id;
 	wc->status = cqe->status;
@@ -74,26 +70,41 @@ static void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
 
 int mirage_poll_cq(struct ibv_cq *ibcq, int num_entries, struct ibv_wc *wc)
 {
+	const struct mirage_context *ctx = to_mctx(ibcq->context);
 	struct mirage_cq *cq = to_mcq(ibcq);
+	struct mirage_ring ring;
+	uint32_t cons, seen;
 	int n;
 
 	mirage_lock(&cq->lock);
-	for (n = 0; n < num_entries && unpolled(cq); n++)
-		copy_out(&wc[n], take(cq));
-	if (n)
+	/* Copies, which no store to wc can change in the compiler's eyes. */
+	ring = cq->ring;
+	cons = cq->cons;
+	seen = cq->seen;
+	for (n = 0; n < num_entries && waits(&ring, cons, &seen); n++) {
+		const struct mirage_cqe *cqe = cqe_at(&ring, cons++);
+
+		copy_out(&wc[n], cqe);
+		retire(ctx, cqe);
+	}
+	if (n) {
+		cq->seen = seen;
+		cq->cons = cons;
 		release(cq);
+	}
 	mirage_unlock(&cq->lock);
 	return n;
 }
 
 static int next_cqe(struct mirage_cq *cq)
 {
-	if (!unpolled(cq))
+	if (!waits(&cq->ring, cq->cons, &cq->seen))
 		return ENOENT;
 
-	cq->cqe = take(cq);
+	cq->cqe = cqe_at(&cq->ring, cq->cons++);
 	cq->vcq.cq_ex.wr_id = cq->cqe->wr_id;
 	cq->vcq.cq_ex.status = cq->cqe->status;
+	retire(to_mctx(cq->vcq.cq.context), cq->cqe);
 	return 0;
 }
 
@@ -410,7 +421,7 @@ void mirage_cq_drop_qp(struct mirage_cq *cq, uint32_t qp_num)
 	mirage_lock(&cq->lock);
 	cq->seen = mirage_load_index(&cq->ring.hdr->prod);
 	for (from = to = cq->seen; from != cq->cons;) {
-		const struct mirage_cqe *cqe = cqe_at(cq, --from);
+		const struct mirage_cqe *cqe = cqe_at(&cq->ring, --from);
 
 		if (cqe->qp_num != qp_num && --to != from)
 			memcpy(mirage_ring_slot(&cq->ring, to), cqe,

@@ -55,33 +55,32 @@ static inline bool op_in(uint32_t ops, unsigned int opcode)
 	return opcode < 32 && (ops >> opcode & 1);
 }
 
-static inline uint8_t wqe_flags(unsigned int flags)
+/* From the bits of enum ibv_send_flags to those of enum mirage_wqe_flags. */
+#define WQE_FLAGS(f)	(((f) & IBV_SEND_FENCE ? MIRAGE_WQE_FENCE : 0) | \
+			 ((f) & IBV_SEND_SIGNALED ? MIRAGE_WQE_SIGNALED : 0) | \
+			 ((f) & IBV_SEND_SOLICITED ? MIRAGE_WQE_SOLICITED : 0))
+#define WQE_FLAGS_4(f)	WQE_FLAGS(f), WQE_FLAGS((f) + 1), \
+			WQE_FLAGS((f) + 2), WQE_FLAGS((f) + 3)
+
+static const uint8_t wqe_flags[SEND_FLAGS + 1] = {
+	WQE_FLAGS_4(0), WQE_FLAGS_4(4), WQE_FLAGS_4(8), WQE_FLAGS_4(12),
+};
+
+/* Begin a WQE. Fields that its opcode has no use for keep rubbish. */
+static inline void put_head(const struct mirage_qp *qp,
+			    struct mirage_send_wqe *wqe, uint64_t wr_id,
+			    unsigned int opcode, unsigned int flags)
 {
-	return (flags & IBV_SEND_FENCE ? MIRAGE_WQE_FENCE : 0) |
-	       (flags & IBV_SEND_SIGNALED ? MIRAGE_WQE_SIGNALED : 0) |
-	       (flags & IBV_SEND_SOLICITED ? MIRAGE_WQE_SOLICITED : 0);
-}
-
-/* Begin a WQE, without data so far. Fields its opcode has no use for keep rubbish. */
-static inline int put_head(struct mirage_qp *qp, uint32_t index,
-			   struct mirage_send_wqe **wqep, uint64_t wr_id,
-			   unsigned int opcode, unsigned int flags)
-{
-	struct mirage_send_wqe *wqe;
-
-	if (unlikely(flags & ~SEND_FLAGS))
-		return EINVAL;
-	if (unlikely(mirage_wq_full(&qp->sq, index)))
-		return ENOMEM;
-
-	wqe = mirage_ring_slot(&qp->sq.ring, index);
 	wqe->wr_id = wr_id;
 	wqe->opcode = opcode;
-	wqe->flags = wqe_flags(flags) | qp->wqe_flags;
+	wqe->flags = wqe_flags[flags] | qp->wqe_flags;
+}
+
+/* It has no data, or not yet. */
+static inline void put_no_data(struct mirage_send_wqe *wqe)
+{
 	wqe->num_sge = 0;
 	wqe->inline_len = 0;
-	*wqep = wqe;
-	return 0;
 }
 
 static inline void put_remote(struct mirage_send_wqe *wqe, uint32_t rkey,
@@ -150,24 +149,26 @@ static inline void put_sge(struct mirage_sge *sge, uint64_t addr,
 	sge->lkey = lkey;
 }
 
-static inline int put_sges(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
-			   size_t num, const struct ibv_sge *list)
+static inline int put_sges(const struct mirage_qp *qp,
+			   struct mirage_send_wqe *wqe, size_t num,
+			   const struct ibv_sge *list)
 {
 	struct mirage_sge *sge = sge_of(wqe);
-	size_t i;
 
 	if (unlikely(num > qp->sq.max_sge))
 		return EINVAL;
 
-	for (i = 0; i < num; i++)
-		put_sge(&sge[i], list[i].addr, list[i].length, list[i].lkey);
 	wqe->num_sge = num;
+	wqe->inline_len = 0;
+	for (; num; num--, sge++, list++)
+		put_sge(sge, list->addr, list->length, list->lkey);
 	return 0;
 }
 
 /* Append to the data of a WQE; its length goes in with the last, by put_inline(). */
-static inline int put_chunk(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
-			    uint32_t at, const void *data, size_t length)
+static inline int put_chunk(const struct mirage_qp *qp,
+			    struct mirage_send_wqe *wqe, uint32_t at,
+			    const void *data, size_t length)
 {
 	if (unlikely(length > qp->max_inline - at))
 		return EINVAL;
@@ -182,12 +183,14 @@ static inline int put_inline(struct mirage_send_wqe *wqe, unsigned int opcode,
 	if (unlikely(!op_in(INLINE_OPS, opcode)))
 		return EINVAL;
 
+	wqe->num_sge = 0;
 	wqe->inline_len = length;
 	wqe->flags |= MIRAGE_WQE_INLINE;
 	return 0;
 }
 
-static int put_inline_sges(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
+static int put_inline_sges(const struct mirage_qp *qp,
+			   struct mirage_send_wqe *wqe,
 			   const struct ibv_send_wr *wr)
 {
 	uint32_t length = 0;
@@ -206,45 +209,34 @@ static int put_inline_sges(struct mirage_qp *qp, struct mirage_send_wqe *wqe,
 	return put_inline(wqe, wr->opcode, length);
 }
 
-static inline int encode(struct mirage_qp *qp, uint32_t index,
-			 const struct ibv_send_wr *wr)
+/* What struct ibv_send_wr has a union of its own for. */
+static void put_special(struct mirage_send_wqe *wqe,
+			const struct ibv_send_wr *wr)
 {
-	struct mirage_send_wqe *wqe;
-	int err;
-
-	if (unlikely(!op_in(qp->post_ops, wr->opcode)))
-		return EINVAL;
-
-	err = put_head(qp, index, &wqe, wr->wr_id, wr->opcode, wr->send_flags);
-	if (unlikely(err))
-		return err;
-
-	switch (wr->opcode) {
-	case IBV_WR_RDMA_WRITE_WITH_IMM:
-		put_imm(wqe, wr->imm_data);
-		SWITCH_FALLTHROUGH;
-	case IBV_WR_RDMA_WRITE:
-	case IBV_WR_RDMA_READ:
-		put_remote(wqe, wr->wr.rdma.rkey, wr->wr.rdma.remote_addr);
-		break;
-	case IBV_WR_SEND_WITH_IMM:
-		put_imm(wqe, wr->imm_data);
-		break;
-	case IBV_WR_SEND_WITH_INV:
-	case IBV_WR_LOCAL_INV:
-		put_invalidate(wqe, wr->invalidate_rkey);
-		break;
-	case IBV_WR_BIND_MW:
+	if (wr->opcode == IBV_WR_BIND_MW) {
 		put_bind(wqe, wr->bind_mw.mw, wr->bind_mw.rkey,
 			 &wr->bind_mw.bind_info);
-		break;
-	case IBV_WR_ATOMIC_CMP_AND_SWP:
-	case IBV_WR_ATOMIC_FETCH_AND_ADD:
+	} else {
 		put_remote(wqe, wr->wr.atomic.rkey, wr->wr.atomic.remote_addr);
 		put_atomic(wqe, wr->wr.atomic.compare_add, wr->wr.atomic.swap);
-		break;
-	default:
-		break;
+	}
+}
+
+static inline int encode(const struct mirage_qp *qp,
+			 struct mirage_send_wqe *wqe,
+			 const struct ibv_send_wr *wr)
+{
+	if (unlikely(!op_in(qp->post_ops, wr->opcode) ||
+		     wr->send_flags > SEND_FLAGS))
+		return EINVAL;
+
+	put_head(qp, wqe, wr->wr_id, wr->opcode, wr->send_flags);
+	if (likely(!op_in(ATOMIC_OPS | OP(BIND_MW), wr->opcode))) {
+		/* An opcode that needs less is not told apart. */
+		put_imm(wqe, wr->imm_data);
+		put_remote(wqe, wr->wr.rdma.rkey, wr->wr.rdma.remote_addr);
+	} else {
+		put_special(wqe, wr);
 	}
 
 	if (wr->send_flags & IBV_SEND_INLINE)
@@ -258,6 +250,8 @@ int mirage_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 		     struct ibv_send_wr **bad_wr)
 {
 	struct mirage_qp *qp = to_mqp(ibqp);
+	/* A copy, which no store to a WQE can change in the compiler's eyes. */
+	const struct mirage_ring ring = qp->sq.ring;
 	struct ibv_send_wr *first = wr;
 	uint32_t next, posted;
 	int err = 0;
@@ -269,7 +263,8 @@ int mirage_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 
 	mirage_lock(&qp->sq.lock);
 	for (next = qp->sq.next; wr; wr = wr->next, next++) {
-		err = encode(qp, next, wr);
+		err = likely(!mirage_wq_full(&qp->sq, next)) ?
+		      encode(qp, mirage_ring_slot(&ring, next), wr) : ENOMEM;
 		if (unlikely(err)) {
 			*bad_wr = wr;
 			break;
@@ -300,21 +295,22 @@ static inline void wr_fail(struct mirage_qp *qp, int err)
 static inline struct mirage_send_wqe *wr_begin(struct mirage_qp *qp,
 					       unsigned int opcode)
 {
-	struct ibv_qp_ex *ex = &qp->vqp.qp_ex;
-	int err;
+	const struct ibv_qp_ex *ex = &qp->vqp.qp_ex;
 
 	if (unlikely(qp->wr_err))
 		return NULL;
-
-	err = op_in(qp->wr_ops, opcode) ?
-	      put_head(qp, qp->wr_next, &qp->wqe, ex->wr_id, opcode,
-		       ex->wr_flags) : EINVAL;
-	if (unlikely(err)) {
-		wr_fail(qp, err);
+	if (unlikely(!op_in(qp->wr_ops, opcode) || ex->wr_flags > SEND_FLAGS)) {
+		wr_fail(qp, EINVAL);
+		return NULL;
+	}
+	if (unlikely(mirage_wq_full(&qp->sq, qp->wr_next))) {
+		wr_fail(qp, ENOMEM);
 		return NULL;
 	}
 
-	qp->wr_next++;
+	qp->wqe = mirage_ring_slot(&qp->sq.ring, qp->wr_next++);
+	put_head(qp, qp->wqe, ex->wr_id, opcode, ex->wr_flags);
+	put_no_data(qp->wqe);
 	return qp->wqe;
 }
 
