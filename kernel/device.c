@@ -189,7 +189,7 @@ static void mirage_dealloc_driver(struct ib_device *ibdev)
 	synchronize_rcu();
 	destroy_workqueue(dev->wq);
 	WARN_ON(!xa_empty(&dev->qps));
-	WARN_ON(!xa_empty(&dev->mrs));
+	mr_table_free(&dev->mrs);
 	WARN_ON(!xa_empty(&dev->srqs));
 	free_percpu(dev->stats);
 	netdev_put(dev->netdev, &dev->tracker);
@@ -288,7 +288,6 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 	if (!dev->wq)
 		goto free_stats;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
-	xa_init_flags(&dev->mrs, XA_FLAGS_ALLOC);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1);
 
 	/* From here on ib_dealloc_device() cleans up through dealloc_driver. */

@@ -10,6 +10,7 @@
 #include <linux/xarray.h>
 #include <rdma/ib_verbs.h>
 
+#include "mr.h"
 #include "stats.h"
 #include "wqe.h"
 
@@ -21,7 +22,7 @@
 #define MIRAGE_MAX_PD		65536
 #define MIRAGE_MAX_AH		65536
 #define MIRAGE_MAX_SRQ		65536
-#define MIRAGE_MAX_CQE		(1U << 18)
+#define MIRAGE_MAX_CQE		262144
 #define MIRAGE_MAX_RD_ATOMIC	128
 
 /**
@@ -32,7 +33,7 @@
  * @port_state: the last one that processes were told of
  * @qps: QPN -> struct qp; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
- * @mrs: key >> 8 -> struct mirage_mr; read under RCU, allocated at random
+ * @mrs: what lkeys and rkeys name; read under RCU
  * @srqs: SRQN -> struct mirage_srq; read under RCU
  * @wq: unbound; engines go on here when nobody else runs them
  * @stats: counters, one set per CPU
@@ -50,7 +51,7 @@ struct mirage_dev {
 	enum ib_port_state port_state;
 	struct xarray qps;
 	u32 next_qpn;
-	struct xarray mrs;
+	struct mr_table mrs;
 	struct xarray srqs;
 	struct workqueue_struct *wq;
 	struct mirage_stats __percpu *stats;

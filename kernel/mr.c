@@ -2,9 +2,8 @@
 /*
  * Memory regions: keys, rights, life
  *
- * A key is 24 bits of index and 8 of variant, both at random: whoever knows one
- * key knows nothing about the next, and a stale key finds nothing even where its
- * index is in use again.
+ * Keys are chosen at random (struct mr_table): whoever knows one knows nothing about
+ * the next, and a stale one finds nothing even where its slot is in use again.
  *
  * Life: registered, deregistered (dead: no lookup finds it, no byte moves through
  * its table, its pages are let go), freed. Operations and faults under way hold
@@ -26,53 +25,104 @@
 #include "pin.h"
 
 /*
- * MIRAGE_MAX_MR of 2^24 indices are in use at most: that many guesses in a row are
- * as good as never all taken.
+ * At most half of all slots are in use: that many guesses in a row are as good as
+ * never all taken.
  */
-#define MR_KEY_TRIES	32
+#define MR_KEY_TRIES	64
+
+static_assert(MR_SLOTS >= 2 * MIRAGE_MAX_MR);
 
 #define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
 				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
 				 IB_ACCESS_MW_BIND | IB_ACCESS_ON_DEMAND | \
 				 IB_ACCESS_HUGETLB | IB_ACCESS_OPTIONAL)
 
-static u32 mr_index(u32 key)
+static unsigned long *mr_slot_of(struct mr_table *table, u32 key)
 {
-	return key >> 8;
+	unsigned int index = (key >> 8) % MR_SLOTS;
+	struct mr_leaf **where = &table->leaf[index >> MR_LEAF_SHIFT];
+	struct mr_leaf *leaf = READ_ONCE(*where), *fresh;
+
+	if (!leaf) {
+		fresh = kzalloc_obj(*fresh);
+		if (!fresh)
+			return NULL;
+		leaf = cmpxchg(where, NULL, fresh);
+		if (leaf)
+			kfree(fresh);
+		else
+			leaf = fresh;
+	}
+	return &leaf->slot[index % MR_LEAF_SLOTS];
 }
 
 /**
- * mirage_key_reserve - a key for a region or a window
- * @dev: the device
+ * mr_key_reserve - a key for a region or a window
+ * @table: the device's table
  * @key: the key
  *
- * Process context. Lookups find nothing by it before something is stored at its
- * index in @dev->mrs.
+ * Process context. Nothing is found by the key before mr_slot_set().
  *
  * Return: 0, -ENOSPC or -ENOMEM.
  */
-int mirage_key_reserve(struct mirage_dev *dev, u32 *key)
+int mr_key_reserve(struct mr_table *table, u32 *key)
 {
 	unsigned int tries;
-	int err;
 
 	for (tries = 0; tries < MR_KEY_TRIES; tries++) {
+		unsigned long *slot;
+
 		*key = get_random_u32();
-		if (!mr_index(*key))
+		/* Whoever forgot to fill in a key has 0 there. */
+		if (!(*key >> 8))
 			continue;
-		err = xa_insert(&dev->mrs, mr_index(*key), NULL, GFP_KERNEL);
-		if (err != -EBUSY)
-			return err;
+		slot = mr_slot_of(table, *key);
+		if (!slot)
+			return -ENOMEM;
+		if (!cmpxchg(slot, 0, MR_SLOT_RESERVED))
+			return 0;
 	}
 	return -ENOSPC;
+}
+
+/**
+ * mr_slot_set - say what a reserved key names, or free it
+ * @table: the device's table
+ * @key: the key
+ * @value: 0, or see enum mr_slot
+ *
+ * Any context. After a grace period nobody uses what was there before.
+ */
+void mr_slot_set(struct mr_table *table, u32 key, unsigned long value)
+{
+	unsigned long *slot = mr_slot_of(table, key);
+
+	/* What the value points to was written before. */
+	smp_store_release(slot, value);
+}
+
+/**
+ * mr_table_free - at the end of the device
+ * @table: its table, empty
+ */
+void mr_table_free(struct mr_table *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < MR_LEAVES; i++) {
+		if (table->leaf[i])
+			WARN_ON_ONCE(memchr_inv(table->leaf[i], 0,
+						sizeof(*table->leaf[i])));
+		kfree(table->leaf[i]);
+		table->leaf[i] = NULL;
+	}
 }
 
 static void mr_publish(struct mirage_mr *mr)
 {
 	mr->ibmr.lkey = mr->key;
 	mr->ibmr.rkey = mr->key;
-	/* The slot was reserved, so this neither allocates nor fails. */
-	xa_store(&mr->dev->mrs, mr_index(mr->key), mr, GFP_KERNEL);
+	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
 }
 
 static int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
@@ -108,13 +158,16 @@ static int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access)
 {
-	struct mirage_mr *mr;
+	struct mirage_mr *mr = NULL;
+	unsigned long slot;
 	int err = -ENOENT;
 
 	rcu_read_lock();
-	mr = xa_load(&dev->mrs, mr_index(key));
-	if (likely(mr && !xa_pointer_tag(mr)))
+	slot = mr_slot(&dev->mrs, key);
+	if (likely(slot && !(slot & MR_SLOT_FLAGS))) {
+		mr = (struct mirage_mr *)slot;
 		err = mr_check(mr, pd, key, addr, len, access);
+	}
 	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
 		err = -ENOENT;
 	rcu_read_unlock();
@@ -215,17 +268,19 @@ static int mr_check_access(int access)
 /* Reserve the key, do all that can fail, publish. */
 static int mr_create(struct mirage_mr *mr)
 {
+	bool implicit = mr->last == U64_MAX;
 	bool odp = mr->access & IB_ACCESS_ON_DEMAND;
 	int err;
 
-	err = mirage_key_reserve(mr->dev, &mr->key);
+	err = mr_key_reserve(&mr->dev->mrs, &mr->key);
 	if (err)
 		return err;
-	mtt_init(&mr->mtt, mr->iova, mr->last, !odp);
+	/* No page of the process is beyond that, and the table is so much flatter. */
+	mtt_init(&mr->mtt, mr->iova, implicit ? TASK_SIZE_MAX - 1 : mr->last, !odp);
 	err = odp ? odp_create(mr) : pin_create(mr);
 	if (err) {
 		mtt_destroy(&mr->mtt);
-		xa_release(&mr->dev->mrs, mr_index(mr->key));
+		mr_slot_set(&mr->dev->mrs, mr->key, 0);
 		return err;
 	}
 	mr_publish(mr);
@@ -354,7 +409,7 @@ int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 	struct mirage_dev *dev = mr->dev;
 
 	WRITE_ONCE(mr->dead, true);
-	xa_erase(&dev->mrs, mr_index(mr->key));
+	mr_slot_set(&dev->mrs, mr->key, 0);
 	mtt_kill(&mr->mtt);
 	mr->backend->dereg(mr);
 	mirage_limit_put(&dev->num_mr);

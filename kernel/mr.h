@@ -5,15 +5,48 @@
 #ifndef MIRAGE_MR_H
 #define MIRAGE_MR_H
 
+#include <linux/bits.h>
 #include <linux/kref.h>
 #include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
 #include "mtt.h"
 
+#define MR_LEAF_SHIFT	9
+#define MR_LEAF_SLOTS	BIT(MR_LEAF_SHIFT)
+#define MR_LEAVES	256
+#define MR_SLOTS	(MR_LEAVES * MR_LEAF_SLOTS)
+
 struct mirage_dev;
 struct mirage_mr;
 struct odp_waiter;
+
+/**
+ * struct mr_leaf - a part of the table of keys
+ * @slot: NULL or reserved, a region, or a window: see enum mr_slot
+ */
+struct mr_leaf {
+	unsigned long slot[MR_LEAF_SLOTS];
+};
+
+/**
+ * struct mr_table - what the keys of a device name
+ * @leaf: made when first needed; never freed while the device lives
+ *
+ * A key is, from the top: 7 bits at random, MR_SLOTS' worth of slot number, chosen
+ * at random among the free ones, and 8 bits at random. Slots are changed by cmpxchg
+ * and xchg, and read under RCU.
+ */
+struct mr_table {
+	struct mr_leaf *leaf[MR_LEAVES];
+};
+
+/* The low bits of a slot. All zero with others set: a region. */
+enum mr_slot {
+	MR_SLOT_WINDOW		= 1,
+	MR_SLOT_RESERVED	= 2,
+	MR_SLOT_FLAGS		= 3,
+};
 
 /**
  * struct mr_backend - what fills the table of a region
@@ -71,7 +104,25 @@ static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct mirage_mr, ibmr);
 }
 
-int mirage_key_reserve(struct mirage_dev *dev, u32 *key);
+/**
+ * mr_slot - what is in the slot of a key
+ * @table: the device's table
+ * @key: the key; that it is the one of what is found is for the caller to check
+ *
+ * Under rcu_read_lock(). Return: 0, or see enum mr_slot.
+ */
+static inline unsigned long mr_slot(const struct mr_table *table, u32 key)
+{
+	unsigned int index = (key >> 8) % MR_SLOTS;
+	const struct mr_leaf *leaf = READ_ONCE(table->leaf[index >> MR_LEAF_SHIFT]);
+
+	return leaf ? READ_ONCE(leaf->slot[index % MR_LEAF_SLOTS]) : 0;
+}
+
+int mr_key_reserve(struct mr_table *table, u32 *key);
+void mr_slot_set(struct mr_table *table, u32 key, unsigned long value);
+void mr_table_free(struct mr_table *table);
+
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
 void mirage_mr_put(struct mirage_mr *mr);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The NIC's translation table: lookup, copy, atomic, commit, zap
+ * The NIC's translation table: commit, zap, and the life of what they work on
  *
  * Knows neither queue pairs nor address spaces. A backend (pin.c, odp.c) commits
  * pages to it, engines copy through it, and a zap takes pages away. An engine that
  * finds no page stops there and says so: whose business that is, others know.
  *
  * The table is sparse: one chunk per 2 MiB of iova, made by the first commit to it.
+ * A shallow tree leads to it in a few loads: no level for a region of 2 MiB, one for
+ * 1 GiB, three for a 47-bit address space.
  * A chunk holds either one entry for all of it, where the pages are physically
  * contiguous and aligned alike, or an entry per page, for as many pages as the
  * region has there: so a small region has a small table. An entry is the address of
@@ -33,73 +35,32 @@
  *	mmap_lock, reclaim, i_mmap_rwsem, page locks	(mm)
  *	  -> mirror_mm.lock				(mirror.c, over callbacks)
  *	    -> odp.lock					(odp.c, a region's faults)
- *	    -> mtt.chunks.xa_lock			(insert and erase only)
  *	    -> mtt_chunk.lock -> mtt_chunk.lock of a higher address
  *	a queue pair's locks
  *	  -> odp.lock, mtt_chunk.lock
  *
- * Chunks are found under RCU; softirqs off is an RCU read side. A chunk is dead
- * before it is erased: whoever found it earlier finds nothing in it, and whoever
- * wants to commit to it makes another. Whoever sets dead erases and frees.
- *
- * Dirty pages
- * -----------
- *
- * The device's writes leave no trace in the CPU's page tables, and the entry may
- * have been committed from a writable but clean PTE: of swapped-in or MADV_FREE'd
- * anonymous memory, of shmem read but never written. Reclaim would drop such a page
- * with the data in it. So the first write through an entry sets PG_dirty. That is
- * all dirty_folio() of anonymous memory, swap cache and shmem does; those of
- * filesystems take locks that must not be taken here (they are not softirq-safe),
- * and need not be called: filesystems that write back have every PTE made
- * read-only, which invalidates, when they clean a page, and see the page fault
- * that makes it writable again. So a writable mapping of theirs is of a dirty page.
+ * The tree is changed by cmpxchg, and chunks are found in it under RCU; softirqs
+ * off is an RCU read side. A chunk is dead before it is erased: whoever found it
+ * earlier finds nothing in it, and whoever wants to commit to it makes another.
+ * Whoever sets dead frees. The tree's nodes stay for the life of the table: 4 KiB
+ * for each GiB of addresses that was ever used.
  */
+#include <linux/atomic.h>
+#include <linux/bitops.h>
 #include <linux/bottom_half.h>
 #include <linux/lockdep.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
-#include <linux/page-flags.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
-#include "copy.h"
 #include "mirror.h"
 #include "mtt.h"
-
-#define MTT_VALID	BIT(0)
-#define MTT_WRITE	BIT(1)
-#define MTT_DIRTIED	BIT(2)
+#include "mtt_chunk.h"
 
 #define MTT_CHUNK_ORDER	(MTT_CHUNK_SHIFT - PAGE_SHIFT)
-
-static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
-
-/*
- * 2 MiB of a region. The entries are for pages first to first + count - 1 of the
- * 512; a chunk that was made for one whole entry has none, and a dead one neither.
- */
-struct mtt_chunk {
-	spinlock_t lock;		/* everything below */
-	bool dead;
-	u16 first;
-	u16 count;
-	u16 resident;			/* valid ones of entries */
-	unsigned long whole;		/* one entry for all of it, or 0 */
-	unsigned long *entries;
-	struct rcu_head rcu;
-};
-
-static unsigned long mtt_index(const struct mtt *mtt, u64 addr)
-{
-	return (addr >> MTT_CHUNK_SHIFT) - mtt->base;
-}
-
-static unsigned int mtt_page_of(u64 addr)
-{
-	return (addr & (MTT_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
-}
 
 static void mtt_chunk_free(struct mtt_chunk *chunk)
 {
@@ -146,11 +107,52 @@ static void mtt_chunk_die(struct mtt_chunk *chunk)
 	chunk->whole = 0;
 }
 
-/* Storing NULL allocates nothing, so this may run under reclaim. */
+/* The slot of a chunk, or NULL when the tree does not reach there yet. */
+static void **mtt_slot(struct mtt *mtt, unsigned long index)
+{
+	unsigned int shift = mtt->shift;
+	void **slot = &mtt->root;
+
+	while (shift) {
+		struct mtt_node *node = READ_ONCE(*slot);
+
+		if (!node)
+			return NULL;
+		shift -= MTT_NODE_SHIFT;
+		slot = &node->slot[(index >> shift) % MTT_NODE_SLOTS];
+	}
+	return slot;
+}
+
+/* Allocates nothing, so this may run under reclaim. */
 static void mtt_chunk_erase(struct mtt *mtt, unsigned long index,
 			    struct mtt_chunk *chunk)
 {
-	xa_cmpxchg(&mtt->chunks, index, chunk, NULL, 0);
+	cmpxchg(mtt_slot(mtt, index), chunk, NULL);
+}
+
+/* The next chunk from number *index to last; *index becomes its number. */
+static struct mtt_chunk *mtt_next(const struct mtt *mtt, unsigned long *index,
+				  unsigned long last)
+{
+	while (*index <= last) {
+		unsigned int shift = mtt->shift, i, next = 0;
+		void *p = READ_ONCE(mtt->root);
+
+		while (shift && p) {
+			const struct mtt_node *node = p;
+
+			shift -= MTT_NODE_SHIFT;
+			i = (*index >> shift) % MTT_NODE_SLOTS;
+			next = find_next_bit(node->used, MTT_NODE_SLOTS, i) - i;
+			p = next ? NULL : READ_ONCE(node->slot[i]);
+		}
+		if (p)
+			return p;
+		/* On to the first address of the next used slot of that node. */
+		*index = ((*index >> shift) + (next ?: 1)) << shift;
+	}
+	return NULL;
 }
 
 static void mtt_chunk_drop(struct mtt *mtt, unsigned long index,
@@ -167,7 +169,7 @@ static void mtt_chunk_reap(struct mtt *mtt, unsigned long index, bool empty_only
 	bool drop = false;
 
 	local_bh_disable();
-	chunk = xa_load(&mtt->chunks, index);
+	chunk = mtt_find(mtt, index);
 	if (chunk) {
 		spin_lock(&chunk->lock);
 		drop = !chunk->dead &&
@@ -190,13 +192,14 @@ static void mtt_chunk_reap(struct mtt *mtt, unsigned long index, bool empty_only
  */
 void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
 {
-	xa_init(&mtt->chunks);
-	mtt->first = first;
-	mtt->last = last;
-	mtt->base = first >> MTT_CHUNK_SHIFT;
-	mtt->idle = 0;
-	mtt->owned = owned;
-	mtt->dead = false;
+	*mtt = (struct mtt) {
+		.first = first,
+		.last = last,
+		.base = first >> MTT_CHUNK_SHIFT,
+		.owned = owned,
+	};
+	mtt->span = mtt_index(mtt, last);
+	mtt->shift = roundup(fls64(mtt->span), MTT_NODE_SHIFT);
 }
 
 /**
@@ -209,21 +212,32 @@ void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
  */
 void mtt_kill(struct mtt *mtt)
 {
-	unsigned long index;
-	void *chunk;
+	unsigned long index = 0;
 
+	WRITE_ONCE(mtt->dead, true);
 	/*
-	 * A chunk inserted before this critical section is found below; whoever
-	 * inserts one after it sees dead when it comes to commit.
+	 * Pairs with the cmpxchg of mtt_chunk_insert(): a chunk inserted earlier is
+	 * found below; who inserts one later sees dead when it comes to commit.
 	 */
-	xa_lock(&mtt->chunks);
-	mtt->dead = true;
-	xa_unlock(&mtt->chunks);
+	smp_mb();
 
-	xa_for_each(&mtt->chunks, index, chunk) {
-		mtt_chunk_reap(mtt, index, false);
+	while (mtt_next(mtt, &index, mtt->span)) {
+		mtt_chunk_reap(mtt, index++, false);
 		cond_resched();
 	}
+}
+
+static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
+{
+	unsigned int i;
+
+	if (!node || !shift)
+		return;
+	shift -= MTT_NODE_SHIFT;
+	if (shift)
+		for_each_set_bit(i, node->used, MTT_NODE_SLOTS)
+			mtt_free_nodes(node->slot[i], shift);
+	kfree(node);
 }
 
 /**
@@ -232,334 +246,8 @@ void mtt_kill(struct mtt *mtt)
  */
 void mtt_destroy(struct mtt *mtt)
 {
-	struct mtt_chunk *chunk;
-	unsigned long index;
-
-	xa_for_each(&mtt->chunks, index, chunk)
-		mtt_chunk_free(chunk);
-	xa_destroy(&mtt->chunks);
-}
-
-/* The entry for addr, and how many bytes it is good for from there. */
-static __always_inline unsigned long *mtt_entry(struct mtt_chunk *chunk, u64 addr,
-						size_t *run)
-{
-	unsigned int i;
-
-	if (unlikely(chunk->whole)) {
-		*run = mtt_chunk_left(addr);
-		return &chunk->whole;
-	}
-	i = mtt_page_of(addr) - chunk->first;
-	if (unlikely(i >= chunk->count))
-		return NULL;
-	*run = PAGE_SIZE - offset_in_page(addr);
-	return &chunk->entries[i];
-}
-
-/* The address to copy from or to; only good under the chunk's lock. */
-static __always_inline void *mtt_map(struct mtt_chunk *chunk, unsigned long entry,
-				     u64 addr)
-{
-	unsigned long mask = unlikely(chunk->whole) ? MTT_CHUNK_SIZE - 1 : ~PAGE_MASK;
-
-	return (void *)((entry & PAGE_MASK) + (addr & mask));
-}
-
-static noinline void mtt_dirty(unsigned long *entry)
-{
-	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
-
-	if (folio_test_anon(folio) || folio_test_swapbacked(folio))
-		folio_set_dirty(folio);
-	*entry |= MTT_DIRTIED;
-}
-
-/* For reading: NULL when there is no page. */
-static __always_inline void *mtt_source(struct mtt_chunk *chunk, u64 addr, size_t *run)
-	__must_hold(&chunk->lock)
-{
-	unsigned long *entry = mtt_entry(chunk, addr, run);
-
-	if (unlikely(!entry || !(*entry & MTT_VALID)))
-		return NULL;
-	return mtt_map(chunk, *entry, addr);
-}
-
-/* For writing: NULL when there is no page, or none to write to. */
-static __always_inline void *mtt_target(struct mtt_chunk *chunk, u64 addr, size_t *run)
-	__must_hold(&chunk->lock)
-{
-	unsigned long *entry = mtt_entry(chunk, addr, run);
-
-	if (unlikely(!entry || !(*entry & MTT_WRITE)))
-		return NULL;
-	if (unlikely(!(*entry & MTT_DIRTIED)))
-		mtt_dirty(entry);
-	return mtt_map(chunk, *entry, addr);
-}
-
-static __always_inline struct mtt_chunk *mtt_find(struct mtt *mtt, u64 addr)
-{
-	return xa_load(&mtt->chunks, mtt_index(mtt, addr));
-}
-
-static __always_inline void mtt_lock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
-{
-	if (a > b)
-		swap(a, b);
-	spin_lock(&a->lock);
-	if (a != b)
-		spin_lock_nested(&b->lock, SINGLE_DEPTH_NESTING);
-}
-
-static __always_inline void mtt_unlock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
-{
-	spin_unlock(&a->lock);
-	if (a != b)
-		spin_unlock(&b->lock);
-}
-
-static __always_inline size_t mtt_copy_locked(struct mtt_chunk *dst, u64 daddr,
-					      struct mtt_chunk *src, u64 saddr,
-					      size_t len, enum mtt_miss *miss)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		size_t srun, drun;
-		void *from, *to;
-
-		from = mtt_source(src, saddr + done, &srun);
-		if (unlikely(!from)) {
-			*miss = MTT_MISS_SRC;
-			break;
-		}
-		to = mtt_target(dst, daddr + done, &drun);
-		if (unlikely(!to)) {
-			*miss = MTT_MISS_DST;
-			break;
-		}
-		srun = min3(srun, drun, len - done);
-		mirage_copy(to, from, srun);
-		done += srun;
-	}
-	return done;
-}
-
-/* As much as one hold of the locks allows. */
-static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct mtt *src,
-					    u64 saddr, size_t len, enum mtt_miss *miss)
-{
-	struct mtt_chunk *d, *s;
-	size_t done = 0;
-
-	len = min_t(u64, mtt_chunk_left(daddr), min(len, (size_t)MTT_COPY_MAX));
-	len = min_t(u64, mtt_chunk_left(saddr), len);
-	local_bh_disable();
-	s = mtt_find(src, saddr);
-	d = mtt_find(dst, daddr);
-	if (likely(s && d)) {
-		mtt_lock_pair(d, s);
-		done = mtt_copy_locked(d, daddr, s, saddr, len, miss);
-		mtt_unlock_pair(d, s);
-	} else {
-		*miss = s ? MTT_MISS_DST : MTT_MISS_SRC;
-	}
-	local_bh_enable();
-	return done;
-}
-
-/**
- * mtt_copy - copy from one region to another, or within one
- * @dst: table of the region written to
- * @daddr: iova in it
- * @src: table of the region read from
- * @saddr: iova in it
- * @len: bytes; the caller has checked both ranges against their regions
- * @miss: which side ended the copy early, or MTT_MISS_NONE
- *
- * Any context but hardirq, no lock of the table held. In order, so that what was
- * not copied is a tail.
- *
- * Return: bytes copied. Less than @len: the next byte of the side that @miss tells
- * is not in the table, or only for reading where it has to be written.
- */
-size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
-		size_t len, enum mtt_miss *miss)
-{
-	size_t done = 0;
-
-	*miss = MTT_MISS_NONE;
-	while (done < len && *miss == MTT_MISS_NONE)
-		done += mtt_copy_some(dst, daddr + done, src, saddr + done,
-				      len - done, miss);
-	return done;
-}
-
-/* As much as one hold of the lock allows, between a region and kernel memory. */
-static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf,
-					    size_t len, bool write, bool *there)
-{
-	struct mtt_chunk *chunk;
-	size_t done = 0;
-
-	len = min_t(u64, mtt_chunk_left(addr), min(len, (size_t)MTT_COPY_MAX));
-	local_bh_disable();
-	chunk = mtt_find(mtt, addr);
-	*there = chunk;
-	if (likely(chunk)) {
-		spin_lock(&chunk->lock);
-		while (done < len) {
-			size_t run;
-			void *at = write ? mtt_target(chunk, addr + done, &run) :
-					   mtt_source(chunk, addr + done, &run);
-
-			*there = at;
-			if (unlikely(!at))
-				break;
-			run = min(run, len - done);
-			if (write)
-				mirage_copy(at, buf + done, run);
-			else
-				mirage_copy(buf + done, at, run);
-			done += run;
-		}
-		spin_unlock(&chunk->lock);
-	}
-	local_bh_enable();
-	return done;
-}
-
-/**
- * mtt_write - copy from kernel memory to a region
- * @dst: its table
- * @daddr: iova in it
- * @buf: the bytes
- * @len: their number; the caller has checked the range
- *
- * Any context but hardirq, no lock of the table held.
- *
- * Return: bytes copied; less than @len: the next is not there to be written.
- */
-size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
-{
-	bool there = true;
-	size_t done = 0;
-
-	while (done < len && there)
-		done += mtt_move_some(dst, daddr + done, (void *)buf + done,
-				      len - done, true, &there);
-	return done;
-}
-
-/**
- * mtt_read - copy from a region to kernel memory
- * @src: its table
- * @saddr: iova in it
- * @buf: where to
- * @len: bytes; the caller has checked the range
- *
- * Any context but hardirq, no lock of the table held.
- *
- * Return: bytes copied; less than @len: the next is not there.
- */
-size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
-{
-	bool there = true;
-	size_t done = 0;
-
-	while (done < len && there)
-		done += mtt_move_some(src, saddr + done, buf + done, len - done,
-				      false, &there);
-	return done;
-}
-
-/**
- * mtt_atomic - compare and swap, or fetch and add, 8 bytes in host order
- * @mtt: the region's table
- * @addr: iova, a multiple of 8; the caller has checked the range
- * @op: which
- * @compare_add: what to compare with, or to add
- * @swap: what to store if equal
- * @old: what was there before
- *
- * Atomic against the CPUs too. Any context but hardirq, no lock of the table held.
- *
- * Return: 0; -EAGAIN if the page is not there to be written; -EINVAL if @addr is
- * not aligned.
- */
-int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,
-	       u64 swap, u64 *old)
-{
-	struct mtt_chunk *chunk;
-	void *target = NULL;
-	size_t run;
-
-	if (addr & (sizeof(u64) - 1))
-		return -EINVAL;
-	local_bh_disable();
-	chunk = mtt_find(mtt, addr);
-	if (chunk) {
-		spin_lock(&chunk->lock);
-		target = mtt_target(chunk, addr, &run);
-		if (target && op == MTT_CMP_SWAP)
-			*old = cmpxchg64((u64 *)target, compare_add, swap);
-		else if (target)
-			*old = atomic64_fetch_add(compare_add, (atomic64_t *)target);
-		spin_unlock(&chunk->lock);
-	}
-	local_bh_enable();
-	return target ? 0 : -EAGAIN;
-}
-
-static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, u64 end,
-			      unsigned long flag)
-	__must_hold(&chunk->lock)
-{
-	lockdep_assert_held(&chunk->lock);
-	while (addr < end) {
-		size_t run;
-		unsigned long *entry = mtt_entry(chunk, addr, &run);
-
-		if (!entry || !(*entry & flag))
-			return false;
-		addr += run;
-	}
-	return true;
-}
-
-/**
- * mtt_present - is all of a range in the table?
- * @mtt: the table
- * @addr: first iova
- * @len: bytes; the caller has checked the range
- * @write: for writing
- *
- * Any context but hardirq. The answer may be out of date when it arrives.
- */
-bool mtt_present(struct mtt *mtt, u64 addr, size_t len, bool write)
-{
-	unsigned long flag = write ? MTT_WRITE : MTT_VALID;
-	bool present = true;
-
-	while (len && present) {
-		size_t n = min_t(u64, len, mtt_chunk_left(addr));
-		struct mtt_chunk *chunk;
-
-		local_bh_disable();
-		chunk = mtt_find(mtt, addr);
-		present = chunk;
-		if (chunk) {
-			spin_lock(&chunk->lock);
-			present = mtt_chunk_present(chunk, addr, addr + n, flag);
-			spin_unlock(&chunk->lock);
-		}
-		local_bh_enable();
-		addr += n;
-		len -= n;
-	}
-	return present;
+	/* Who committed to a dead table has taken the chunk away again. */
+	mtt_free_nodes(mtt->root, mtt->shift);
 }
 
 static unsigned long mtt_entry_of(const struct mtt *mtt, struct page *page, bool write)
@@ -628,8 +316,11 @@ static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 	unsigned int i = mtt_page_of(iova) - chunk->first;
 
 	lockdep_assert_held(&chunk->lock);
-	if (mtt->dead)
+	if (READ_ONCE(mtt->dead)) {
+		*drop = !chunk->dead;
+		mtt_chunk_die(chunk);
 		return -ESRCH;
+	}
 	if (chunk->dead)
 		return -EAGAIN;
 	if (valid && !valid(arg))
@@ -649,18 +340,48 @@ static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 	return 0;
 }
 
+/* As mtt_slot(), but makes the nodes on the way. NULL: no memory. */
+static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
+{
+	unsigned int shift = mtt->shift, i;
+	void **slot = &mtt->root;
+
+	while (shift) {
+		struct mtt_node *node = READ_ONCE(*slot);
+
+		if (!node) {
+			struct mtt_node *fresh = kzalloc_obj(*fresh);
+
+			if (!fresh)
+				return NULL;
+			node = cmpxchg(slot, NULL, fresh);
+			if (node)
+				kfree(fresh);
+			else
+				node = fresh;
+		}
+		shift -= MTT_NODE_SHIFT;
+		i = (index >> shift) % MTT_NODE_SLOTS;
+		set_bit(i, node->used);
+		slot = &node->slot[i];
+	}
+	return slot;
+}
+
 static int mtt_chunk_insert(struct mtt *mtt, unsigned long index, bool whole)
 {
 	struct mtt_chunk *chunk = mtt_chunk_alloc(mtt, index, whole);
-	int err;
+	void **slot = mtt_slot_make(mtt, index);
 
-	if (!chunk)
+	if (!chunk || !slot) {
+		if (chunk)
+			mtt_chunk_free(chunk);
 		return -ENOMEM;
-	err = xa_insert(&mtt->chunks, index, chunk, GFP_KERNEL);
-	if (err)
-		mtt_chunk_free(chunk);
+	}
 	/* Somebody else's is as good. */
-	return err == -EBUSY ? 0 : err;
+	if (cmpxchg(slot, NULL, chunk))
+		mtt_chunk_free(chunk);
+	return 0;
 }
 
 /**
@@ -681,7 +402,6 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 	       const unsigned long *pfns, bool (*valid)(void *arg), void *arg)
 {
 	unsigned long index = mtt_index(mtt, iova);
-	bool whole = mtt_whole_fits(iova, pfns[0]);
 	int err;
 
 	do {
@@ -690,7 +410,7 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 
 		err = -EAGAIN;
 		local_bh_disable();
-		chunk = mtt_find(mtt, iova);
+		chunk = mtt_find(mtt, index);
 		if (likely(chunk)) {
 			spin_lock(&chunk->lock);
 			err = mtt_chunk_commit(mtt, chunk, iova, npages, pfns,
@@ -704,7 +424,8 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 		}
 		local_bh_enable();
 		if (unlikely(err == -EAGAIN))
-			err = mtt_chunk_insert(mtt, index, whole) ?: -EAGAIN;
+			err = mtt_chunk_insert(mtt, index, mtt_whole_fits(iova, pfns[0])) ?:
+			      -EAGAIN;
 	} while (err == -EAGAIN);
 	return err;
 }
@@ -756,6 +477,7 @@ static void mtt_note_idle(struct mtt *mtt, unsigned long index)
 		mtt_chunk_reap(mtt, last - 1, true);
 }
 
+/* Softirqs off. */
 static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
 				   struct mtt_chunk *chunk, unsigned int lo,
 				   unsigned int hi)
@@ -763,11 +485,11 @@ static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
 	unsigned long n;
 	bool empty;
 
-	spin_lock_bh(&chunk->lock);
+	spin_lock(&chunk->lock);
 	n = mtt_chunk_clear(chunk, lo, hi);
 	empty = mtt_chunk_empty(chunk);
-	spin_unlock_bh(&chunk->lock);
-	if (n && empty)
+	spin_unlock(&chunk->lock);
+	if (unlikely(n && empty))
 		mtt_note_idle(mtt, index);
 	return n;
 }
@@ -797,19 +519,20 @@ unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last)
 	start = mtt_index(mtt, first);
 	end = mtt_index(mtt, last);
 
-	rcu_read_lock();
+	local_bh_disable();
 	if (likely(start == end)) {
-		chunk = xa_load(&mtt->chunks, start);
+		chunk = mtt_find(mtt, start);
 		if (chunk)
 			n = mtt_zap_chunk(mtt, start, chunk, mtt_page_of(first),
 					  mtt_page_of(last));
-	} else {
-		xa_for_each_range(&mtt->chunks, index, chunk, start, end)
-			n += mtt_zap_chunk(mtt, index, chunk,
-					   index == start ? mtt_page_of(first) : 0,
-					   index == end ? mtt_page_of(last) :
-							  MTT_CHUNK_PAGES - 1);
+		goto out;
 	}
-	rcu_read_unlock();
+	for (index = start; (chunk = mtt_next(mtt, &index, end)); index++)
+		n += mtt_zap_chunk(mtt, index, chunk,
+				   index == start ? mtt_page_of(first) : 0,
+				   index == end ? mtt_page_of(last) :
+						  MTT_CHUNK_PAGES - 1);
+out:
+	local_bh_enable();
 	return n;
 }

@@ -5,12 +5,12 @@
 #ifndef MIRAGE_MTT_H
 #define MIRAGE_MTT_H
 
+#include <linux/bits.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
-#include <linux/xarray.h>
 
 #define MTT_CHUNK_SHIFT		21
-#define MTT_CHUNK_SIZE		(1UL << MTT_CHUNK_SHIFT)
+#define MTT_CHUNK_SIZE		BIT(MTT_CHUNK_SHIFT)
 #define MTT_CHUNK_PAGES		(MTT_CHUNK_SIZE >> PAGE_SHIFT)
 
 /*
@@ -21,20 +21,24 @@
 
 /**
  * struct mtt - the table of one region
- * @chunks: 2 MiB of iova each, counted from the region's first -> struct
- *	mtt_chunk; read under RCU
+ * @root: the chunks, by number: a tree of nodes of 512, or the chunk itself where
+ *	there can be only one; read under RCU
+ * @shift: bits of a chunk's number that the tree tells apart, a multiple of 9
+ * @base: @first >> MTT_CHUNK_SHIFT, chunk number 0
+ * @span: number of the last chunk
  * @first: first iova of the region
- * @last: last iova of the region (inclusive: an implicit region ends at 2^64 - 1)
- * @base: @first >> MTT_CHUNK_SHIFT
- * @idle: 1 + index of the chunk that was emptied last; 0 for none
+ * @last: last iova of the region, inclusive, so far as there can be memory
+ * @idle: 1 + number of the chunk that was emptied last; 0 for none
  * @owned: whoever fills the table marks pages dirty itself
  * @dead: set by mtt_kill(); a commit looks at it under the chunk's lock
  */
 struct mtt {
-	struct xarray chunks;
+	void *root;
+	unsigned int shift;
+	unsigned long base;
+	unsigned long span;
 	u64 first;
 	u64 last;
-	unsigned long base;
 	unsigned long idle;
 	bool owned;
 	bool dead;

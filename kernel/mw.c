@@ -3,7 +3,7 @@
  * Memory windows: remote rights to a part of a region, that come and go by work
  * requests
  *
- * The keys of windows and regions are of one space: a window is a tagged pointer
+ * The keys of windows and regions are of one space: a window is a marked pointer
  * where a region would be. It refers to its region by key, so that the region can
  * go at any time; the window then leads nowhere.
  *
@@ -70,9 +70,10 @@ static int mw_check(const struct mw *mw, const struct ib_pd *pd, u32 qpn, u32 rk
 /* Under rcu_read_lock(). */
 static struct mw *mw_find(struct mirage_dev *dev, u32 rkey)
 {
-	void *entry = xa_load(&dev->mrs, rkey >> 8);
+	unsigned long slot = mr_slot(&dev->mrs, rkey);
 
-	return xa_pointer_tag(entry) ? xa_untag_pointer(entry) : NULL;
+	return (slot & MR_SLOT_FLAGS) == MR_SLOT_WINDOW ?
+	       (struct mw *)(slot & ~MR_SLOT_FLAGS) : NULL;
 }
 
 static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
@@ -113,7 +114,7 @@ struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 
 {
 	struct mirage_mr *mr = mirage_mr_get(dev, pd, rkey, addr, len, access);
 
-	if (likely(!IS_ERR(mr)) || PTR_ERR(mr) != -ENOENT)
+	if (!IS_ERR(mr) || PTR_ERR(mr) != -ENOENT)
 		return mr;
 	return mw_get(dev, pd, qpn, rkey, addr, len, access);
 }
@@ -125,7 +126,8 @@ static int mw_check_region(struct mirage_dev *dev, struct ib_pd *pd,
 	int need = IB_ACCESS_MW_BIND;
 	struct mirage_mr *mr;
 
-	if (bind->access & ~MW_ACCESS)
+	/* The local right is for the region to have: it is let through. */
+	if (bind->access & ~(MW_ACCESS | IB_ACCESS_LOCAL_WRITE))
 		return -EINVAL;
 	if (bind->access & (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC))
 		need |= IB_ACCESS_LOCAL_WRITE;
@@ -141,6 +143,8 @@ static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
 	__must_hold(&mw->lock)
 {
 	lockdep_assert_held(&mw->lock);
+	if (mw->key >> 8 != bind->rkey >> 8)
+		return -ENOENT;
 	if (mw->pd != pd)
 		return -EXDEV;
 	if (mw->type2 && mw->bound && (bind->length || mw->qpn != qpn))
@@ -151,7 +155,7 @@ static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
 	mw->lkey = bind->lkey;
 	mw->first = bind->addr;
 	mw->last = bind->addr + bind->length - 1;
-	mw->access = bind->access;
+	mw->access = bind->access & MW_ACCESS;
 	return 0;
 }
 
@@ -246,13 +250,12 @@ int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 	spin_lock_init(&mw->lock);
 	mw->pd = ibmw->pd;
 	mw->type2 = ibmw->type == IB_MW_TYPE_2;
-	err = mirage_key_reserve(dev, &mw->key);
+	err = mr_key_reserve(&dev->mrs, &mw->key);
 	if (err)
 		goto free_mw;
 	mmw->mw = mw;
 	ibmw->rkey = mw->key;
-	/* The slot was reserved, so this neither allocates nor fails. */
-	xa_store(&dev->mrs, mw->key >> 8, xa_tag_pointer(mw, 1), GFP_KERNEL);
+	mr_slot_set(&dev->mrs, mw->key, (unsigned long)mw | MR_SLOT_WINDOW);
 	return 0;
 
 free_mw:
@@ -273,7 +276,7 @@ int mirage_dealloc_mw(struct ib_mw *ibmw)
 	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
 	struct mirage_dev *dev = to_mdev(ibmw->device);
 
-	xa_erase(&dev->mrs, mmw->mw->key >> 8);
+	mr_slot_set(&dev->mrs, mmw->mw->key, 0);
 	kfree_rcu(mmw->mw, rcu);
 	mirage_limit_put(&dev->num_mr);
 	return 0;

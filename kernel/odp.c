@@ -630,8 +630,12 @@ static void odp_zap(struct odp *odp, u64 first, u64 last)
 	if (!n)
 		return;
 	trace_mirage_odp_invalidate(odp->mr->key, first, last, n);
-	odp_count(odp, ODP_INVALIDATIONS, n);
-	odp_count(odp, ODP_INVALIDATIONS_HANDLED, n);
+	atomic64_add(n, &odp->events[ODP_INVALIDATIONS]);
+	/* As in odp_count(); the mirror's spinlock is an RCU read side. */
+	if (!READ_ONCE(odp->mr->dead)) {
+		mirage_stat_add(odp->mr->dev, ODP_INVALIDATIONS, n);
+		mirage_stat_add(odp->mr->dev, ODP_INVALIDATIONS_HANDLED, n);
+	}
 }
 
 /* The region may begin and end within pages, so the offsets can be out of it. */
@@ -711,6 +715,9 @@ u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
 {
 	const struct odp *odp = mr->priv;
 
+	/* What is told of is dealt with at once. */
+	if (event == ODP_INVALIDATIONS_HANDLED)
+		event = ODP_INVALIDATIONS;
 	return atomic64_read(&odp->events[event]);
 }
 

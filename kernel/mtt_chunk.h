@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The inside of the translation table, for who fills it (mtt.c) and who copies
+ * through it (mtt_copy.c)
+ */
+#ifndef MIRAGE_MTT_CHUNK_H
+#define MIRAGE_MTT_CHUNK_H
+
+#include <linux/bits.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+
+#include "mtt.h"
+
+/* Flags of an entry, below the address of its page. */
+#define MTT_VALID	BIT(0)
+#define MTT_WRITE	BIT(1)
+#define MTT_DIRTIED	BIT(2)
+
+#define MTT_NODE_SHIFT	9
+#define MTT_NODE_SLOTS	BIT(MTT_NODE_SHIFT)
+
+static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
+
+/*
+ * Nodes are only added while the table lives. A bit of used is set before its slot
+ * is filled for the first time, and never cleared.
+ */
+struct mtt_node {
+	DECLARE_BITMAP(used, MTT_NODE_SLOTS);
+	void *slot[MTT_NODE_SLOTS];	/* nodes, or chunks in the lowest ones */
+};
+
+/*
+ * 2 MiB of a region. The entries are for pages first to first + count - 1 of the
+ * 512; a chunk that was made for one whole entry has none, and a dead one neither.
+ */
+struct mtt_chunk {
+	spinlock_t lock;		/* everything below */
+	bool dead;
+	u16 first;
+	u16 count;
+	u16 resident;			/* valid ones of entries */
+	unsigned long whole;		/* one entry for all of it, or 0 */
+	unsigned long *entries;
+	struct rcu_head rcu;
+};
+
+static inline unsigned long mtt_index(const struct mtt *mtt, u64 addr)
+{
+	return (addr >> MTT_CHUNK_SHIFT) - mtt->base;
+}
+
+static inline unsigned int mtt_page_of(u64 addr)
+{
+	return (addr & (MTT_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
+}
+
+/* The chunk with a number up to mtt->span, or NULL. Softirqs off, or RCU. */
+static __always_inline struct mtt_chunk *mtt_find(const struct mtt *mtt,
+						  unsigned long index)
+{
+	unsigned int shift = mtt->shift;
+	void *p = READ_ONCE(mtt->root);
+
+	while (shift && p) {
+		const struct mtt_node *node = p;
+
+		shift -= MTT_NODE_SHIFT;
+		p = READ_ONCE(node->slot[(index >> shift) % MTT_NODE_SLOTS]);
+	}
+	return p;
+}
+
+/* The chunk of an address, or NULL. Softirqs off, or RCU. */
+static __always_inline struct mtt_chunk *mtt_find_addr(const struct mtt *mtt, u64 addr)
+{
+	unsigned long index = mtt_index(mtt, addr);
+
+	return likely(index <= mtt->span) ? mtt_find(mtt, index) : NULL;
+}
+
+/* The entry for addr, and how many bytes it is good for from there. */
+static __always_inline unsigned long *mtt_entry(struct mtt_chunk *chunk, u64 addr,
+						size_t *run)
+	__must_hold(&chunk->lock)
+{
+	unsigned int i;
+
+	if (unlikely(chunk->whole)) {
+		*run = mtt_chunk_left(addr);
+		return &chunk->whole;
+	}
+	i = mtt_page_of(addr) - chunk->first;
+	if (unlikely(i >= chunk->count))
+		return NULL;
+	*run = PAGE_SIZE - offset_in_page(addr);
+	return &chunk->entries[i];
+}
+
+#endif
