@@ -75,8 +75,7 @@ struct mirage_qp {
 	struct verbs_qp vqp;
 	struct mirage_wq sq;
 	struct mirage_wq rq;
-	uint32_t post_ops;		/* 1 << enum ibv_wr_opcode: post_send */
-	uint32_t wr_ops;		/* the same: ibv_wr_* */
+	uint32_t wr_ops;		/* asked for: 1 << enum ibv_wr_opcode */
 	uint32_t max_inline;
 	uint8_t wqe_flags;		/* set in every WQE */
 

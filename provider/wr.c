@@ -226,7 +226,7 @@ static inline int encode(const struct mirage_qp *qp,
 			 struct mirage_send_wqe *wqe,
 			 const struct ibv_send_wr *wr)
 {
-	if (unlikely(!op_in(qp->post_ops, wr->opcode) ||
+	if (unlikely(!op_in(POST_OPS, wr->opcode) ||
 		     wr->send_flags > SEND_FLAGS))
 		return EINVAL;
 
@@ -587,7 +587,6 @@ int mirage_qp_set_ops(struct mirage_qp *qp, struct ibv_context *context,
 	if (attr->qp_type != IBV_QPT_RC)
 		return EOPNOTSUPP;
 
-	qp->post_ops = POST_OPS;
 	if (attr->sq_sig_all)
 		qp->wqe_flags = MIRAGE_WQE_SIGNALED;
 	if (!(attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS))
