@@ -151,7 +151,8 @@ static void wait__times_out(void)
 	CHECK_EQ(range_register(fd, mem, PAGE, 0), 0);
 	CHECK_EQ(flight_start(fd, mem, PAGE, 0), 0);
 	CHECK_EQ(range_wait(fd, 50), -ETIMEDOUT);
-	CHECK(test_now() - before >= 0.05);
+	/* The first tick of the timeout may be a short one. */
+	CHECK(test_now() - before >= 0.04);
 	/* That the wait failed takes nothing away from what the caller registered. */
 	CHECK_EQ(device_counters(fd).ranges, 1);
 	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
