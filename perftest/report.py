@@ -41,6 +41,13 @@ def number(value):
     return f"{value:,.{min(max(digits, 0), 3)}f}"
 
 
+def short_number(value):
+    """As number(), narrow enough for the top of a bar."""
+    if value >= 1000:
+        return f"{value / 1000:.1f}k" if value < 99500 else f"{value / 1000:.0f}k"
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
 def percent(value):
     return "-" if value is None else f"{value * 100:.1f}%" if value < 0.0995 else f"{value * 100:.0f}%"
 
@@ -77,7 +84,7 @@ class Plot:
     A panel is (title, unit, [(group name, {series: (median, low, high)})]).
     """
 
-    PANEL_W, PANEL_H = 470, 300
+    PANEL_W, PANEL_H = 600, 300
     LEFT, RIGHT, TOP, BOTTOM = 62, 12, 40, 34
     COLUMNS = 2
     HEAD = 74
@@ -140,7 +147,7 @@ class Plot:
                             f'height="{y0 - top:.1f}" fill="{self.colours[series]}"/>')
             centre = left + width * 0.46
             self.line(centre, height(low), centre, height(high), "#222", 1.3)
-            self.text(centre, height(high) - 4, number(middle), 9, "middle", ' fill="#222"')
+            self.text(centre, height(high) - 4, short_number(middle), 10, "middle", ' fill="#222"')
         self.text(x + step / 2, y0 + 18, name, 12, "middle")
 
     def write(self, path, panels):
