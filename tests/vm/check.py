@@ -128,10 +128,12 @@ class Runner:
 def prepare(jobs):
     """Everything that many guests wait for, before the first one. What cannot be built
     here makes the suites fail that need it."""
-    kernels = {j.kernel for j in jobs} - {"host"}
-    targets = [f"boot-{k}" for k in KERNELS if k in kernels]
-    for target in [*targets, *(k for k in KERNELS if k in kernels), *(["user"] if kernels else [])]:
-        subprocess.run([TOP / "tests/vm/build", target], stdin=subprocess.DEVNULL, check=False)
+    kernels = [k for k in KERNELS if k in {j.kernel for j in jobs} - {"host"}]
+    targets = [["exec", "true"], *([f"boot-{k}"] for k in kernels), *([k] for k in kernels)]
+    if kernels:
+        targets.append(["user"])
+    for target in targets:
+        subprocess.run([TOP / "tests/vm/build", *target], stdin=subprocess.DEVNULL, check=False)
 
 
 def main():
