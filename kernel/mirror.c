@@ -715,7 +715,8 @@ static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 	noio = memalloc_noio_save();
 	if (ret >= 0)
 		ret = mirror_fault_peek(r, mm, ret);
-	if (ret == -EOPNOTSUPP)
+	/* What could not be peeked at, nor be faulted, can still be mapped. */
+	if (ret == -EOPNOTSUPP || ret == -EAGAIN)
 		ret = mirror_fault_walk(r, mm);
 	memalloc_noio_restore(noio);
 	mmap_read_unlock(mm);
