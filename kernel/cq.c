@@ -36,7 +36,7 @@ static void dispatch_overflow(struct mirage_cq *cq)
 		cq->ibcq.event_handler(&event, cq->ibcq.cq_context);
 }
 
-static void stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
+static noinline void stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
 {
 	if (cq->flags & MIRAGE_CQ_TIMESTAMP)
 		slot->timestamp = ktime_get_raw_ns();
@@ -45,23 +45,27 @@ static void stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
 }
 
 /* Takes the arm word when it asks for this CQE. */
-static bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
+static noinline bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
 {
-	u32 arm;
-
-	/* Between our index and the process' word: see the top of this file. */
-	smp_mb();
-	arm = READ_ONCE(hdr->cons_flags);
-	if (likely(!arm))
-		return false;
-	if (arm == MIRAGE_ARM_SOLICITED && !solicited)
+	if (READ_ONCE(hdr->cons_flags) == MIRAGE_ARM_SOLICITED && !solicited)
 		return false;
 	/*
 	 * Whatever the process wrote since is answered by the same event: it has
 	 * this CQE before it.
 	 */
-	(void)xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
-	return true;
+	return xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
+}
+
+static noinline int overflow_and_unlock(struct mirage_cq *cq)
+	__releases(&cq->lock)
+{
+	bool first = !cq->overflow;
+
+	cq->overflow = true;
+	spin_unlock_bh(&cq->lock);
+	if (first)
+		dispatch_overflow(cq);
+	return -EOVERFLOW;
 }
 
 /**
@@ -83,36 +87,35 @@ static bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
 int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool solicited)
 {
 	struct ring *ring = &cq->ring;
+	struct mirage_ring_hdr *hdr;
 	struct mirage_cqe *slot;
-	bool first, fire;
-	u32 cons;
+	bool fire = false;
+	u32 index;
 
 	spin_lock_bh(&cq->lock);
+	hdr = ring->hdr;
+	index = ring->index;
 	/* Pairs with the release store of the process after it read the slots. */
-	cons = smp_load_acquire(&ring->hdr->cons);
-	if (unlikely(cq->overflow || ring->index - cons >= ring->entries))
-		goto overflow;
+	if (unlikely(cq->overflow ||
+		     index - smp_load_acquire(&hdr->cons) >= ring->entries))
+		return overflow_and_unlock(cq);
 
-	slot = ring_slot(ring, ring->index);
+	slot = (struct mirage_cqe *)ring->slots + (index & (ring->entries - 1));
 	*slot = *cqe;
 	if (unlikely(cq->flags))
 		stamp(cq, slot);
+	ring->index = ++index;
 	/* The process reads the slot as soon as it sees this. */
-	smp_store_release(&ring->hdr->prod, ++ring->index);
-	fire = take_arm(ring->hdr, solicited || cqe->status);
+	smp_store_release(&hdr->prod, index);
+	/* Between our index and the process' word: see the top of this file. */
+	smp_mb();
+	if (unlikely(READ_ONCE(hdr->cons_flags)))
+		fire = take_arm(hdr, solicited || cqe->status);
 	spin_unlock_bh(&cq->lock);
 
 	if (unlikely(fire))
 		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
 	return 0;
-
-overflow:
-	first = !cq->overflow;
-	cq->overflow = true;
-	spin_unlock_bh(&cq->lock);
-	if (first)
-		dispatch_overflow(cq);
-	return -EOVERFLOW;
 }
 
 static int entries_for(unsigned int cqe, u32 *entries)
