@@ -89,20 +89,23 @@ static bool try_poll(struct side *s, uint64_t *value)
 	return true;
 }
 
-/* The next message's value. The CQ is armed whenever nobody waits. */
+/*
+ * The next message's value. The CQ is armed again before the answer goes out, so
+ * that each message has its event.
+ */
 static uint64_t receive(struct side *s)
 {
 	struct ibv_cq *cq;
 	void *context;
 	uint64_t value;
 
-	while (!try_poll(s, &value)) {
+	do {
 		if (ibv_get_cq_event(s->end.channel, &cq, &context))
 			die("get_cq_event: %s", strerror(errno));
 		s->events++;
 		if (ibv_req_notify_cq(cq, 0))
 			die("req_notify_cq failed");
-	}
+	} while (!try_poll(s, &value));
 	if (s->sent && s->sent % SIGNAL_EVERY == 0)
 		bench_poll(s->end.send_cq, 1);
 	return value;
