@@ -125,7 +125,7 @@ static void mr_publish(struct mirage_mr *mr)
 	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
 }
 
-static int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
+static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
 		    u64 addr, u64 len, int access)
 {
 	u64 last = addr + len - 1;
@@ -158,16 +158,15 @@ static int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access)
 {
-	struct mirage_mr *mr = NULL;
+	struct mirage_mr *mr;
 	unsigned long slot;
 	int err = -ENOENT;
 
 	rcu_read_lock();
 	slot = mr_slot(&dev->mrs, key);
-	if (likely(slot && !(slot & MR_SLOT_FLAGS))) {
-		mr = (struct mirage_mr *)slot;
+	mr = (struct mirage_mr *)slot;
+	if (likely(slot && !(slot & MR_SLOT_FLAGS)))
 		err = mr_check(mr, pd, key, addr, len, access);
-	}
 	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
 		err = -ENOENT;
 	rcu_read_unlock();

@@ -39,8 +39,8 @@
  *	a queue pair's locks
  *	  -> odp.lock, mtt_chunk.lock
  *
- * The tree is changed by cmpxchg, and chunks are found in it under RCU; softirqs
- * off is an RCU read side. A chunk is dead before it is erased: whoever found it
+ * The tree is changed by cmpxchg, and chunks are found in it with softirqs off,
+ * which is an RCU read side. A chunk is dead before it is erased: whoever found it
  * earlier finds nothing in it, and whoever wants to commit to it makes another.
  * Whoever sets dead frees. The tree's nodes stay for the life of the table: 4 KiB
  * for each GiB of addresses that was ever used.
@@ -84,6 +84,7 @@ static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long in
 	if (!chunk)
 		return NULL;
 	spin_lock_init(&chunk->lock);
+	chunk->index = index;
 	if (whole)
 		return chunk;
 	chunk->first = mtt_page_of(max(start, mtt->first));
@@ -131,6 +132,33 @@ static void mtt_chunk_erase(struct mtt *mtt, unsigned long index,
 	cmpxchg(mtt_slot(mtt, index), chunk, NULL);
 }
 
+/*
+ * mtt_find() without a hint. Chunks that share one would take it from each other all
+ * the time, so only one walk in 16 sets it.
+ */
+struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index)
+{
+	unsigned int shift = mtt->shift;
+	void *p = READ_ONCE(mtt->root);
+	struct mtt_chunk *chunk;
+
+	while (shift && p) {
+		const struct mtt_node *node = p;
+
+		shift -= MTT_NODE_SHIFT;
+		p = READ_ONCE(node->slot[(index >> shift) % MTT_NODE_SLOTS]);
+	}
+	chunk = p;
+	WRITE_ONCE(mtt->walks, READ_ONCE(mtt->walks) + 1);
+	if (chunk && mtt->walks % 16 == 1) {
+		spin_lock(&chunk->lock);
+		if (!chunk->dead)
+			WRITE_ONCE(mtt->hint[index % MTT_HINTS], chunk);
+		spin_unlock(&chunk->lock);
+	}
+	return chunk;
+}
+
 /* The next chunk from number *index to last; *index becomes its number. */
 static struct mtt_chunk *mtt_next(const struct mtt *mtt, unsigned long *index,
 				  unsigned long last)
@@ -159,6 +187,8 @@ static void mtt_chunk_drop(struct mtt *mtt, unsigned long index,
 			   struct mtt_chunk *chunk)
 {
 	mtt_chunk_erase(mtt, index, chunk);
+	/* It is dead, so nobody makes it a hint again. */
+	cmpxchg(&mtt->hint[index % MTT_HINTS], chunk, NULL);
 	call_rcu(&chunk->rcu, mtt_chunk_free_rcu);
 }
 
@@ -325,6 +355,7 @@ static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 		return -EAGAIN;
 	if (valid && !valid(arg))
 		return -EBUSY;
+	WRITE_ONCE(mtt->hint[chunk->index % MTT_HINTS], chunk);
 	if (mtt_whole_fits(iova, pfns[0])) {
 		mtt_commit_whole(mtt, chunk, iova, pfns[0]);
 		return 0;

@@ -13,6 +13,11 @@
 #define MTT_CHUNK_SIZE		BIT(MTT_CHUNK_SHIFT)
 #define MTT_CHUNK_PAGES		(MTT_CHUNK_SIZE >> PAGE_SHIFT)
 
+/* For big regions, so that they are as fast as small ones. */
+#define MTT_HINTS		8
+
+struct mtt_chunk;
+
 /*
  * A lock of the table is held for at most this many bytes of copying (a cache
  * of 64 KiB turns over in some 5 us).
@@ -31,6 +36,9 @@
  * @idle: 1 + number of the chunk that was emptied last; 0 for none
  * @owned: whoever fills the table marks pages dirty itself
  * @dead: set by mtt_kill(); a commit looks at it under the chunk's lock
+ * @walks: counts walks of the tree, roughly
+ * @hint: chunks by the low bits of their number: what a walk would find, or NULL;
+ *	set under the chunk's lock while it lives, cleared before it is freed
  */
 struct mtt {
 	void *root;
@@ -42,6 +50,8 @@ struct mtt {
 	unsigned long idle;
 	bool owned;
 	bool dead;
+	unsigned int walks;
+	struct mtt_chunk *hint[MTT_HINTS];
 };
 
 /* Which side of a copy was not there. */

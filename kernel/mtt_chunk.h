@@ -44,6 +44,7 @@ struct mtt_chunk {
 	u16 resident;			/* valid ones of entries */
 	unsigned long whole;		/* one entry for all of it, or 0 */
 	unsigned long *entries;
+	unsigned long index;		/* its number; constant */
 	struct rcu_head rcu;
 };
 
@@ -57,24 +58,23 @@ static inline unsigned int mtt_page_of(u64 addr)
 	return (addr & (MTT_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
 }
 
-/* The chunk with a number up to mtt->span, or NULL. Softirqs off, or RCU. */
-static __always_inline struct mtt_chunk *mtt_find(const struct mtt *mtt,
-						  unsigned long index)
+struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index);
+
+/* The chunk with a number up to mtt->span, or NULL. Softirqs off. */
+static __always_inline struct mtt_chunk *mtt_find(struct mtt *mtt, unsigned long index)
 {
-	unsigned int shift = mtt->shift;
-	void *p = READ_ONCE(mtt->root);
+	struct mtt_chunk *chunk;
 
-	while (shift && p) {
-		const struct mtt_node *node = p;
-
-		shift -= MTT_NODE_SHIFT;
-		p = READ_ONCE(node->slot[(index >> shift) % MTT_NODE_SLOTS]);
-	}
-	return p;
+	if (!mtt->shift)
+		return READ_ONCE(mtt->root);
+	chunk = READ_ONCE(mtt->hint[index % MTT_HINTS]);
+	if (likely(chunk && chunk->index == index))
+		return chunk;
+	return mtt_walk(mtt, index);
 }
 
-/* The chunk of an address, or NULL. Softirqs off, or RCU. */
-static __always_inline struct mtt_chunk *mtt_find_addr(const struct mtt *mtt, u64 addr)
+/* The chunk of an address, or NULL. Softirqs off. */
+static __always_inline struct mtt_chunk *mtt_find_addr(struct mtt *mtt, u64 addr)
 {
 	unsigned long index = mtt_index(mtt, addr);
 

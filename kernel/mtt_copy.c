@@ -120,7 +120,6 @@ static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct m
 	len = min_t(size_t, mtt_chunk_left(daddr), len);
 	len = min_t(size_t, mtt_chunk_left(saddr), len);
 	len = min_t(size_t, len, MTT_COPY_MAX);
-	local_bh_disable();
 	s = mtt_find_addr(src, saddr);
 	d = mtt_find_addr(dst, daddr);
 	if (likely(s && d)) {
@@ -130,7 +129,6 @@ static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct m
 	} else {
 		*miss = s ? MTT_MISS_DST : MTT_MISS_SRC;
 	}
-	local_bh_enable();
 	return done;
 }
 
@@ -143,7 +141,7 @@ static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct m
  * @len: bytes; the caller has checked both ranges against their regions
  * @miss: which side ended the copy early, or MTT_MISS_NONE
  *
- * Any context but hardirq, no lock of the table held. In order, so that what was
+ * Softirqs off, no lock of the table held. In order, so that what was
  * not copied is a tail.
  *
  * Return: bytes copied. Less than @len: the next byte of the side that @miss tells
@@ -154,6 +152,7 @@ size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
 {
 	size_t done = 0;
 
+	lockdep_assert_in_softirq();
 	*miss = MTT_MISS_NONE;
 	while (done < len && *miss == MTT_MISS_NONE)
 		done += mtt_copy_some(dst, daddr + done, src, saddr + done,
@@ -170,7 +169,6 @@ static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf
 
 	len = min_t(size_t, mtt_chunk_left(addr), len);
 	len = min_t(size_t, len, MTT_COPY_MAX);
-	local_bh_disable();
 	chunk = mtt_find_addr(mtt, addr);
 	*there = chunk;
 	if (likely(chunk)) {
@@ -192,7 +190,6 @@ static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf
 		}
 		spin_unlock(&chunk->lock);
 	}
-	local_bh_enable();
 	return done;
 }
 
@@ -203,7 +200,7 @@ static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf
  * @buf: the bytes
  * @len: their number; the caller has checked the range
  *
- * Any context but hardirq, no lock of the table held.
+ * Softirqs off, no lock of the table held.
  *
  * Return: bytes copied; less than @len: the next is not there to be written.
  */
@@ -212,6 +209,7 @@ size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
 	bool there = true;
 	size_t done = 0;
 
+	lockdep_assert_in_softirq();
 	while (done < len && there)
 		done += mtt_move_some(dst, daddr + done, (void *)buf + done,
 				      len - done, true, &there);
@@ -225,7 +223,7 @@ size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
  * @buf: where to
  * @len: bytes; the caller has checked the range
  *
- * Any context but hardirq, no lock of the table held.
+ * Softirqs off, no lock of the table held.
  *
  * Return: bytes copied; less than @len: the next is not there.
  */
@@ -234,6 +232,7 @@ size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
 	bool there = true;
 	size_t done = 0;
 
+	lockdep_assert_in_softirq();
 	while (done < len && there)
 		done += mtt_move_some(src, saddr + done, buf + done, len - done,
 				      false, &there);
@@ -249,7 +248,7 @@ size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
  * @swap: what to store if equal
  * @old: what was there before
  *
- * Atomic against the CPUs too. Any context but hardirq, no lock of the table held.
+ * Atomic against the CPUs too. Softirqs off, no lock of the table held.
  *
  * Return: 0; -EAGAIN if the page is not there to be written; -EINVAL if @addr is
  * not aligned.
@@ -261,9 +260,9 @@ int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add
 	void *target = NULL;
 	size_t run;
 
+	lockdep_assert_in_softirq();
 	if (addr & (sizeof(u64) - 1))
 		return -EINVAL;
-	local_bh_disable();
 	chunk = mtt_find_addr(mtt, addr);
 	if (chunk) {
 		spin_lock(&chunk->lock);
@@ -274,22 +273,22 @@ int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add
 			*old = atomic64_fetch_add(compare_add, (atomic64_t *)target);
 		spin_unlock(&chunk->lock);
 	}
-	local_bh_enable();
 	return target ? 0 : -EAGAIN;
 }
 
-static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, u64 end,
+static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, size_t len,
 			      unsigned long flag)
 	__must_hold(&chunk->lock)
 {
+	size_t done = 0, run;
+
 	lockdep_assert_held(&chunk->lock);
-	while (addr < end) {
-		size_t run;
-		unsigned long *entry = mtt_entry(chunk, addr, &run);
+	while (done < len) {
+		unsigned long *entry = mtt_entry(chunk, addr + done, &run);
 
 		if (!entry || !(*entry & flag))
 			return false;
-		addr += run;
+		done += run;
 	}
 	return true;
 }
@@ -317,7 +316,7 @@ bool mtt_present(struct mtt *mtt, u64 addr, size_t len, bool write)
 		present = chunk;
 		if (chunk) {
 			spin_lock(&chunk->lock);
-			present = mtt_chunk_present(chunk, addr, addr + n, flag);
+			present = mtt_chunk_present(chunk, addr, n, flag);
 			spin_unlock(&chunk->lock);
 		}
 		local_bh_enable();

@@ -261,14 +261,15 @@ static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
  * The populate loop: brings pages from the process' page tables to the region's.
  * They must not cross a chunk. 0; -EAGAIN: something transient; or permanent.
  */
-static int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
+static __always_inline int odp_fill_with(struct odp *odp, u64 iova, unsigned int pages,
+					 enum odp_how how, unsigned long *pfns)
 {
-	unsigned long pfns[ODP_BATCH], start, end;
 	struct odp_fill fill = {
 		.range.pfns = pfns,
 		.range.default_flags = how & ODP_WRITE ? MIRROR_WRITE : 0,
 	};
 	unsigned int tries = ODP_TRIES_NOW;
+	unsigned long start, end;
 	int err;
 
 	err = odp_va(odp->mr, iova, pages, &start, &end);
@@ -284,10 +285,28 @@ static int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how 
 	} while (err == -EBUSY && --tries);
 	mirror_range_unregister(&fill.range);
 
-	if (!err)
-		trace_mirage_odp_fault_commit(odp->mr->key, iova,
-					      (u64)pages << PAGE_SHIFT, how & ODP_WRITE);
-	return odp_errno(err);
+	if (unlikely(err))
+		return odp_errno(err);
+	trace_mirage_odp_fault_commit(odp->mr->key, iova, (u64)pages << PAGE_SHIFT,
+				      how & ODP_WRITE);
+	return 0;
+}
+
+static noinline int odp_fill_batch(struct odp *odp, u64 iova, unsigned int pages,
+				   enum odp_how how)
+{
+	unsigned long pfns[ODP_BATCH];
+
+	return odp_fill_with(odp, iova, pages, how, pfns);
+}
+
+/* A kernel that clears its stack frames would clear a batch for one page. */
+static int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
+{
+	unsigned long pfn;
+
+	return pages == 1 ? odp_fill_with(odp, iova, pages, how, &pfn) :
+			    odp_fill_batch(odp, iova, pages, how);
 }
 
 /* The same, over transient errors, for who can sleep. */
