@@ -69,12 +69,17 @@ static bool do_sync(struct churn *c, struct range *g)
 	return !msync(g->addr, g->len, MS_ASYNC);
 }
 
+/* Memory that is locked cannot be dropped: not while pages are replaced. */
 static bool do_lock(struct churn *c, struct range *g)
 {
-	(void)c;
-	if (mlock(g->addr, g->len))
-		return false;
-	return !munlock(g->addr, g->len);
+	bool ok;
+
+	pthread_mutex_lock(&c->cpu);
+	ok = !mlock(g->addr, g->len);
+	if (ok)
+		munlock(g->addr, g->len);
+	pthread_mutex_unlock(&c->cpu);
+	return ok;
 }
 
 /* The CPU does not write meanwhile, and the device never writes to the source. */
@@ -137,7 +142,7 @@ static bool do_fork(struct churn *c, struct range *g)
 	size_t i;
 	pid_t pid;
 
-	if (c->done % 16)
+	if (rc_random(&c->random) % 8)
 		return false;
 	pid = fork();
 	if (pid < 0)
@@ -172,13 +177,13 @@ static bool put(const char *path, const char *text)
 static bool do_clear_refs(struct churn *c, struct range *g)
 {
 	(void)g;
-	return c->done % 8 == 0 && put("/proc/self/clear_refs", "4\n");
+	return rc_random(&c->random) % 8 == 0 && put("/proc/self/clear_refs", "4\n");
 }
 
 static bool do_compact(struct churn *c, struct range *g)
 {
 	(void)g;
-	return c->done % 64 == 0 && put("/proc/sys/vm/compact_memory", "1\n");
+	return rc_random(&c->random) % 64 == 0 && put("/proc/sys/vm/compact_memory", "1\n");
 }
 
 static void *churn_loop(void *arg)

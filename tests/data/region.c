@@ -142,9 +142,19 @@ void region_refill(struct region *r, size_t off, size_t len, uint64_t seed)
 	memcpy(r->base + off, r->shadow + off, len);
 }
 
+static size_t differing(struct region *r, size_t off, size_t len)
+{
+	size_t i, n = 0;
+
+	for (i = off; i < off + len; i++)
+		n += r->base[i] != r->shadow[i];
+	return n;
+}
+
 void region_check(struct region *r, size_t off, size_t len, const char *what)
 {
-	size_t i;
+	size_t i, in_page;
+	uint8_t *page;
 
 	if (!memcmp(r->base + off, r->shadow + off, len))
 		return;
@@ -152,8 +162,14 @@ void region_check(struct region *r, size_t off, size_t len, const char *what)
 		if (r->base[i] != r->shadow[i])
 			break;
 	}
-	test_fail("%s: %s %s: byte %zu (page %zu + %zu) is %02x, expected %02x", what,
+	page = (uint8_t *)((uintptr_t)(r->base + i) & ~(PAGE - 1));
+	in_page = page + PAGE - (r->base + i);
+	if (in_page > r->len - i)
+		in_page = r->len - i;
+	test_fail("%s: %s %s: byte %zu (page %zu + %zu) is %02x, expected %02x; "
+		  "%zu wrong in this page, %zu in all", what,
 		  odp_kind_names[r->odp], backing_names[r->backing], i,
-		  (size_t)(r->base + i - r->map) / PAGE, (uintptr_t)(r->base + i) % PAGE,
-		  r->base[i], r->shadow[i]);
+		  (size_t)(page - r->map) / PAGE, (size_t)(r->base + i - page),
+		  r->base[i], r->shadow[i], differing(r, i, in_page),
+		  differing(r, 0, r->len));
 }
