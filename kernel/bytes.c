@@ -23,25 +23,30 @@
 int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access)
 {
+	int ret = 0;
 	u32 i;
 
 	bytes_from_buf(b, NULL);
+	rcu_read_lock();
 	for (i = 0; i < num; i++) {
 		struct seg *seg = &b->seg[b->num];
 		struct mirage_mr *mr;
 
-		if (!sge[i].length)
+		if (unlikely(!sge[i].length))
 			continue;
 		mr = mirage_mr_get(dev, pd, sge[i].lkey, sge[i].addr,
 				   sge[i].length, access);
-		if (IS_ERR(mr))
-			return PTR_ERR(mr);
+		if (IS_ERR(mr)) {
+			ret = PTR_ERR(mr);
+			break;
+		}
 		seg->mr = mr;
 		seg->addr = sge[i].addr;
 		seg->len = sge[i].length;
 		b->num++;
 	}
-	return 0;
+	rcu_read_unlock();
+	return ret;
 }
 
 /**
@@ -71,33 +76,6 @@ int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 	b->seg[0] = (struct seg) { .mr = mr, .addr = addr, .len = len };
 	b->num = 1;
 	return 0;
-}
-
-/**
- * bytes_from_buf - bytes in memory of the kernel's, or in a ring
- * @b: filled; needs no release
- * @buf: the bytes; at least as many as will be moved
- */
-void bytes_from_buf(struct bytes *b, const void *buf)
-{
-	b->buf = (void *)buf;
-	b->num = 0;
-	bytes_rewind(b);
-}
-
-/** bytes_rewind - back to the first byte */
-void bytes_rewind(struct bytes *b)
-{
-	b->cur = 0;
-	b->off = 0;
-}
-
-/** bytes_release - drop the references on regions; the sequence is empty then */
-void bytes_release(struct bytes *b)
-{
-	while (b->num)
-		mirage_mr_put(b->seg[--b->num].mr);
-	b->buf = NULL;
 }
 
 static void advance(struct bytes *b, u32 n)
@@ -150,18 +128,9 @@ bool bytes_missing(const struct bytes *b, struct miss *miss)
 	return false;
 }
 
-/**
- * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
- * @to: where the bytes go; a list of regions unless @from is one
- * @from: where they come from
- * @left: bytes of the message still to move, not more than either side has
- * @miss: filled when the move ends early; the caller puts @miss->mr
- *
- * Any context. Both positions move on by what was copied.
- *
- * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
- */
-u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
+/* Piece by piece, whatever the two sides are. */
+static noinline u32 move_pieces(struct bytes *to, struct bytes *from, u32 left,
+				struct miss *miss)
 {
 	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
 
@@ -199,4 +168,37 @@ u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss
 		}
 	}
 	return moved;
+}
+
+/**
+ * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
+ * @to: where the bytes go; a list of regions unless @from is one
+ * @from: where they come from
+ * @left: bytes of the message still to move, not more than either side has
+ * @miss: filled when the move ends early; the caller puts @miss->mr
+ *
+ * BHs are off. Both positions move on by what was copied, unless the message is
+ * complete with it: then nobody asks for them again.
+ *
+ * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
+ */
+u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
+{
+	struct seg *dst = &to->seg[to->cur], *src = &from->seg[from->cur];
+	enum mtt_miss side;
+	u32 n;
+
+	/* The whole message is one piece on both sides, as most of them are. */
+	if (to->buf || from->buf || left > MTT_COPY_MAX ||
+	    left > dst->len - to->off || left > src->len - from->off || !left)
+		return move_pieces(to, from, left, miss);
+
+	n = mtt_copy(&dst->mr->mtt, dst->addr + to->off, &src->mr->mtt,
+		     src->addr + from->off, left, &side);
+	if (likely(n == left))
+		return n;
+	to->off += n;
+	from->off += n;
+	missed(side == MTT_MISS_DST ? to : from, left - n, side == MTT_MISS_DST, miss);
+	return n;
 }

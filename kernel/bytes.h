@@ -57,10 +57,34 @@ int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access);
 int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
-void bytes_from_buf(struct bytes *b, const void *buf);
-void bytes_rewind(struct bytes *b);
-void bytes_release(struct bytes *b);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
 u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
+
+/** bytes_rewind - back to the first byte */
+static inline void bytes_rewind(struct bytes *b)
+{
+	b->cur = 0;
+	b->off = 0;
+}
+
+/**
+ * bytes_from_buf - bytes in memory of the kernel's, or in a ring
+ * @b: filled; needs no release
+ * @buf: the bytes; at least as many as will be moved
+ */
+static inline void bytes_from_buf(struct bytes *b, const void *buf)
+{
+	b->buf = (void *)buf;
+	b->num = 0;
+	bytes_rewind(b);
+}
+
+/** bytes_release - drop the references on regions; the sequence is empty then */
+static inline void bytes_release(struct bytes *b)
+{
+	while (b->num)
+		mirage_mr_put(b->seg[--b->num].mr);
+	b->buf = NULL;
+}
 
 #endif

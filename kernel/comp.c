@@ -6,6 +6,22 @@
 #include "qp.h"
 #include "comp.h"
 
+static noinline int post_send_cqe(struct qp *qp, enum ib_wc_status status, int err)
+{
+	const struct req *req = &qp->req;
+	const struct mirage_cqe cqe = {
+		.wr_id = req->wqe.head.wr_id,
+		.byte_len = req->hdr.length,
+		.qp_num = qp->qpn,
+		.vendor_err = -err,
+		.status = status,
+		.opcode = req->op ? req->op->wc : IB_WC_SEND,
+		.sq_cons = qp->sq.index,
+	};
+
+	return mirage_cq_post(qp->scq, &cqe, false);
+}
+
 /**
  * comp_send - complete the send work request under way
  * @qp: the QP; the caller is its runner
@@ -19,26 +35,11 @@
  */
 int comp_send(struct qp *qp, enum ib_wc_status status, int err)
 {
-	const struct req *req = &qp->req;
-	const struct op *op = req->op;
-	bool visible = qp->sig_all || status != IB_WC_SUCCESS ||
-		       (req->wqe.head.flags & MIRAGE_WQE_SIGNALED);
-	struct mirage_cqe cqe;
-
 	ring_consume(&qp->sq);
-	if (!visible)
+	if (status == IB_WC_SUCCESS && !qp->sig_all &&
+	    !(qp->req.wqe.head.flags & MIRAGE_WQE_SIGNALED))
 		return 0;
-
-	cqe = (struct mirage_cqe) {
-		.wr_id = req->wqe.head.wr_id,
-		.byte_len = req->hdr.length,
-		.qp_num = qp->qpn,
-		.vendor_err = -err,
-		.status = status,
-		.opcode = op ? op->wc : IB_WC_SEND,
-		.sq_cons = qp->sq.index,
-	};
-	return mirage_cq_post(qp->scq, &cqe, false);
+	return post_send_cqe(qp, status, err);
 }
 
 /**

@@ -13,14 +13,19 @@
 #include "direct.h"
 #include "qp.h"
 
+static bool same_gid(const union ib_gid *a, const union ib_gid *b)
+{
+	return a->global.interface_id == b->global.interface_id &&
+	       a->global.subnet_prefix == b->global.subnet_prefix;
+}
+
 /* Would the peer take a packet of this QP for one of its connection? */
 static bool connected(const struct qp *peer, const struct qp *qp)
 {
 	lockdep_assert_held(&peer->lock);
 	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR &&
 	       peer->attr.dest_qp_num == qp->qpn &&
-	       !memcmp(&peer->dgid, &qp->sgid, sizeof(qp->sgid)) &&
-	       !memcmp(&peer->sgid, &qp->dgid, sizeof(qp->dgid));
+	       same_gid(&peer->dgid, &qp->sgid) && same_gid(&peer->sgid, &qp->dgid);
 }
 
 static bool still_ours(const struct qp *peer, const struct req *req)
@@ -80,9 +85,6 @@ static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 	struct req *req = &qp->req;
 	enum resp_verdict v;
 
-	if (!connected(peer, qp))
-		return RESP_SILENT;
-
 	if (!req->begun) {
 		v = resp_begin(peer, &req->hdr);
 		if (v != RESP_OK)
@@ -103,11 +105,30 @@ static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
 }
 
-static struct qp *find_peer(struct qp *qp)
+/*
+ * Takes the peer's lock, if there is a peer that is connected to us. It is
+ * remembered, since looking it up costs as much as a small message; what is
+ * remembered may have been destroyed, and its number be another QP's by now.
+ */
+static struct qp *lock_peer(struct qp *qp)
 {
-	if (!qp->req.peer)
-		qp->req.peer = qp_get(qp->dev, qp->attr.dest_qp_num);
-	return qp->req.peer;
+	struct req *req = &qp->req;
+	bool fresh = !req->peer;
+
+	for (;;) {
+		if (!req->peer)
+			req->peer = qp_get(qp->dev, qp->attr.dest_qp_num);
+		if (!req->peer)
+			return NULL;
+		spin_lock_bh(&req->peer->lock);
+		if (likely(connected(req->peer, qp)))
+			return req->peer;
+		spin_unlock_bh(&req->peer->lock);
+		direct_detach(qp);
+		if (fresh)
+			return NULL;
+		fresh = true;
+	}
 }
 
 /**
@@ -115,17 +136,18 @@ static struct qp *find_peer(struct qp *qp)
  * @qp: the requester's QP; the caller is its runner
  * @miss: filled with RESP_MISS
  *
- * Task context. Return: the responder's answer; never RESP_GOES_ON.
+ * Task context. Return: the responder's answer; never RESP_GOES_ON. With RESP_RNR
+ * and RESP_MISS @qp->req.peer is the responder.
  */
 enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
 {
-	struct qp *peer = find_peer(qp);
 	enum resp_verdict v;
 
-	if (!peer)
-		return RESP_SILENT;
 	do {
-		spin_lock_bh(&peer->lock);
+		struct qp *peer = lock_peer(qp);
+
+		if (!peer)
+			return RESP_SILENT;
 		v = step(peer, qp, miss);
 		spin_unlock_bh(&peer->lock);
 		cond_resched();
@@ -142,13 +164,12 @@ enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
  */
 enum resp_verdict direct_fault_failed(struct qp *qp, int err)
 {
-	struct qp *peer = find_peer(qp);
+	struct qp *peer = lock_peer(qp);
 	enum resp_verdict v = RESP_SILENT;
 
 	if (!peer)
 		return v;
-	spin_lock_bh(&peer->lock);
-	if (connected(peer, qp) && still_ours(peer, &qp->req))
+	if (still_ours(peer, &qp->req))
 		v = resp_fault_failed(peer, &qp->req.hdr, err);
 	else
 		restart(&qp->req);
@@ -156,7 +177,10 @@ enum resp_verdict direct_fault_failed(struct qp *qp, int err)
 	return v;
 }
 
-/** direct_detach - let go of the peer between two runs */
+/**
+ * direct_detach - forget the peer
+ * @qp: the QP; the caller is its runner, or nobody is
+ */
 void direct_detach(struct qp *qp)
 {
 	if (qp->req.peer)

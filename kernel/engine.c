@@ -77,7 +77,8 @@ static bool engine_release(struct engine *e, int parked)
 	bool released;
 
 	spin_lock_bh(&e->lock);
-	released = e->stopped || (parked ? !e->woken : !e->again);
+	/* A kick changes nothing for who waits; the end of a wait always counts. */
+	released = e->stopped || !(e->woken || (e->again && parked == PARKED_NOT));
 	e->again = false;
 	if (released) {
 		e->running = false;

@@ -2,12 +2,9 @@
 /*
  * The table behind opcode.h (IBA volume 1, 9.2.1, 10.7.2.2 and annex A19)
  */
-#include <linux/kernel.h>
-#include <rdma/ib_user_verbs.h>
-
 #include "opcode.h"
 
-static const struct op ops[] = {
+const struct op mirage_ops[OP_COUNT] = {
 	[IB_UVERBS_WR_RDMA_WRITE] = {
 		.class = OP_WRITE, .inline_ok = true,
 		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
@@ -54,16 +51,3 @@ static const struct op ops[] = {
 		.class = OP_LOCAL, .wc = IB_WC_BIND_MW,
 	},
 };
-
-/**
- * op_of - facts of a send opcode
- * @wr_opcode: enum ib_uverbs_wr_opcode, unchecked
- *
- * Return: NULL when an RC QP of this device has no such opcode.
- */
-const struct op *op_of(u8 wr_opcode)
-{
-	if (wr_opcode >= ARRAY_SIZE(ops) || ops[wr_opcode].class == OP_NONE)
-		return NULL;
-	return &ops[wr_opcode];
-}

@@ -5,6 +5,8 @@
 #ifndef MIRAGE_OPCODE_H
 #define MIRAGE_OPCODE_H
 
+#include <linux/nospec.h>
+#include <rdma/ib_user_verbs.h>
 #include <rdma/ib_verbs.h>
 
 /* How a request uses the responder. */
@@ -43,6 +45,21 @@ struct op {
 	enum ib_wc_opcode wc;
 };
 
-const struct op *op_of(u8 wr_opcode);
+#define OP_COUNT	(IB_UVERBS_WR_ATOMIC_WRITE + 1)
+
+extern const struct op mirage_ops[OP_COUNT];
+
+/**
+ * op_of - facts of a send opcode
+ * @wr_opcode: enum ib_uverbs_wr_opcode, unchecked
+ *
+ * Return: NULL when an RC QP of this device has no such opcode.
+ */
+static inline const struct op *op_of(u8 wr_opcode)
+{
+	const struct op *op = &mirage_ops[array_index_nospec(wr_opcode, OP_COUNT)];
+
+	return wr_opcode < OP_COUNT && op->class != OP_NONE ? op : NULL;
+}
 
 #endif

@@ -293,11 +293,14 @@ static void kick_recv(struct qp *qp)
 	}
 }
 
-static void kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+static int kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 {
+	int ret = mirage_srq_kick(dev, uctx, srqn);
 	unsigned long qpn;
 	struct qp *found;
 
+	if (ret)
+		return ret;
 	xa_for_each(&dev->qps, qpn, found) {
 		struct qp *qp = qp_get(dev, qpn);
 
@@ -308,6 +311,7 @@ static void kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 			kick_recv(qp);
 		qp_put(qp);
 	}
+	return 0;
 }
 
 /**
@@ -319,7 +323,7 @@ static void kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
  * Task context: the system call of the process. Runs the queue as far as it goes
  * without waiting.
  *
- * Return: 0, -ENOENT when @uctx has no such QP, -EINVAL for an unknown @what.
+ * Return: 0, -ENOENT when @uctx has no such queue, -EINVAL for an unknown @what.
  */
 int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what)
 {
@@ -327,10 +331,8 @@ int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what)
 	struct qp *qp;
 	int ret = 0;
 
-	if (what == MIRAGE_KICK_SRQ) {
-		kick_srq(dev, uctx, num);
-		return 0;
-	}
+	if (what == MIRAGE_KICK_SRQ)
+		return kick_srq(dev, uctx, num);
 
 	qp = qp_get(dev, num);
 	if (!qp)

@@ -54,30 +54,34 @@ static void finish(struct qp *qp, enum ib_wc_status status, int err)
 	}
 }
 
+/* What an atomic alone has stays as it was: nobody else looks at it. */
 static void fill_hdr(struct qp *qp)
 {
 	struct req *req = &qp->req;
 	const struct mirage_send_wqe *head = &req->wqe.head;
+	const struct op *op = req->op;
+	struct resp_hdr *hdr = &req->hdr;
 	/* IB_MTU_256 is 1. */
 	unsigned int shift = qp->attr.path_mtu + 7;
-	u32 length = req->op->class == OP_ATOMIC ? 8 : req->wqe.length;
+	u32 length = req->wqe.length;
 
-	req->hdr = (struct resp_hdr) {
-		.op = req->op,
-		.psn = req->psn,
-		.packets = max(((u64)length + BIT(shift) - 1) >> shift, 1ULL),
-		.length = length,
-		.access = req->op->remote,
-		.reach = length,
-		.rkey = head->rkey,
-		.addr = head->remote_addr,
-		.ex = head->ex,
-		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
-		.atomic = req->op->wc == IB_WC_COMP_SWAP ? MTT_CMP_SWAP :
-							   MTT_FETCH_ADD,
-		.compare_add = head->compare_add,
-		.swap = head->swap,
-	};
+	if (op->class == OP_ATOMIC) {
+		length = 8;
+		hdr->atomic = op->wc == IB_WC_COMP_SWAP ? MTT_CMP_SWAP : MTT_FETCH_ADD;
+		hdr->compare_add = head->compare_add;
+		hdr->swap = head->swap;
+	}
+	hdr->op = op;
+	hdr->psn = req->psn;
+	hdr->packets = max(((u64)length + BIT(shift) - 1) >> shift, 1ULL);
+	hdr->length = length;
+	hdr->access = op->remote;
+	hdr->reach = length;
+	hdr->any = false;
+	hdr->rkey = head->rkey;
+	hdr->addr = head->remote_addr;
+	hdr->ex = head->ex;
+	hdr->solicited = head->flags & MIRAGE_WQE_SOLICITED;
 }
 
 /* The fields of a flush stand where an atomic has its operands. */
@@ -287,9 +291,6 @@ static bool next(struct qp *qp)
 	int pending;
 
 	switch (READ_ONCE(qp->state)) {
-	case IB_QPS_ERR:
-		flush(qp);
-		return false;
 	case IB_QPS_SQD:
 		drained(qp);
 		return false;
@@ -308,7 +309,16 @@ static bool next(struct qp *qp)
 	return true;
 }
 
-static enum engine_verdict run(struct qp *qp)
+/**
+ * req_run - execute send work requests
+ * @qp: the QP; the caller is its runner
+ *
+ * Task context, no locks held.
+ *
+ * Return: why it ended; with ENGINE_FAULT @qp->engine.miss is filled, with
+ * ENGINE_DELAY @qp->engine.delay.
+ */
+enum engine_verdict req_run(struct qp *qp)
 {
 	struct req *req = &qp->req;
 	int i;
@@ -332,23 +342,6 @@ static enum engine_verdict run(struct qp *qp)
 }
 
 /**
- * req_run - execute send work requests
- * @qp: the QP; the caller is its runner
- *
- * Task context, no locks held.
- *
- * Return: why it ended; with ENGINE_FAULT @qp->engine.miss is filled, with
- * ENGINE_DELAY @qp->engine.delay.
- */
-enum engine_verdict req_run(struct qp *qp)
-{
-	enum engine_verdict v = run(qp);
-
-	direct_detach(qp);
-	return v;
-}
-
-/**
  * req_reset - forget the work request under way
  * @qp: the QP, its engine stopped
  */
@@ -359,4 +352,5 @@ void req_reset(struct qp *qp)
 	if (req->active)
 		bytes_release(&req->local);
 	req->active = false;
+	direct_detach(qp);
 }

@@ -30,7 +30,7 @@ struct qp;
  * @rnr_left: RNR NAKs it may still get
  * @retry_left: times it may still go unanswered
  * @old: see @executed
- * @peer: the responder's QP while the requester runs; a reference is held
+ * @peer: the responder's QP, or what it was; a reference is held
  */
 struct req {
 	bool active;

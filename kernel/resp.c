@@ -203,28 +203,12 @@ enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *ol
 	return RESP_MISS;
 }
 
-/**
- * resp_end - the request's bytes have all been moved
- * @qp: the responder's QP; its lock is held
- * @hdr: the request
- *
- * Return: RESP_OK: acknowledge it; or a NAK.
- */
-enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
+/* The request used up a receive work request: complete it. */
+static noinline enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
 {
 	const struct op *op = hdr->op;
 	struct resp *resp = &qp->resp;
-	struct mirage_cqe cqe;
-
-	lockdep_assert_held(&qp->lock);
-	release_bytes(resp);
-	if (op->inv && mw_invalidate(qp->dev, qp->pd, qp->qpn, hdr->ex))
-		return nak(qp, RESP_NAK_ACCESS);
-	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
-	if (!op->recv)
-		return RESP_OK;
-
-	cqe = (struct mirage_cqe) {
+	struct mirage_cqe cqe = {
 		.wr_id = resp->wqe.wr_id,
 		.byte_len = hdr->length,
 		.ex = op->imm || op->inv ? hdr->ex : 0,
@@ -235,11 +219,31 @@ enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
 		.opcode = op->class == OP_SEND ? IB_WC_RECV :
 						 IB_WC_RECV_RDMA_WITH_IMM,
 	};
+
 	resp->have_wqe = false;
 	if (!comp_recv(qp, &cqe, hdr->solicited))
 		return RESP_OK;
 	qp_error_locked(qp, IB_EVENT_QP_FATAL);
 	return RESP_NAK_OPERATIONAL;
+}
+
+/**
+ * resp_end - the request's bytes have all been moved
+ * @qp: the responder's QP; its lock is held
+ * @hdr: the request
+ *
+ * Return: RESP_OK: acknowledge it; or a NAK.
+ */
+enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
+{
+	struct resp *resp = &qp->resp;
+
+	lockdep_assert_held(&qp->lock);
+	release_bytes(resp);
+	if (hdr->op->inv && mw_invalidate(qp->dev, qp->pd, qp->qpn, hdr->ex))
+		return nak(qp, RESP_NAK_ACCESS);
+	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
+	return hdr->op->recv ? end_recv(qp, hdr) : RESP_OK;
 }
 
 /**

@@ -31,8 +31,8 @@ u32 wqe_recv_stride(u32 max_sge)
 		     max_sge * sizeof(struct mirage_sge), 32);
 }
 
-static int copy_sges(struct mirage_sge *to, const void *from, u32 num, u32 room,
-		     u32 *length)
+static inline int copy_sges(struct mirage_sge *to, const void *from, u32 num, u32 room,
+			    u32 *length)
 {
 	u64 sum = 0;
 	u32 i;
@@ -40,9 +40,12 @@ static int copy_sges(struct mirage_sge *to, const void *from, u32 num, u32 room,
 	if (num > MIRAGE_MAX_SGE || num * sizeof(*to) > room)
 		return -EINVAL;
 
-	memcpy(to, from, num * sizeof(*to));
-	for (i = 0; i < num; i++)
+	for (i = 0; i < num; i++) {
+		__builtin_memcpy(&to[i], from + i * sizeof(*to), sizeof(*to));
+		/* The sum is that of the copies, not of a second look. */
+		barrier();
 		sum += to[i].length;
+	}
 	if (sum > MIRAGE_MAX_MSG)
 		return -EMSGSIZE;
 
@@ -63,7 +66,7 @@ int wqe_copy_send(struct send_wqe *to, const void *slot, u32 stride)
 {
 	u32 room = stride - sizeof(to->head);
 
-	memcpy(&to->head, slot, sizeof(to->head));
+	__builtin_memcpy(&to->head, slot, sizeof(to->head));
 	/* Nothing below may be answered by a second look at the ring. */
 	barrier();
 
