@@ -117,16 +117,14 @@ int mirage_destroy_ah(struct ib_ah *ah, u32 flags)
 /* The doorbell: nothing but what the system call needs stands here. */
 static int UVERBS_HANDLER(MIRAGE_METHOD_KICK)(struct uverbs_attr_bundle *attrs)
 {
-	struct ib_ucontext *uctx;
+	const struct uverbs_attr *attr = uverbs_attr_get(attrs, MIRAGE_ATTR_KICK);
+	struct ib_ucontext *uctx = ib_uverbs_get_ucontext(attrs);
 	struct mirage_kick kick;
-	int err;
 
-	err = uverbs_copy_from(&kick, attrs, MIRAGE_ATTR_KICK);
-	if (err)
-		return err;
-	uctx = ib_uverbs_get_ucontext(attrs);
 	if (IS_ERR(uctx))
 		return PTR_ERR(uctx);
+	/* Mandatory and of one size only, so it is there and it is inline. */
+	memcpy(&kick, &attr->ptr_attr.data, sizeof(kick));
 	return mirage_kick(uctx, kick.num, kick.what);
 }
 
