@@ -462,27 +462,24 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 }
 
 /* Pages lo to hi of the 512. Returns how many were there. */
-static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, unsigned int lo,
-				     unsigned int hi)
+static __always_inline unsigned long mtt_chunk_clear(struct mtt_chunk *chunk,
+						     unsigned int lo, unsigned int hi)
 	__must_hold(&chunk->lock)
 {
-	unsigned long n = 0;
 	unsigned int i, end;
+	unsigned long n = 0;
 
 	lockdep_assert_held(&chunk->lock);
 	/* Splitting it would have to allocate, and the CPU splits its own as a rule. */
-	if (chunk->whole) {
+	if (unlikely(chunk->whole)) {
 		chunk->whole = 0;
 		return MTT_CHUNK_PAGES;
 	}
-	if (!chunk->resident)
-		return 0;
-	end = min_t(unsigned int, hi + 1, chunk->first + chunk->count);
-	for (i = max_t(unsigned int, lo, chunk->first); i < end; i++) {
-		unsigned long *slot = &chunk->entries[i - chunk->first];
-
-		n += !!*slot;
-		*slot = 0;
+	i = lo > chunk->first ? lo - chunk->first : 0;
+	end = min_t(unsigned int, hi + 1 - chunk->first, chunk->count);
+	for (; i < end; i++) {
+		n += !!chunk->entries[i];
+		chunk->entries[i] = 0;
 	}
 	chunk->resident -= n;
 	return n;
@@ -509,18 +506,19 @@ static void mtt_note_idle(struct mtt *mtt, unsigned long index)
 }
 
 /* Softirqs off. */
-static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
+static __always_inline unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
 				   struct mtt_chunk *chunk, unsigned int lo,
 				   unsigned int hi)
 {
-	unsigned long n;
-	bool empty;
+	unsigned long n = 0;
+	bool emptied;
 
 	spin_lock(&chunk->lock);
-	n = mtt_chunk_clear(chunk, lo, hi);
-	empty = mtt_chunk_empty(chunk);
+	if (!mtt_chunk_empty(chunk))
+		n = mtt_chunk_clear(chunk, lo, hi);
+	emptied = n && mtt_chunk_empty(chunk);
 	spin_unlock(&chunk->lock);
-	if (unlikely(n && empty))
+	if (unlikely(emptied))
 		mtt_note_idle(mtt, index);
 	return n;
 }

@@ -149,6 +149,13 @@ static void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
 	rcu_read_unlock();
 }
 
+/* For who is called by the device, so that it can not go. */
+static void odp_count_here(struct odp *odp, enum odp_event event, unsigned long n)
+{
+	atomic64_add(n, &odp->events[event]);
+	mirage_stat_add(odp->mr->dev, event, n);
+}
+
 /* Pages that [iova, iova + len) touches, up to max and to the end of the chunk. */
 static unsigned int odp_pages(u64 iova, u64 len, unsigned int max)
 {
@@ -333,16 +340,17 @@ static int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int pages,
  */
 static unsigned int odp_stream(struct odp *odp, u64 iova, unsigned int pages)
 {
-	unsigned int window = 0, total;
 	u64 page = iova & PAGE_MASK;
+	unsigned int window = 0;
 
-	if (page == READ_ONCE(odp->next))
+	if (unlikely(page == READ_ONCE(odp->next))) {
 		window = min(max(2 * READ_ONCE(odp->window), pages), ODP_BATCH);
-	total = odp_pages(page, ((u64)pages + window) << PAGE_SHIFT, ODP_BATCH);
-	total = odp_clip(odp->mr, page, total);
+		pages = odp_pages(page, ((u64)pages + window) << PAGE_SHIFT, ODP_BATCH);
+		pages = odp_clip(odp->mr, page, pages);
+	}
 	WRITE_ONCE(odp->window, window);
-	WRITE_ONCE(odp->next, page + ((u64)total << PAGE_SHIFT));
-	return total;
+	WRITE_ONCE(odp->next, page + ((u64)pages << PAGE_SHIFT));
+	return pages;
 }
 
 /**
@@ -371,7 +379,7 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 	trace_mirage_odp_fault_raise(mr->key, iova, len, write);
 	trace_mirage_odp_fault_service(mr->key, iova, len, write);
 	total = odp_stream(odp, iova, pages);
-	odp_count(odp, ODP_FAULTS, pages);
+	odp_count_here(odp, ODP_FAULTS, pages);
 	err = odp_fill(odp, iova, total, how);
 	if (unlikely(err && total > pages)) {
 		WRITE_ONCE(odp->window, 0);
@@ -385,9 +393,9 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 		err = odp_fill(odp, iova, total, how);
 	}
 	if (likely(!err)) {
-		odp_count(odp, ODP_FAULTS_HANDLED, pages);
+		odp_count_here(odp, ODP_FAULTS_HANDLED, pages);
 		if (total > pages)
-			odp_count(odp, ODP_PREFETCH, total - pages);
+			odp_count_here(odp, ODP_PREFETCH, total - pages);
 	} else if (err != -EAGAIN) {
 		trace_mirage_odp_fault_fail(mr->key, iova, err);
 	}
@@ -642,7 +650,7 @@ int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
 	return err == -EAGAIN && fatal_signal_pending(current) ? -EINTR : err;
 }
 
-static void odp_zap(struct odp *odp, u64 first, u64 last)
+static __always_inline void odp_zap(struct odp *odp, u64 first, u64 last)
 {
 	unsigned long n = mtt_zap(&odp->mr->mtt, first, last);
 
