@@ -2,7 +2,7 @@
 /*
  * mirage.h - the provider's objects and the verbs that make them
  *
- * Locking: each send queue, receive queue, SRQ and CQ has a spinlock of its own,
+ * Locking: each send queue, receive queue, SRQ and CQ has a spinning lock of its own,
  * left out where the application promised a single thread (a thread domain, a
  * single-threaded CQ). No two work queue locks are held together. A CQ's
  * @arm_lock nests inside its @lock: req_notify_cq() may be called between
@@ -12,6 +12,7 @@
 #ifndef MIRAGE_H
 #define MIRAGE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,12 +2,29 @@
 /*
  * ring.c - the rings shared with the kernel: mapping, life of a work queue
  */
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include <infiniband/driver.h>
 
 #include "ring.h"
+
+/*
+ * Locks are held for a moment. Who holds one for longer has lost its CPU, or resizes
+ * a CQ; on a guest of one or two CPUs it gets on only if the others let it.
+ */
+void mirage_lock_wait(struct mirage_lock *lock)
+{
+	int spins = 0;
+
+	do {
+		while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED)) {
+			if (++spins % 64 == 0)
+				sched_yield();
+		}
+	} while (!mirage_trylock(lock));
+}
 
 int mirage_ring_map(struct mirage_ring *ring, int fd,
 		    const struct mirage_ring_info *info)

@@ -10,7 +10,6 @@
 #define MIRAGE_RING_H
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,28 +20,38 @@
 
 #include "mirage-abi.h"
 
-/* A lock that costs one branch where the application promised one thread. */
+/*
+ * A lock that costs one branch where the application promised one thread, and that
+ * does not spin for long: who holds it may have lost its CPU.
+ */
 struct mirage_lock {
-	pthread_spinlock_t spin;
+	bool held;
 	bool needed;
 };
 
+void mirage_lock_wait(struct mirage_lock *lock);
+
 static inline void mirage_lock_init(struct mirage_lock *lock, bool needed)
 {
-	pthread_spin_init(&lock->spin, PTHREAD_PROCESS_PRIVATE);
+	lock->held = false;
 	lock->needed = needed;
+}
+
+static inline bool mirage_trylock(struct mirage_lock *lock)
+{
+	return !__atomic_test_and_set(&lock->held, __ATOMIC_ACQUIRE);
 }
 
 static inline void mirage_lock(struct mirage_lock *lock)
 {
-	if (lock->needed)
-		pthread_spin_lock(&lock->spin);
+	if (lock->needed && unlikely(!mirage_trylock(lock)))
+		mirage_lock_wait(lock);
 }
 
 static inline void mirage_unlock(struct mirage_lock *lock)
 {
 	if (lock->needed)
-		pthread_spin_unlock(&lock->spin);
+		__atomic_clear(&lock->held, __ATOMIC_RELEASE);
 }
 
 struct mirage_ring {
