@@ -90,14 +90,14 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool soli
 	struct mirage_ring_hdr *hdr;
 	struct mirage_cqe *slot;
 	bool fire = false;
-	u32 index;
+	u32 index, cons;
 
 	spin_lock_bh(&cq->lock);
 	hdr = ring->hdr;
 	index = ring->index;
 	/* Pairs with the release store of the process after it read the slots. */
-	if (unlikely(cq->overflow ||
-		     index - smp_load_acquire(&hdr->cons) >= ring->entries))
+	cons = smp_load_acquire(&hdr->cons);
+	if (unlikely(cq->overflow || index - cons >= ring->entries))
 		return overflow_and_unlock(cq);
 
 	slot = (struct mirage_cqe *)ring->slots + (index & (ring->entries - 1));

@@ -57,7 +57,6 @@ static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 				 IB_DEVICE_MEM_WINDOW |
 				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
 				 IB_DEVICE_FLUSH_GLOBAL |
-				 IB_DEVICE_FLUSH_PERSISTENT |
 				 IB_DEVICE_ATOMIC_WRITE;
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
 }

@@ -28,7 +28,6 @@ struct ib_dmah;
 #define IB_FLUSH_MR			1
 /* Its core knows no access flags for flush, but nothing of atomic write is its. */
 #define IB_DEVICE_FLUSH_GLOBAL		0
-#define IB_DEVICE_FLUSH_PERSISTENT	0
 #define IB_DEVICE_ATOMIC_WRITE		BIT_ULL(40)
 #endif
 
