@@ -119,6 +119,8 @@ in_root() {
 		mount -t proc proc "$root/proc"
 		mount --rbind /dev "$root/dev"
 		mount -t tmpfs tmpfs "$root/tmp"
+		# again: the cache may be below /tmp
+		mkdir -p "$root$cache"
 		mount --bind "$cache" "$root$cache"
 		mount --bind "$build" "$root/build"
 		mount --bind -o ro "$top" "$root/src"
