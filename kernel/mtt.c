@@ -462,12 +462,12 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 }
 
 /* Pages lo to hi of the 512. Returns how many were there. */
-static __always_inline unsigned long mtt_chunk_clear(struct mtt_chunk *chunk,
-						     unsigned int lo, unsigned int hi)
+static __always_inline unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo,
+						     int hi)
 	__must_hold(&chunk->lock)
 {
-	unsigned int i, end;
-	unsigned long n = 0;
+	unsigned long *entries = chunk->entries, n = 0;
+	int i, end;
 
 	lockdep_assert_held(&chunk->lock);
 	/* Splitting it would have to allocate, and the CPU splits its own as a rule. */
@@ -475,11 +475,11 @@ static __always_inline unsigned long mtt_chunk_clear(struct mtt_chunk *chunk,
 		chunk->whole = 0;
 		return MTT_CHUNK_PAGES;
 	}
-	i = lo > chunk->first ? lo - chunk->first : 0;
-	end = min_t(unsigned int, hi + 1 - chunk->first, chunk->count);
+	i = max(lo - chunk->first, 0);
+	end = min(hi + 1 - chunk->first, (int)chunk->count);
 	for (; i < end; i++) {
-		n += !!chunk->entries[i];
-		chunk->entries[i] = 0;
+		n += !!entries[i];
+		entries[i] = 0;
 	}
 	chunk->resident -= n;
 	return n;
@@ -507,8 +507,7 @@ static void mtt_note_idle(struct mtt *mtt, unsigned long index)
 
 /* Softirqs off. */
 static __always_inline unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
-				   struct mtt_chunk *chunk, unsigned int lo,
-				   unsigned int hi)
+						   struct mtt_chunk *chunk, int lo, int hi)
 {
 	unsigned long n = 0;
 	bool emptied;
@@ -520,6 +519,28 @@ static __always_inline unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned lon
 	spin_unlock(&chunk->lock);
 	if (unlikely(emptied))
 		mtt_note_idle(mtt, index);
+	return n;
+}
+
+static noinline unsigned long mtt_zap_many(struct mtt *mtt, u64 first, u64 last)
+{
+	unsigned long start, end, index, n = 0;
+	struct mtt_chunk *chunk;
+
+	first = max(first, mtt->first & PAGE_MASK);
+	last = min(last, mtt->last | ~PAGE_MASK);
+	if (first > last)
+		return 0;
+	start = mtt_index(mtt, first);
+	end = mtt_index(mtt, last);
+
+	local_bh_disable();
+	for (index = start; (chunk = mtt_next(mtt, &index, end)); index++)
+		n += mtt_zap_chunk(mtt, index, chunk,
+				   index == start ? mtt_page_of(first) : 0,
+				   index == end ? mtt_page_of(last) :
+						  MTT_CHUNK_PAGES - 1);
+	local_bh_enable();
 	return n;
 }
 
@@ -538,30 +559,16 @@ static __always_inline unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned lon
  */
 unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last)
 {
-	unsigned long start, end, index, n = 0;
+	unsigned long index = mtt_index(mtt, first), n = 0;
 	struct mtt_chunk *chunk;
 
-	first = max(first, mtt->first & PAGE_MASK);
-	last = min(last, mtt->last | ~PAGE_MASK);
-	if (first > last)
-		return 0;
-	start = mtt_index(mtt, first);
-	end = mtt_index(mtt, last);
-
+	if (unlikely((first ^ last) >> MTT_CHUNK_SHIFT))
+		return mtt_zap_many(mtt, first, last);
 	local_bh_disable();
-	if (likely(start == end)) {
-		chunk = mtt_find(mtt, start);
-		if (chunk)
-			n = mtt_zap_chunk(mtt, start, chunk, mtt_page_of(first),
-					  mtt_page_of(last));
-		goto out;
-	}
-	for (index = start; (chunk = mtt_next(mtt, &index, end)); index++)
-		n += mtt_zap_chunk(mtt, index, chunk,
-				   index == start ? mtt_page_of(first) : 0,
-				   index == end ? mtt_page_of(last) :
-						  MTT_CHUNK_PAGES - 1);
-out:
+	chunk = mtt_find_addr(mtt, first);
+	if (chunk)
+		n = mtt_zap_chunk(mtt, index, chunk, mtt_page_of(first),
+				  mtt_page_of(last));
 	local_bh_enable();
 	return n;
 }

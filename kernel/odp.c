@@ -80,6 +80,9 @@ enum odp_how {
  * struct odp - what makes a region an ODP region
  * @mirror: follows the region's part of the address space
  * @mr: the region
+ * @va_first: first byte of its first page, a user address
+ * @va_last: last byte of its last page
+ * @va_to_iova: what to add, modulo 2^64
  * @rcu: odp_fault_cancel() may come late
  * @lock: taken in softirqs too
  * @faults: in flight and joinable
@@ -92,6 +95,9 @@ enum odp_how {
 struct odp {
 	struct mirror mirror;
 	struct mirage_mr *mr;
+	unsigned long va_first;
+	unsigned long va_last;
+	u64 va_to_iova;
 	struct rcu_head rcu;
 	spinlock_t lock;		/* @faults, waiters, @dead */
 	struct list_head faults;
@@ -665,21 +671,16 @@ static __always_inline void odp_zap(struct odp *odp, u64 first, u64 last)
 	}
 }
 
-/* The region may begin and end within pages, so the offsets can be out of it. */
 static void odp_invalidate(struct mirror *mirror, unsigned long start,
 			   unsigned long end)
 {
 	struct odp *odp = container_of(mirror, struct odp, mirror);
-	struct mirage_mr *mr = odp->mr;
-	u64 base = mr->start & PAGE_MASK;
-	u64 size = mr->last - (mr->iova & PAGE_MASK);
-	u64 first = max_t(u64, start, base) - base;
-	u64 last = end - 1 - base;
 
-	if (end <= base || first > size)
-		return;
-	odp_zap(odp, (mr->iova & PAGE_MASK) + first,
-		(mr->iova & PAGE_MASK) + min(last, size));
+	/* A region's pages have both a start and an end in the address space. */
+	start = max(start, odp->va_first);
+	end = min(end - 1, odp->va_last);
+	if (start <= end)
+		odp_zap(odp, start + odp->va_to_iova, end + odp->va_to_iova);
 }
 
 static void odp_release(struct mirror *mirror)
@@ -765,6 +766,9 @@ int odp_create(struct mirage_mr *mr)
 	if (!odp)
 		return -ENOMEM;
 	odp->mr = mr;
+	odp->va_first = mr->start & PAGE_MASK;
+	odp->va_last = (end - 1) | ~PAGE_MASK;
+	odp->va_to_iova = mr->iova - mr->start;
 	odp->next = U64_MAX;
 	spin_lock_init(&odp->lock);
 	INIT_LIST_HEAD(&odp->faults);
