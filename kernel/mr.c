@@ -32,11 +32,12 @@
 
 static_assert(MR_SLOTS >= 2 * MIRAGE_MAX_MR);
 
+/* A flush to persistence would have to write caches back: not offered. */
 #define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
 				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
 				 IB_ACCESS_MW_BIND | IB_ACCESS_ON_DEMAND | \
 				 IB_ACCESS_HUGETLB | IB_ACCESS_OPTIONAL | \
-				 IB_ACCESS_FLUSH_GLOBAL | IB_ACCESS_FLUSH_PERSISTENT)
+				 IB_ACCESS_FLUSH_GLOBAL)
 
 static unsigned long *mr_slot_of(struct mr_table *table, u32 key)
 {
