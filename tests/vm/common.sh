@@ -64,7 +64,7 @@ logged() {
 	set -m
 	(
 		set -e
-		SCRATCH=$(mktemp -d "$CACHE/tmp/scratch.XXXXXX")
+		SCRATCH=$(mktemp -d "$CACHE/tmp/scratch.$BASHPID.XXXXXX")
 		trap 'rm -rf --one-file-system "$SCRATCH"' EXIT
 		"$@"
 	) >"$log" 2>&1 </dev/null &

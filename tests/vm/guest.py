@@ -341,8 +341,8 @@ def build_parts(top, args):
 
 
 def sweep(cache):
-    """Run directories of runs that were killed without a chance to clean up."""
-    for d in (cache / "tmp").glob("run.*"):
+    """What runs and builds left that were killed without a chance to clean up."""
+    for d in (cache / "tmp").glob("*.*.*"):
         if not pathlib.Path("/proc", d.name.split(".")[1]).exists():
             shutil.rmtree(d, ignore_errors=True)
 
