@@ -127,8 +127,8 @@ static void mr_publish(struct mirage_mr *mr)
 	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
 }
 
-static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key,
-		    u64 addr, u64 len, int access)
+static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd,
+				    u32 key, u64 addr, u64 len, int access)
 {
 	u64 last = addr + len - 1;
 

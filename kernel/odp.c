@@ -39,12 +39,8 @@
  *
  * Locking is described in mtt.c.
  */
-#include <linux/fs.h>
-#include <linux/magic.h>
 #include <linux/mm.h>
-#include <linux/pagemap.h>
 #include <linux/rcupdate.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -54,58 +50,11 @@
 #include "mr.h"
 #include "mtt.h"
 #include "odp.h"
+#include "odp_fill.h"
 #include "trace.h"
-
-/* Pages brought in at once: their pfns are on the stack, where 512 bytes fit. */
-#define ODP_BATCH	64U
 
 /* The message's rest that a worker reads ahead. */
 #define ODP_AHEAD_BATCHES	8
-
-#define ODP_TRIES_NOW	3
-#define ODP_TRIES	12
-
-/* For an invalidation over the range to end. */
-#define ODP_WAIT	(HZ / 10 + 1)
-
-/* How to bring pages in. */
-enum odp_how {
-	ODP_READ	= 0,
-	ODP_WRITE	= BIT(0),
-	ODP_BLOCK	= BIT(1),	/* sleep for as long as it takes */
-	ODP_LOOK	= BIT(2),	/* take what is mapped, fault nothing */
-};
-
-/**
- * struct odp - what makes a region an ODP region
- * @mirror: follows the region's part of the address space
- * @mr: the region
- * @va_first: first byte of its first page, a user address
- * @va_last: last byte of its last page
- * @va_to_iova: what to add, modulo 2^64
- * @rcu: odp_fault_cancel() may come late
- * @lock: taken in softirqs too
- * @faults: in flight and joinable
- * @dead: deregistered; no fault is added any more
- * @next: iova where the next miss is expected when misses walk through the region
- * @window: pages to read ahead then; both are guesses, and nobody's lock protects
- *	them
- * @events: counters
- */
-struct odp {
-	struct mirror mirror;
-	struct mirage_mr *mr;
-	unsigned long va_first;
-	unsigned long va_last;
-	u64 va_to_iova;
-	struct rcu_head rcu;
-	spinlock_t lock;		/* @faults, waiters, @dead */
-	struct list_head faults;
-	bool dead;
-	u64 next;
-	unsigned int window;
-	atomic64_t events[ODP_EVENTS];
-};
 
 /**
  * struct odp_fault - a fault in flight
@@ -142,11 +91,16 @@ static_assert((int)ODP_PREFETCH == MIRAGE_STAT_PAGE_PREFETCH);
 
 struct workqueue_struct *odp_wq;
 
-/*
+/**
+ * odp_count - count for the region, and for its device if that is still there
+ * @odp: the region
+ * @event: what
+ * @n: pages
+ *
  * The device can go before the last reference on a region, but not within an RCU
  * read side that has seen the region alive: its removal takes grace periods.
  */
-static void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
+void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
 {
 	atomic64_add(n, &odp->events[event]);
 	rcu_read_lock();
@@ -162,182 +116,10 @@ static void odp_count_here(struct odp *odp, enum odp_event event, unsigned long 
 	mirage_stat_add(odp->mr->dev, event, n);
 }
 
-/* Pages that [iova, iova + len) touches, up to max and to the end of the chunk. */
-static unsigned int odp_pages(u64 iova, u64 len, unsigned int max)
-{
-	len = min(len, mtt_chunk_left(iova));
-	return min_t(u64, max, PAGE_ALIGN(offset_in_page(iova) + len) >> PAGE_SHIFT);
-}
-
 /* No page beyond the region's last one. */
 static unsigned int odp_clip(const struct mirage_mr *mr, u64 iova, unsigned int pages)
 {
 	return min_t(u64, pages, ((mr->last >> PAGE_SHIFT) - (iova >> PAGE_SHIFT)) + 1);
-}
-
-/*
- * The one translation of iova to user address. The two are different numbers: they
- * agree modulo the page size only.
- */
-static int odp_va(const struct mirage_mr *mr, u64 iova, unsigned int pages,
-		  unsigned long *start, unsigned long *end)
-{
-	u64 va;
-
-	if (iova < (mr->iova & PAGE_MASK) || iova > mr->last)
-		return -EFAULT;
-	va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));
-	*start = va;
-	*end = va + ((unsigned long)pages << PAGE_SHIFT);
-	return va < (mr->start & PAGE_MASK) || *end <= *start ? -EFAULT : 0;
-}
-
-static int odp_errno(int err)
-{
-	switch (err) {
-	case 0:
-	case -EPERM:
-	case -ESRCH:
-		return err;
-	case -EBUSY:
-	case -EAGAIN:
-	case -EINTR:
-	case -ENOMEM:
-	case -ETIMEDOUT:
-		return -EAGAIN;
-	default:
-		return -EFAULT;
-	}
-}
-
-struct odp_fill {
-	struct mirror_range range;
-	bool secret;
-};
-
-/* Only memfd_secret takes its pages, one at a time, out of the direct map. */
-static bool odp_page_is_secret(struct page *page)
-{
-	struct folio *folio = page_folio(page);
-	struct address_space *mapping;
-
-	if (likely(folio_test_anon(folio) || folio_test_large(folio)))
-		return false;
-	mapping = folio_mapping(folio);
-	return mapping && mapping->host &&
-	       mapping->host->i_sb->s_magic == SECRETMEM_MAGIC;
-}
-
-/*
- * May these pages be committed? Asked under the chunk's lock, where a page that is
- * valid can not go away. HMM returns secret pages too, but the kernel must not
- * touch the address it knows them by.
- */
-static bool odp_fill_valid(void *arg)
-{
-	struct odp_fill *fill = arg;
-	unsigned long i, n = mirror_range_pages(&fill->range);
-
-	if (!mirror_range_valid(&fill->range))
-		return false;
-	for (i = 0; i < n; i++) {
-		unsigned long pfn = fill->range.pfns[i];
-
-		if (mirror_pfn_valid(pfn) && odp_page_is_secret(mirror_pfn_page(pfn)))
-			fill->secret = true;
-	}
-	return !fill->secret;
-}
-
-static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
-			 enum odp_how how)
-{
-	struct mirror_range *r = &fill->range;
-	bool block = how & ODP_BLOCK;
-	long ret;
-
-	ret = mirror_range_wait_until_valid(r, block ? ODP_WAIT : 0);
-	if (ret)
-		return ret;
-	if (how & ODP_LOOK)
-		ret = mirror_range_snapshot(r);
-	else
-		ret = mirror_range_fault(r, block);
-	if (ret < 0)
-		return ret;
-	ret = mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
-			 odp_fill_valid, fill);
-	return fill->secret ? -EFAULT : ret;
-}
-
-/*
- * The populate loop: brings pages from the process' page tables to the region's.
- * They must not cross a chunk. 0; -EAGAIN: something transient; or permanent.
- */
-static __always_inline int odp_fill_with(struct odp *odp, u64 iova, unsigned int pages,
-					 enum odp_how how, unsigned long *pfns)
-{
-	struct odp_fill fill = {
-		.range.pfns = pfns,
-		.range.default_flags = how & ODP_WRITE ? MIRROR_WRITE : 0,
-	};
-	unsigned int tries = ODP_TRIES_NOW;
-	unsigned long start, end;
-	int err;
-
-	err = odp_va(odp->mr, iova, pages, &start, &end);
-	if (err)
-		return err;
-	err = mirror_range_register(&fill.range, &odp->mirror, start, end);
-	if (err)
-		return odp_errno(err);
-	do {
-		err = odp_fill_once(odp, &fill, iova, how);
-		if (unlikely(err))
-			trace_mirage_odp_fault_retry(odp->mr->key, iova, err);
-	} while (err == -EBUSY && --tries);
-	mirror_range_unregister(&fill.range);
-
-	if (unlikely(err))
-		return odp_errno(err);
-	trace_mirage_odp_fault_commit(odp->mr->key, iova, (u64)pages << PAGE_SHIFT,
-				      how & ODP_WRITE);
-	return 0;
-}
-
-static noinline int odp_fill_batch(struct odp *odp, u64 iova, unsigned int pages,
-				   enum odp_how how)
-{
-	unsigned long pfns[ODP_BATCH];
-
-	return odp_fill_with(odp, iova, pages, how, pfns);
-}
-
-/* A kernel that clears its stack frames would clear a batch for one page. */
-static int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
-{
-	unsigned long pfn;
-
-	return pages == 1 ? odp_fill_with(odp, iova, pages, how, &pfn) :
-			    odp_fill_batch(odp, iova, pages, how);
-}
-
-/* The same, over transient errors, for who can sleep. */
-static int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int pages,
-			      enum odp_how how)
-{
-	unsigned int try;
-	int err;
-
-	for (try = 0; try < ODP_TRIES; try++) {
-		if (READ_ONCE(odp->mr->dead))
-			return -ESRCH;
-		err = odp_fill(odp, iova, pages, how);
-		if (err != -EAGAIN || fatal_signal_pending(current))
-			return err;
-		schedule_timeout_killable(min(1U << try, HZ / 10U + 1));
-	}
-	return -EAGAIN;
 }
 
 /*
@@ -408,8 +190,8 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 	return err;
 }
 
-/* As above, but whatever it takes. 0 also means: ask again. */
-static int odp_service(struct odp_fault *fault)
+/* As above, but whatever it takes. 0 also means: ask again. *done: the pages there. */
+static int odp_service(struct odp_fault *fault, unsigned int *done)
 {
 	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
 	struct odp *odp = fault->mr->priv;
@@ -419,11 +201,8 @@ static int odp_service(struct odp_fault *fault)
 	trace_mirage_odp_fault_service(fault->mr->key, fault->iova,
 				       (u64)pages << PAGE_SHIFT, fault->write);
 	odp_count(odp, ODP_FAULTS, pages);
-	err = odp_fill_patiently(odp, fault->iova, pages, how);
-	if (err && pages > 1) {
-		pages = 1;
-		err = odp_fill_patiently(odp, fault->iova, pages, how);
-	}
+	err = odp_fill_patiently(odp, fault->iova, &pages, how);
+	*done = err ? 0 : pages;
 	if (!err)
 		odp_count(odp, ODP_FAULTS_HANDLED, pages);
 	else if (err != -EAGAIN)
@@ -486,7 +265,8 @@ static void odp_fault_work(struct work_struct *work)
 	struct odp_fault *fault = container_of(work, struct odp_fault, work);
 	struct mirage_mr *mr = fault->mr;
 	struct odp *odp = mr->priv;
-	int err = odp_service(fault);
+	unsigned int done;
+	int err = odp_service(fault, &done);
 	LIST_HEAD(waiters);
 
 	spin_lock_bh(&odp->lock);
@@ -495,9 +275,10 @@ static void odp_fault_work(struct work_struct *work)
 	spin_unlock_bh(&odp->lock);
 
 	kref_get(&mr->ref);
-	if (!err && fault->ahead) {
+	fault->ahead += fault->pages - done;
+	if (done && fault->ahead) {
 		/* Waking runs the engine right here, so reading ahead is another's. */
-		fault->iova += (u64)fault->pages << PAGE_SHIFT;
+		fault->iova += (u64)done << PAGE_SHIFT;
 		INIT_WORK(&fault->work, odp_ahead_work);
 		queue_work(odp_wq, &fault->work);
 	} else {
@@ -616,44 +397,6 @@ bool odp_fault_cancel(struct odp_waiter *w)
 	}
 	rcu_read_unlock();
 	return waiting;
-}
-
-/**
- * odp_prefetch - bring a range in because somebody says it will be used
- * @mr: an ODP region, with a reference
- * @iova: first byte; checked against the region by the caller
- * @len: bytes
- * @advice: for reading, for writing, or only what is mapped already
- *
- * Process context, sleeps.
- *
- * Return: 0; -EFAULT, -EPERM or -ESRCH where a page can not be had; -EAGAIN where
- * there was no getting at it for seconds; -EINTR if the caller was killed.
- */
-int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
-		 enum ib_uverbs_advise_mr_advice advice)
-{
-	enum odp_how how = ODP_BLOCK;
-	struct odp *odp = mr->priv;
-	int err = 0;
-
-	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE)
-		how |= ODP_WRITE;
-	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT)
-		how |= ODP_LOOK;
-	trace_mirage_odp_prefetch(mr->key, iova, len, how & ODP_WRITE);
-	while (len && !err) {
-		unsigned int n = odp_pages(iova, len, ODP_BATCH);
-		u64 bytes = min(len, ((u64)n << PAGE_SHIFT) - offset_in_page(iova));
-
-		err = odp_fill_patiently(odp, iova, n, how);
-		if (!err)
-			odp_count(odp, ODP_PREFETCH, n);
-		iova += bytes;
-		len -= bytes;
-		cond_resched();
-	}
-	return err == -EAGAIN && fatal_signal_pending(current) ? -EINTR : err;
 }
 
 static __always_inline void odp_zap(struct odp *odp, u64 first, u64 last)
