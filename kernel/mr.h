@@ -79,7 +79,8 @@ struct mr_backend {
  * @access: IB_ACCESS_*
  * @dead: deregistered: every lookup and fault fails
  * @mtt: its table
- * @backend: pinned or ODP; @priv is its own
+ * @backend: pinned or ODP
+ * @priv: its own
  */
 struct mirage_mr {
 	struct ib_mr ibmr;
