@@ -74,6 +74,8 @@ static __always_inline void mtt_lock_pair(struct mtt_chunk *a, struct mtt_chunk 
 	spin_lock(&a->lock);
 	if (a != b)
 		spin_lock_nested(&b->lock, SINGLE_DEPTH_NESTING);
+	else
+		__acquire(&b->lock);
 }
 
 static __always_inline void mtt_unlock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
@@ -81,6 +83,8 @@ static __always_inline void mtt_unlock_pair(struct mtt_chunk *a, struct mtt_chun
 	spin_unlock(&a->lock);
 	if (a != b)
 		spin_unlock(&b->lock);
+	else
+		__release(&b->lock);
 }
 
 static __always_inline size_t mtt_copy_locked(struct mtt_chunk *dst, u64 daddr,
