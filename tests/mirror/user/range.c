@@ -150,9 +150,13 @@ static void wait__times_out(void)
 
 	CHECK_EQ(range_register(fd, mem, PAGE, 0), 0);
 	CHECK_EQ(flight_start(fd, mem, PAGE, 0), 0);
-	CHECK_EQ(range_wait(fd, 50), -ETIMEDOUT);
-	/* The first tick of the timeout may be a short one. */
-	CHECK(test_now() - before >= 0.04);
+	CHECK_EQ(range_wait(fd, 500), -ETIMEDOUT);
+	/*
+	 * Jiffies stand still and catch up when the host takes the CPU away from
+	 * a guest, so a timeout may end early by that much: half of it is no sign
+	 * of a wait that does not wait.
+	 */
+	CHECK(test_now() - before >= 0.25);
 	/* That the wait failed takes nothing away from what the caller registered. */
 	CHECK_EQ(device_counters(fd).ranges, 1);
 	CHECK_EQ(flight_end(fd, mem, PAGE, 0), 0);
