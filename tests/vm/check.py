@@ -147,7 +147,7 @@ def main():
         for job in jobs:
             print(f"{job.suite}@{job.kernel}")
         return 0
-    logs = pathlib.Path(os.environ["MIRAGE_VM_CACHE"]) / "log" / "check"
+    logs = pathlib.Path(os.environ["MIRAGE_VM_BUILD"]) / "check"
     logs.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
