@@ -32,6 +32,12 @@ void spin_unlock(spinlock_t *lock)
 	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 }
 
+/* Softirqs off is what the kernel's own means by it outside of hardirqs. */
+void lockdep_assert_in_softirq(void)
+{
+	assert(bh_depth);
+}
+
 void local_bh_disable(void)
 {
 	if (!bh_depth++)

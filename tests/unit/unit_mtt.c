@@ -12,6 +12,20 @@
 #include "mtt.h"
 #include "unit_test.h"
 
+/* The copies expect softirqs off, as a queue pair's lock has them. */
+#define SOFTIRQS_OFF(type, call) ({		\
+	type ret_;				\
+						\
+	local_bh_disable();			\
+	ret_ = call;				\
+	local_bh_enable();			\
+	ret_;					\
+})
+#define off_copy(...)	SOFTIRQS_OFF(size_t, mtt_copy(__VA_ARGS__))
+#define off_read(...)	SOFTIRQS_OFF(size_t, mtt_read(__VA_ARGS__))
+#define off_write(...)	SOFTIRQS_OFF(size_t, mtt_write(__VA_ARGS__))
+#define off_atomic(...)	SOFTIRQS_OFF(int, mtt_atomic(__VA_ARGS__))
+
 #define MODEL_PAGES	1600	/* more than three chunks */
 
 struct model {
@@ -141,14 +155,14 @@ static void random_move(struct model *m)
 
 	random_range(m, &iova, &len);
 	want = run_of(m, iova, len, false);
-	CHECK_EQ(mtt_read(&m->mtt, iova, buf, len), want);
+	CHECK_EQ(off_read(&m->mtt, iova, buf, len), want);
 	for (i = 0; i < want; i++)
 		CHECK_EQ(buf[i], *byte_at(m, iova + i));
 	random_range(m, &iova, &len);
 	for (i = 0; i < len; i++)
 		buf[i] = unit_random(&m->random);
 	want = run_of(m, iova, len, true);
-	CHECK_EQ(mtt_write(&m->mtt, iova, buf, len), want);
+	CHECK_EQ(off_write(&m->mtt, iova, buf, len), want);
 	/* Two pages of the region may be one of the arena: the later bytes win. */
 	for (i = want > PAGE_SIZE ? want - PAGE_SIZE : 0; i < want; i++)
 		CHECK_EQ(buf[i], *byte_at(m, iova + i));
@@ -167,7 +181,7 @@ static void random_copy(struct model *m)
 	len = slen < dlen ? slen : dlen;
 	want_src = run_of(m, from, len, false);
 	want_dst = run_of(m, to, len, true);
-	CHECK_EQ(mtt_copy(&m->mtt, to, &m->mtt, from, len, &miss),
+	CHECK_EQ(off_copy(&m->mtt, to, &m->mtt, from, len, &miss),
 		 want_src < want_dst ? want_src : want_dst);
 	if (want_src == len && want_dst == len)
 		CHECK_EQ(miss, MTT_MISS_NONE);
@@ -182,11 +196,11 @@ static void random_atomic(struct model *m)
 
 	if (!want)
 		memcpy(&value, byte_at(m, iova), 8);
-	CHECK_EQ(mtt_atomic(&m->mtt, iova, MTT_FETCH_ADD, 5, 0, &old), want);
-	CHECK_EQ(mtt_atomic(&m->mtt, iova + 1, MTT_FETCH_ADD, 5, 0, &old), -EINVAL);
+	CHECK_EQ(off_atomic(&m->mtt, iova, MTT_FETCH_ADD, 5, 0, &old), want);
+	CHECK_EQ(off_atomic(&m->mtt, iova + 1, MTT_FETCH_ADD, 5, 0, &old), -EINVAL);
 	if (want)
 		return;
-	CHECK_EQ(mtt_atomic(&m->mtt, iova, MTT_CMP_SWAP, value + 5, 9, &old), 0);
+	CHECK_EQ(off_atomic(&m->mtt, iova, MTT_CMP_SWAP, value + 5, 9, &old), 0);
 	CHECK_EQ(old, value + 5);
 	memcpy(&value, byte_at(m, iova), 8);
 	CHECK_EQ(value, 9);
@@ -242,11 +256,11 @@ static void mtt__implicit(void)
 	for (i = 0; i < 300; i++) {
 		iova = unit_random(&random) & ((1ull << 47) - 1) & PAGE_MASK;
 		CHECK_EQ(mtt_commit(&mtt, iova, 1, &pfn, NULL, NULL), 0);
-		CHECK_EQ(mtt_write(&mtt, iova + 5, &c, 1), 1);
+		CHECK_EQ(off_write(&mtt, iova + 5, &c, 1), 1);
 		CHECK_EQ(mtt_zap(&mtt, iova ^ (1ull << 46), (iova ^ (1ull << 46)) + 1), 0);
 	}
 	CHECK_EQ(mtt_zap(&mtt, 0, UINT64_MAX), 300);
-	CHECK_EQ(mtt_write(&mtt, iova, &c, 1), 0);
+	CHECK_EQ(off_write(&mtt, iova, &c, 1), 0);
 	mtt_kill(&mtt);
 	unit_rcu_barrier();
 	mtt_destroy(&mtt);
@@ -273,10 +287,10 @@ static void mtt__huge(void)
 	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
 	iova = base + 7 * PAGE_SIZE;
 	CHECK_EQ(mtt_commit(&mtt, iova, 1, &small, NULL, NULL), 0);
-	CHECK_EQ(mtt_read(&mtt, iova, &c, 1), 1);
+	CHECK_EQ(off_read(&mtt, iova, &c, 1), 1);
 	CHECK_EQ(c, 2);
 	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
-	CHECK_EQ(mtt_read(&mtt, iova, &c, 1), 1);
+	CHECK_EQ(off_read(&mtt, iova, &c, 1), 1);
 	CHECK_EQ(c, 1);
 	/* A huge page that is not aligned like the chunk is just pages. */
 	huge = pfn_of(100, true, 9);
@@ -333,9 +347,9 @@ static void mtt__dirty(void)
 	unit_pages[9].anon = true;
 	mtt_init(&mtt, 0, 0xffff, false);
 	CHECK_EQ(mtt_commit(&mtt, 0x3000, 1, &pfn, NULL, NULL), 0);
-	CHECK_EQ(mtt_read(&mtt, 0x3000, &c, 1), 1);
+	CHECK_EQ(off_read(&mtt, 0x3000, &c, 1), 1);
 	CHECK(!unit_pages[9].dirty);
-	CHECK_EQ(mtt_write(&mtt, 0x3000, &c, 1), 1);
+	CHECK_EQ(off_write(&mtt, 0x3000, &c, 1), 1);
 	CHECK(unit_pages[9].dirty);
 	mtt_kill(&mtt);
 	unit_rcu_barrier();
@@ -351,9 +365,9 @@ static void *mover(void *arg)
 	u64 random = (uintptr_t)arg;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-		mtt_read(&shared.mtt, shared.start + unit_random(&random) % (shared.len - 8192),
+		off_read(&shared.mtt, shared.start + unit_random(&random) % (shared.len - 8192),
 			 buf, 8192);
-		mtt_write(&shared.mtt, shared.start + unit_random(&random) %
+		off_write(&shared.mtt, shared.start + unit_random(&random) %
 			  (shared.len - 8192), buf, 1 + unit_random(&random) % 8192);
 	}
 	return NULL;

@@ -34,6 +34,8 @@ typedef int gfp_t;
 #endif
 #define noinline		__attribute__((noinline))
 #define __must_hold(x)
+#define __acquire(x)	((void)(x))
+#define __release(x)	((void)(x))
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define barrier()		__asm__ volatile("" : : : "memory")
@@ -127,6 +129,7 @@ typedef struct { int held; } spinlock_t;
 
 void spin_lock(spinlock_t *lock);
 void spin_unlock(spinlock_t *lock);
+void lockdep_assert_in_softirq(void);
 void local_bh_disable(void);
 void local_bh_enable(void);
 
