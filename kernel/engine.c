@@ -188,10 +188,9 @@ static void engine_run(struct engine *e)
 	}
 }
 
-static void engine_work(struct work_struct *work)
+/* A delay is over. Takes the reference that was held for it. */
+static void engine_resume(struct engine *e)
 {
-	struct engine *e = container_of(work, struct engine, work.work);
-	struct qp *qp = engine_qp(e);
 	bool claimed;
 
 	spin_lock_bh(&e->lock);
@@ -199,7 +198,12 @@ static void engine_work(struct work_struct *work)
 	spin_unlock_bh(&e->lock);
 	if (claimed)
 		engine_run(e);
-	qp_put(qp);
+	qp_put(engine_qp(e));
+}
+
+static void engine_work(struct work_struct *work)
+{
+	engine_resume(container_of(work, struct engine, work.work));
 }
 
 static void engine_wake(struct odp_waiter *w, int err)
@@ -265,17 +269,8 @@ void engine_kick_worker(struct engine *e)
  */
 void engine_end_delay(struct engine *e)
 {
-	struct qp *qp = engine_qp(e);
-	bool claimed;
-
-	if (!cancel_delayed_work(&e->work))
-		return;
-	spin_lock_bh(&e->lock);
-	claimed = engine_claim_woken(e);
-	spin_unlock_bh(&e->lock);
-	if (claimed)
-		engine_run(e);
-	qp_put(qp);
+	if (cancel_delayed_work(&e->work))
+		engine_resume(e);
 }
 
 /**
