@@ -23,11 +23,9 @@
 int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access)
 {
-	int ret = 0;
 	u32 i;
 
 	bytes_from_buf(b, NULL);
-	rcu_read_lock();
 	for (i = 0; i < num; i++) {
 		struct seg *seg = &b->seg[b->num];
 		struct mirage_mr *mr;
@@ -36,17 +34,14 @@ int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 			continue;
 		mr = mirage_mr_get(dev, pd, sge[i].lkey, sge[i].addr,
 				   sge[i].length, access);
-		if (IS_ERR(mr)) {
-			ret = PTR_ERR(mr);
-			break;
-		}
+		if (IS_ERR(mr))
+			return PTR_ERR(mr);
 		seg->mr = mr;
 		seg->addr = sge[i].addr;
 		seg->len = sge[i].length;
 		b->num++;
 	}
-	rcu_read_unlock();
-	return ret;
+	return 0;
 }
 
 /**
@@ -96,11 +91,7 @@ static void missed(struct bytes *b, u32 left, bool write, struct miss *miss)
 {
 	struct seg *seg = &b->seg[b->cur];
 
-	kref_get(&seg->mr->ref);
-	miss->mr = seg->mr;
-	miss->iova = seg->addr + b->off;
-	miss->len = piece_left(b, left);
-	miss->write = write;
+	miss_set(miss, seg->mr, seg->addr + b->off, piece_left(b, left), write);
 }
 
 /**
@@ -119,10 +110,7 @@ bool bytes_missing(const struct bytes *b, struct miss *miss)
 
 		if (mtt_present(&seg->mr->mtt, seg->addr, seg->len, false))
 			continue;
-		kref_get(&seg->mr->ref);
-		*miss = (struct miss) {
-			.mr = seg->mr, .iova = seg->addr, .len = seg->len,
-		};
+		miss_set(miss, seg->mr, seg->addr, seg->len, false);
 		return true;
 	}
 	return false;
@@ -189,8 +177,8 @@ u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss
 	u32 n;
 
 	/* The whole message is one piece on both sides, as most of them are. */
-	if (to->buf || from->buf || left > MTT_COPY_MAX ||
-	    left > dst->len - to->off || left > src->len - from->off || !left)
+	if (!left || to->buf || from->buf || left > MTT_COPY_MAX ||
+	    left > dst->len - to->off || left > src->len - from->off)
 		return move_pieces(to, from, left, miss);
 
 	n = mtt_copy(&dst->mr->mtt, dst->addr + to->off, &src->mr->mtt,

@@ -53,6 +53,14 @@ struct miss {
 	bool write;
 };
 
+/** miss_set - fill a miss, with a reference on its region */
+static inline void miss_set(struct miss *miss, struct mirage_mr *mr, u64 iova, u64 len,
+			    bool write)
+{
+	kref_get(&mr->ref);
+	*miss = (struct miss) { .mr = mr, .iova = iova, .len = len, .write = write };
+}
+
 int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access);
 int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,

@@ -107,8 +107,6 @@ void qp_event(struct qp *qp, enum ib_event_type type);
 void qp_error_locked(struct qp *qp, enum ib_event_type event);
 void qp_error(struct qp *qp, enum ib_event_type event);
 
-int qp_transit(struct qp *qp, struct ib_qp_attr *attr, int mask);
-
 int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		     struct ib_udata *udata);
 int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,

@@ -162,16 +162,7 @@ static int from_sqd(struct qp *qp, enum ib_qp_state to,
 	return 0;
 }
 
-/**
- * qp_transit - carry out a modify
- * @qp: the QP; its mutex is held
- * @attr: the attributes
- * @mask: which of them
- *
- * Return: 0, -EINVAL for a transition or value that is not legal, -EOPNOTSUPP for
- * attributes that the device lacks.
- */
-int qp_transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
+static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 {
 	static int (*const from[])(struct qp *qp, enum ib_qp_state to,
 				   const struct ib_qp_attr *attr, int mask) = {
@@ -212,7 +203,8 @@ int qp_transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
  * @mask: which of them
  * @udata: unused
  *
- * Return: as qp_transit().
+ * Return: 0, -EINVAL for a transition or value that is not legal, -EOPNOTSUPP for
+ * attributes that the device lacks.
  */
 int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		     struct ib_udata *udata)
@@ -221,7 +213,7 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	int ret;
 
 	mutex_lock(&qp->mutex);
-	ret = qp_transit(qp, attr, mask);
+	ret = transit(qp, attr, mask);
 	mutex_unlock(&qp->mutex);
 	return ret;
 }

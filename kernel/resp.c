@@ -196,10 +196,7 @@ enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *ol
 			hdr->swap, old))
 		return RESP_OK;
 
-	kref_get(&seg->mr->ref);
-	*miss = (struct miss) {
-		.mr = seg->mr, .iova = seg->addr, .len = 8, .write = true,
-	};
+	miss_set(miss, seg->mr, seg->addr, 8, true);
 	return RESP_MISS;
 }
 
