@@ -31,18 +31,6 @@ struct kit {
 
 static int nth_fd;
 
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) > 0;
-	close(fd);
-	return ok;
-}
-
 static void arm(unsigned int n)
 {
 	char text[16];
@@ -73,14 +61,14 @@ static struct kit setup(void)
 	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR);
 	if (nth_fd < 0)
 		test_skip("this kernel injects no faults");
-	if (!put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
+	if (!test_put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
 		test_skip("no failslab");
-	put("/sys/kernel/debug/failslab/verbose", "0");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	put("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	put("/sys/kernel/debug/fail_usercopy/verbose", "0");
+	test_put("/sys/kernel/debug/failslab/verbose", "0");
+	test_put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	test_put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	test_put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	test_put("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	test_put("/sys/kernel/debug/fail_usercopy/verbose", "0");
 	k.dev = rc_open();
 	k.cq = ibv_create_cq(k.dev->ctx, 64, NULL, NULL, 0);
 	CHECK(k.cq);

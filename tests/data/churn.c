@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,29 +160,17 @@ static bool do_fork(struct churn *c, struct range *g)
 	return true;
 }
 
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) > 0;
-	close(fd);
-	return ok;
-}
-
 /* Write protects every page of the process. */
 static bool do_clear_refs(struct churn *c, struct range *g)
 {
 	(void)g;
-	return rc_random(&c->random) % 8 == 0 && put("/proc/self/clear_refs", "4\n");
+	return rc_random(&c->random) % 8 == 0 && test_put("/proc/self/clear_refs", "4\n");
 }
 
 static bool do_compact(struct churn *c, struct range *g)
 {
 	(void)g;
-	return rc_random(&c->random) % 64 == 0 && put("/proc/sys/vm/compact_memory", "1\n");
+	return rc_random(&c->random) % 64 == 0 && test_put("/proc/sys/vm/compact_memory", "1\n");
 }
 
 static void *churn_loop(void *arg)

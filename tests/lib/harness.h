@@ -52,6 +52,7 @@ void test_skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 
 /* test_note() - a line of figures that is not a verdict. */
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+bool test_put(const char *path, const char *text);	/* into an existing file, as echo does */
 double test_now(void);			/* seconds, CLOCK_MONOTONIC */
 
 #define TEST_STR2(x)	#x
