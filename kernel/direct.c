@@ -38,6 +38,7 @@ static void restart(struct req *req)
 	req->begun = false;
 	req->done = 0;
 	bytes_rewind(&req->local);
+	bytes_rewind(&req->result);
 }
 
 static enum resp_verdict atomic_step(struct qp *peer, struct req *req,

@@ -106,6 +106,9 @@ static enum ib_wc_status check(const struct qp *qp)
 		return IB_WC_LOC_QP_OP_ERR;
 	if (op->class >= OP_FLUSH && req->wqe.length)
 		return IB_WC_LOC_LEN_ERR;
+	/* Its length is 32 bits wide: cut off it might name nothing, and pass. */
+	if (op->class == OP_FLUSH && req->wqe.head.compare_add > U32_MAX)
+		return IB_WC_LOC_LEN_ERR;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
 	    !qp->attr.max_rd_atomic)
 		return IB_WC_LOC_QP_OP_ERR;
