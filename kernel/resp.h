@@ -7,9 +7,7 @@
 
 #include "bytes.h"
 #include "opcode.h"
-
-/* PSNs are 24 bits wide. */
-#define PSN_MASK 0xffffff
+#include "packet.h"
 
 struct qp;
 

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * RoCEv2 over UDP 4791: sockets, routes, super-packets
+ *
+ * The only file pair that knows sockets and skbs' insides. One pair of sockets (IPv4,
+ * IPv6) a network namespace, shared by its devices, opened when first needed.
+ *
+ *	out	net_tx_segment() -> fill -> net_tx_seal() -> ... -> net_tx_flush()
+ *	in	socket -> wire_input() (wire.c) -> net_segment() for each packet
+ */
+#ifndef MIRAGE_NET_H
+#define MIRAGE_NET_H
+
+#include <linux/in6.h>
+#include <linux/skbuff.h>
+#include <net/dst.h>
+#include <rdma/ib_verbs.h>
+
+#include "icrc.h"
+#include "packet.h"
+
+struct mirage_dev;
+
+/**
+ * struct net_path - how to a peer
+ * @net: the namespace; the device keeps it
+ * @flow: addresses and ports as in the packet
+ * @dst: the route, or NULL: looked up when needed; a reference is held
+ * @cookie: of @dst
+ * @oif: netdev of our GID (a VLAN's own), by index
+ * @tos: traffic class, DSCP and ECN
+ * @ttl: hop limit, not 0
+ * @label: IPv6 flow label
+ *
+ * Owned by who sends with it: no lock.
+ */
+struct net_path {
+	struct net *net;
+	struct icrc_flow flow;
+	struct dst_entry *dst;
+	u32 cookie;
+	int oif;
+	u8 tos;
+	u8 ttl;
+	__be32 label;
+};
+
+/**
+ * net_path_init - a path to where an address vector says
+ * @path: filled; released by net_path_release()
+ * @dev: the device
+ * @ah: RoCE address, with ->grh.sgid_attr
+ * @qpn: ours
+ * @peer: the peer's, or 0: both give entropy to the source port
+ *
+ * Any context. The route itself is looked up when the first packet is sent.
+ * Return: 0, or -EINVAL for GIDs that are no IP addresses of one family.
+ */
+int net_path_init(struct net_path *path, struct mirage_dev *dev,
+		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer);
+void net_path_release(struct net_path *path);
+
+/**
+ * struct net_tx - a super-packet under construction
+ *
+ * Packets of one path that are equally long, the last one may be shorter, go as one
+ * UDP GSO skb. All zero is empty. On the sender's stack or in its object; BHs are off
+ * from its first net_tx_segment() to net_tx_flush(), which must come.
+ */
+struct net_tx {
+	struct net_path *path;
+	struct sk_buff *skb;
+	void *segment;		/* the open one */
+	u32 seg_len;		/* its length */
+	u32 gso_size;		/* that of the first */
+	u32 segs;		/* sealed ones */
+	u32 bytes;		/* of those */
+	bool closed;		/* a shorter one was sealed: no more */
+	u16 id;			/* IPv4 identification of the first */
+};
+
+/**
+ * net_tx_segment - room for one more packet
+ * @tx: the super-packet
+ * @path: whereto
+ * @len: BTH through ICRC
+ * @more: bytes that the caller expects to send after it: a hint for memory
+ *
+ * BHs off; any lock may be held. Sends what @tx has when this one does not fit to it.
+ * Return: @len contiguous bytes, to be filled and sealed before anything else is done
+ * with @tx; NULL without memory.
+ */
+void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len, u32 more);
+
+/** net_tx_seal - the packet is complete up to its ICRC, which is put in here */
+void net_tx_seal(struct net_tx *tx);
+
+/** net_tx_cancel - the packet that net_tx_segment() made room for is not sent */
+void net_tx_cancel(struct net_tx *tx);
+
+/**
+ * net_tx_flush - send what there is
+ *
+ * Nothing is reported: what is lost here is lost like on any wire (and counted).
+ */
+void net_tx_flush(struct net_tx *tx);
+
+/**
+ * struct net_seg - one packet of a received skb
+ * @pkt: its headers
+ * @payload: its bytes, contiguous, good until the next net_segment() on this CPU
+ * @next: offset of the next packet, or 0
+ */
+struct net_seg {
+	struct pkt pkt;
+	const void *payload;
+	u32 next;
+};
+
+/* What wire.c gets: kept in skb->cb while it holds a received skb. */
+struct net_cb {
+	struct mirage_dev *dev;		/* whose address it was sent to; see net.c */
+	u32 off;			/* the first packet not yet consumed */
+	bool bad_gro;			/* merged on the way, ids unknown */
+};
+
+static inline struct net_cb *net_cb(struct sk_buff *skb)
+{
+	BUILD_BUG_ON(sizeof(struct net_cb) > sizeof(skb->cb));
+	return (struct net_cb *)skb->cb;
+}
+
+/**
+ * net_segment - look at one packet
+ * @skb: received; not cloned data of ours: read only
+ * @off: of its BTH: net_cb(skb)->off at first, then @seg->next
+ * @seg: filled
+ *
+ * BHs off. Checks lengths, headers and ICRC. Return: 0; -EINVAL: malformed, -EBADMSG:
+ * the ICRC is wrong (both counted here; ->next is right all the same).
+ */
+int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg);
+
+/** net_peek_qpn - destination QP of the packet at @off, unchecked; U32_MAX if too short */
+u32 net_peek_qpn(struct sk_buff *skb, u32 off);
+
+/** net_same_peer - was the skb sent from @path's destination to its source? */
+bool net_same_peer(const struct sk_buff *skb, const struct net_path *path);
+
+/**
+ * net_grh - the 40 bytes in front of a datagram's payload (IBA 11.4.1.2; annex A17.4.5.1)
+ * @skb: the datagram
+ * @grh: an IPv6 header, or an IPv4 one in its last 20 bytes
+ * Return: IB_WC flags' network header type: RDMA_NETWORK_IPV4 or RDMA_NETWORK_IPV6.
+ */
+enum rdma_network_type net_grh(const struct sk_buff *skb, void *grh);
+
+/**
+ * net_open - sockets of the device's namespace, from now on
+ * @dev: the device; once is enough, more do no harm; net_close() at its end
+ *
+ * Process context, may sleep. Return: 0; -EADDRINUSE: somebody else (Soft-RoCE) owns
+ * UDP port 4791 of the namespace: the device works within itself only, and the next
+ * call tries again.
+ */
+int net_open(struct mirage_dev *dev);
+void net_close(struct mirage_dev *dev);
+
+int net_init(void);
+void net_exit(void);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * RoCEv2 packets: headers as values
+ *
+ * Pure: no skb, no lock, no device; tests/unit compiles it in userspace. A packet is
+ * what stands in a UDP datagram: BTH, extension headers, payload, pad, ICRC
+ * (IBA volume 1, chapter 9; annex A17 for the ICRC over IP).
+ */
+#ifndef MIRAGE_PACKET_H
+#define MIRAGE_PACKET_H
+
+#include <linux/types.h>
+
+#include "opcode.h"
+
+#define PKT_BTH_LEN	12
+#define PKT_ICRC_LEN	4
+/* BTH, XRCETH, RETH and immediate, or BTH, DETH and immediate, ... */
+#define PKT_HDR_MAX	(PKT_BTH_LEN + 4 + 28 + 4)
+
+/* Upper three bits of a BTH opcode. */
+enum pkt_transport {
+	PKT_RC	= 0x00,
+	PKT_UC	= 0x20,
+	PKT_UD	= 0x60,
+	PKT_CNP	= 0x80,
+	PKT_XRC	= 0xa0,
+};
+
+/* Extension headers, in the order they stand in. */
+enum pkt_ext {
+	PKT_XRCETH	= 1 << 0,	/* 4 bytes */
+	PKT_DETH	= 1 << 1,	/* 8 */
+	PKT_FETH	= 1 << 2,	/* 4 */
+	PKT_RETH	= 1 << 3,	/* 16 */
+	PKT_ATOMICETH	= 1 << 4,	/* 28 */
+	PKT_AETH	= 1 << 5,	/* 4 */
+	PKT_ATOMICACK	= 1 << 6,	/* 8 */
+	PKT_IMMDT	= 1 << 7,	/* 4 */
+	PKT_IETH	= 1 << 8,	/* 4 */
+};
+
+/**
+ * struct pkt_op - facts of one BTH opcode
+ * @valid: there is such an opcode
+ * @ext: extension headers, enum pkt_ext
+ * @len: of BTH and extension headers
+ * @class: what kind of request it is (part) of, OP_NONE for a response
+ * @response: it answers a request: for the requester's side
+ * @first: it begins a message (an "only" begins and ends one)
+ * @last: it ends one
+ * @payload: it may have a payload
+ * @wr: enum ib_uverbs_wr_opcode of the request that it ends, or begins; meaningless for a response
+ */
+struct pkt_op {
+	bool valid;
+	u16 ext;
+	u8 len;
+	enum op_class class;
+	bool response;
+	bool first;
+	bool last;
+	bool payload;
+	u8 wr;
+};
+
+/**
+ * struct pkt - a packet's headers
+ * @op: facts of @opcode; set by pkt_parse() and pkt_build()
+ * @opcode: BTH
+ * @solicited: BTH SE
+ * @ack: BTH AckReq
+ * @pkey: BTH
+ * @qpn: BTH, destination QP
+ * @psn: BTH, 24 bits
+ * @pad: BTH, bytes after the payload
+ * @payload: its length without @pad
+ * @va: RETH, AtomicETH
+ * @rkey: RETH, AtomicETH
+ * @dmalen: RETH
+ * @swap_add: AtomicETH
+ * @compare: AtomicETH
+ * @syndrome: AETH
+ * @msn: AETH, 24 bits
+ * @orig: AtomicAckETH
+ * @ex: ImmDt, big endian as it is, or the rkey of IETH
+ * @qkey: DETH
+ * @src_qp: DETH
+ * @srqn: XRCETH
+ * @flush: FETH: placement type in bits 0-3, selectivity in bits 4-5
+ */
+struct pkt {
+	const struct pkt_op *op;
+	u8 opcode;
+	bool solicited;
+	bool ack;
+	u8 pad;
+	u16 pkey;
+	u16 payload;
+	u32 qpn;
+	u32 psn;
+	u64 va;
+	u32 rkey;
+	u32 dmalen;
+	u64 swap_add;
+	u64 compare;
+	u64 orig;
+	u8 syndrome;
+	u32 msn;
+	u32 ex;
+	u32 qkey;
+	u32 src_qp;
+	u32 srqn;
+	u32 flush;
+};
+
+extern const struct pkt_op pkt_ops[256];
+
+/* AETH syndromes (IBA 9.7.5.1.2): the kind in the upper three bits. */
+#define AETH_KIND		0x60
+#define AETH_ACK		0x00
+#define AETH_RNR		0x20	/* timer in the lower five */
+#define AETH_NAK		0x60	/* code in the lower five */
+#define AETH_CREDITS_NONE	0x1f	/* "no end to end flow control" */
+#define AETH_NAK_PSN		0x60
+#define AETH_NAK_INVALID	0x61
+#define AETH_NAK_ACCESS		0x62
+#define AETH_NAK_OPERATIONAL	0x63
+
+#define PSN_MASK	0xffffff
+
+/** psn_cmp - how far @a is ahead of @b, modulo 2^24: negative when it is behind */
+static inline s32 psn_cmp(u32 a, u32 b)
+{
+	return (s32)((a - b) << 8) >> 8;
+}
+
+/**
+ * pkt_opcode - the BTH opcode of a part of a request
+ * @transport: whose
+ * @wr: enum ib_uverbs_wr_opcode
+ * @first: it begins the message
+ * @last: it ends it
+ *
+ * Return: the opcode; 0xff when the transport has none such.
+ */
+u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
+
+/**
+ * pkt_parse - read the headers of a packet
+ * @pkt: filled
+ * @data: from the BTH on
+ * @len: bytes there, through the ICRC
+ *
+ * Return: 0; -EINVAL: truncated, an unknown opcode or transport version, lengths
+ * that contradict each other, a payload that its opcode has not.
+ */
+int pkt_parse(struct pkt *pkt, const void *data, unsigned int len);
+
+/**
+ * pkt_build - write the headers of a packet
+ * @to: where; room for PKT_HDR_MAX
+ * @pkt: what; ->op and ->pad are set here, from ->opcode and ->payload
+ *
+ * Return: their length.
+ */
+unsigned int pkt_build(void *to, struct pkt *pkt);
+
+#endif

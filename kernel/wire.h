@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * The carrier between devices: what a queue pair has for the wire
+ *
+ * The data path on one page. BHs are off in all of it; "task" is the poster's system
+ * call or a worker, "softirq" also whatever context the engine is kicked from.
+ *
+ *	task, softirq	wire_req_run()		wire_req.c	send WQEs -> packets
+ *	softirq		wire_input()		wire.c		skb -> QPs
+ *	softirq, task	wire_request()		wire_resp.c	request packet -> resp.c, answers
+	softirq, task	wire_request_resume()	wire_resp.c	the page has come: READ responses go on
+ *	softirq, task	wire_response()		wire_comp.c	ACK, NAK, READ response -> completions
+ *	timer		wire_timeout()		timer.c		again from the oldest
+ *
+ * A QP is connected by the direct carrier or by this one; which, is decided when it
+ * goes to RTR, by whether the peer's GID is one of this device.
+ *
+ * A packet that needs a page that is not there parks its direction of its QP: the
+ * skb, and all that come after it for that direction, are held (struct wire_hold)
+ * until the fault is over. The other direction and everybody else go on.
+ *
+ * Locks: qp->lock for the responder's side, wire->lock for the requester's; both
+ * innermost but for the table's, a CQ's, an SRQ's and an engine's; never both of one
+ * QP, never those of two.
+ */
+#ifndef MIRAGE_WIRE_H
+#define MIRAGE_WIRE_H
+
+#include <linux/skbuff.h>
+#include <linux/timer.h>
+
+#include "net.h"
+#include "odp.h"
+#include "wire_req.h"
+#include "wire_resp.h"
+
+struct qp;
+
+/* Bytes of held skbs per direction, truesize; what comes beyond is dropped. */
+#define WIRE_HOLD_MAX	SZ_16M
+
+/* Unacknowledged bytes of a QP: the window. */
+#define WIRE_WINDOW	SZ_4M
+
+/**
+ * struct wire_hold - one direction's packets, and the page they wait for
+ * @queue: skbs in order, each from net_cb()->off on; the first one misses a page
+ * @bytes: their truesize
+ * @parked: a fault is raised, @waiter is with it; a reference on the QP is held
+ * @draining: somebody works @queue off
+ * @dropped: the bound was reached: ask for retransmission when it is over
+ * @error: permanent answer of the fault, for the first packet
+ * @waiter: see odp.h
+ */
+struct wire_hold {
+	struct sk_buff_head queue;
+	u32 bytes;
+	bool parked;
+	bool draining;
+	bool dropped;
+	int error;
+	struct odp_waiter waiter;
+};
+
+/* What became of a packet. */
+enum wire_verdict {
+	WIRE_DONE,		/* consumed, or dropped */
+	WIRE_HELD,		/* a page is missing: the same packet again, later */
+};
+
+/**
+ * struct wire - what a QP that is connected over the wire has more than others
+ * @qp: the QP
+ * @requests: packets for our responder; protected by qp->lock
+ * @responses: packets for our requester; protected by @req.lock
+ * @req: the requester (wire_req.h)
+ * @resp: the responder (wire_resp.h)
+ */
+struct wire {
+	struct qp *qp;
+	struct wire_hold requests;
+	struct wire_hold responses;
+	struct wire_req req;
+	struct wire_resp resp;
+};
+
+/* wire.c: life, and who gets a packet */
+int wire_connect(struct qp *qp, const struct rdma_ah_attr *ah);
+void wire_disconnect(struct qp *qp);
+void wire_input(struct mirage_dev *dev, struct sk_buff *skb);
+
+/* wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled. */
+enum wire_verdict wire_request(struct qp *qp, struct sk_buff *skb,
+			       const struct net_seg *seg, struct miss *miss);
+enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss);
+void wire_request_end(struct qp *qp);
+
+/* wire_req.c: the caller is the engine's runner */
+enum engine_verdict wire_req_run(struct qp *qp);
+
+/* wire_comp.c: wire->req.lock is held. With WIRE_HELD *miss is filled. */
+enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
+				struct miss *miss);
+void wire_response_failed(struct qp *qp, int err);
+void wire_response_end(struct qp *qp);
+
+#endif
