@@ -51,7 +51,8 @@ enum mr_slot {
 /**
  * struct mr_backend - what fills the table of a region
  * @fault_now: bring [iova, iova + len) in without sleeping on I/O (task context)
- * @fault_raise: the same as an event; @w is woken when it is over
+ * @fault_raise: the same as an event; @w is woken when it is over (any context but
+ *	hardirq, spinlocks may be held)
  * @dereg: after mtt_kill(), in the deregistration; references may be left; sleeps
  * @teardown: after that, when the last reference is gone; sleeps
  */

@@ -19,10 +19,11 @@
  *	anything else, then the waiters go on.
  *
  * read-ahead
- *	What is likely to be missed next: the rest of the message, by the worker;
- *	the pages after it when misses walk through a region, by whoever misses.
- *	Best effort: it never waits for I/O that nobody asked for, and its errors
- *	are nobody's.
+ *	What is likely to be missed next: the rest of the message, all of it, by the
+ *	worker; the pages after it when misses walk through a region, by whoever
+ *	misses. Best effort: it never waits for I/O that nobody asked for, and its
+ *	errors are nobody's. A fault in what is being read ahead brings in its
+ *	demand and leaves the rest to who is at it.
  *
  * Errors
  * ------
@@ -53,18 +54,15 @@
 #include "odp_fill.h"
 #include "trace.h"
 
-/* The message's rest that a worker reads ahead. */
-#define ODP_AHEAD_BATCHES	8
-
 /**
  * struct odp_fault - a fault in flight
- * @node: in odp.faults while it can be joined; odp.lock
+ * @node: in odp.faults while it can be joined, then in odp.aheads; odp.lock
  * @waiters: struct odp_waiter; odp.lock
  * @work: its service
  * @mr: the region, with a reference
  * @iova: first page
- * @pages: its demand
- * @ahead: pages after those, to be read ahead
+ * @pages: its demand; 0 once that is over
+ * @ahead: pages after those, to be read ahead; odp.lock, with @iova, in odp.aheads
  * @write: the pages have to be writable
  */
 struct odp_fault {
@@ -240,6 +238,15 @@ static void odp_fault_free(struct odp_fault *fault)
 	kfree(fault);
 }
 
+/* The first pages of what is to be read ahead are there. */
+static void odp_ahead_advance(struct odp *odp, struct odp_fault *fault, unsigned int n)
+{
+	spin_lock_bh(&odp->lock);
+	fault->iova += (u64)n << PAGE_SHIFT;
+	fault->ahead -= n;
+	spin_unlock_bh(&odp->lock);
+}
+
 /* The message's rest, while its engine is at work on what came first. */
 static void odp_ahead_work(struct work_struct *work)
 {
@@ -254,9 +261,12 @@ static void odp_ahead_work(struct work_struct *work)
 		if (odp_fill(odp, fault->iova, n, how))
 			break;
 		odp_count(odp, ODP_PREFETCH, n);
-		fault->iova += (u64)n << PAGE_SHIFT;
-		fault->ahead -= n;
+		odp_ahead_advance(odp, fault, n);
+		cond_resched();
 	}
+	spin_lock_bh(&odp->lock);
+	list_del(&fault->node);
+	spin_unlock_bh(&odp->lock);
 	odp_fault_free(fault);
 }
 
@@ -268,17 +278,23 @@ static void odp_fault_work(struct work_struct *work)
 	unsigned int done;
 	int err = odp_service(fault, &done);
 	LIST_HEAD(waiters);
+	bool ahead;
 
 	spin_lock_bh(&odp->lock);
-	list_del(&fault->node);
 	list_splice_init(&fault->waiters, &waiters);
+	fault->ahead += fault->pages - done;
+	fault->pages = 0;
+	fault->iova += (u64)done << PAGE_SHIFT;
+	ahead = done && fault->ahead;
+	if (ahead)
+		list_move_tail(&fault->node, &odp->aheads);
+	else
+		list_del(&fault->node);
 	spin_unlock_bh(&odp->lock);
 
 	kref_get(&mr->ref);
-	fault->ahead += fault->pages - done;
-	if (done && fault->ahead) {
+	if (ahead) {
 		/* Waking runs the engine right here, so reading ahead is another's. */
-		fault->iova += (u64)done << PAGE_SHIFT;
 		INIT_WORK(&fault->work, odp_ahead_work);
 		queue_work(odp_wq, &fault->work);
 	} else {
@@ -301,8 +317,7 @@ static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len
 	fault->mr = mr;
 	fault->iova = iova & PAGE_MASK;
 	fault->pages = odp_pages(iova, len, ODP_BATCH);
-	all = min_t(u64, (offset_in_page(iova) + len + PAGE_SIZE - 1) >> PAGE_SHIFT,
-		    ODP_BATCH * (1 + ODP_AHEAD_BATCHES));
+	all = PAGE_ALIGN(offset_in_page(iova) + len) >> PAGE_SHIFT;
 	fault->ahead = odp_clip(mr, iova, all) - fault->pages;
 	fault->write = write;
 	return fault;
@@ -324,6 +339,24 @@ static struct odp_fault *odp_fault_find(struct odp *odp, u64 iova, bool write)
 	return NULL;
 }
 
+/* Is somebody reading ahead all of what comes after that fault's demand? */
+static bool odp_ahead_covers(struct odp *odp, const struct odp_fault *fault)
+	__must_hold(&odp->lock)
+{
+	u64 end = fault->iova + ((u64)(fault->pages + fault->ahead) << PAGE_SHIFT);
+	const struct odp_fault *other;
+
+	lockdep_assert_held(&odp->lock);
+	list_for_each_entry(other, &odp->aheads, node) {
+		u64 other_end = other->iova + ((u64)other->ahead << PAGE_SHIFT);
+
+		if (fault->write <= other->write && fault->iova >= other->iova &&
+		    end <= other_end)
+			return true;
+	}
+	return false;
+}
+
 /**
  * odp_fault_raise - have missed pages brought in by a worker
  * @mr: an ODP region, with a reference; the fault takes its own
@@ -332,7 +365,11 @@ static struct odp_fault *odp_fault_find(struct odp *odp, u64 iova, bool write)
  * @write: to be written
  * @w: woken when at least the first page was there, or can not be; its wake is set
  *
- * Joins a fault in flight, if there is one of that page. Any context but hardirq.
+ * Joins a fault in flight, if there is one of that page. Brings in all of @len: the
+ * first pages before @w is woken, the rest behind its back.
+ *
+ * Any context but hardirq: softirqs too, and with spinlocks held, those that @w->wake
+ * takes among them. It neither sleeps nor calls @w->wake itself.
  *
  * Return: 0, @w->wake will be called; or it will not: -ENOMEM, try later; -ESRCH,
  * deregistered.
@@ -355,6 +392,8 @@ int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 		kref_get(&mr->ref);
 		fault = fresh;
 		fresh = NULL;
+		if (odp_ahead_covers(odp, fault))
+			fault->ahead = 0;
 		list_add_tail(&fault->node, &odp->faults);
 		queue_work(odp_wq, &fault->work);
 	} else {
@@ -515,6 +554,7 @@ int odp_create(struct mirage_mr *mr)
 	odp->next = U64_MAX;
 	spin_lock_init(&odp->lock);
 	INIT_LIST_HEAD(&odp->faults);
+	INIT_LIST_HEAD(&odp->aheads);
 	mr->priv = odp;
 	mr->backend = &odp_backend;
 	/* The end of all addresses wraps to 0. */

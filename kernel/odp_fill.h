@@ -38,6 +38,7 @@ enum odp_how {
  * @rcu: odp_fault_cancel() may come late
  * @lock: taken in softirqs too
  * @faults: in flight and joinable
+ * @aheads: faults whose demand is over, while the rest is read ahead
  * @dead: deregistered; no fault is added any more
  * @next: iova where the next miss is expected when misses walk through the region
  * @window: pages to read ahead then; both are guesses, and nobody's lock protects
@@ -51,8 +52,9 @@ struct odp {
 	unsigned long va_last;
 	u64 va_to_iova;
 	struct rcu_head rcu;
-	spinlock_t lock;		/* @faults, waiters, @dead */
+	spinlock_t lock;		/* @faults, @aheads, waiters, @dead */
 	struct list_head faults;
+	struct list_head aheads;
 	bool dead;
 	u64 next;
 	unsigned int window;

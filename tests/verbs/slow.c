@@ -24,6 +24,7 @@
 #include "verbs_test.h"
 
 #define PAGES	8
+#define LONG	1024	/* pages of a message that is read ahead */
 #define ODP_ALL	(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 
 struct stage {
@@ -32,6 +33,15 @@ struct stage {
 	struct rc_buf pinned, slow;
 	int uffd;
 };
+
+static void uffd_watch(int uffd, const struct rc_buf *buf)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	reg.range.start = (uintptr_t)buf->addr;
+	reg.range.len = buf->len;
+	CHECK_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
+}
 
 static int uffd_open(void)
 {
@@ -51,7 +61,6 @@ static int uffd_open(void)
 
 static struct stage setup(void)
 {
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct stage s = { .dev = rc_open() };
 
 	if (!(s.dev->attr.odp_caps.general_caps & IBV_ODP_SUPPORT))
@@ -63,9 +72,7 @@ static struct stage setup(void)
 	s.other = rc_pair_create(s.dev, NULL);
 	s.pinned = rc_buf(s.dev, PAGES * PAGE, RC_ACCESS_ALL);
 	s.slow = rc_buf(s.dev, PAGES * PAGE, ODP_ALL);
-	reg.range.start = (uintptr_t)s.slow.addr;
-	reg.range.len = PAGES * PAGE;
-	CHECK_EQ(ioctl(s.uffd, UFFDIO_REGISTER, &reg), 0);
+	uffd_watch(s.uffd, &s.slow);
 	return s;
 }
 
@@ -80,7 +87,7 @@ static void teardown(struct stage *s)
 }
 
 /* Wait until the kernel asks for a page; give what has been asked for, all of it. */
-static void wait_fault(struct stage *s)
+static uint8_t *wait_fault(struct stage *s)
 {
 	struct pollfd pfd = { .fd = s->uffd, .events = POLLIN };
 	struct uffd_msg msg;
@@ -88,16 +95,23 @@ static void wait_fault(struct stage *s)
 	CHECK_EQ(poll(&pfd, 1, 20000), 1);
 	CHECK_EQ(read(s->uffd, &msg, sizeof(msg)), sizeof(msg));
 	CHECK_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
+	return (uint8_t *)(uintptr_t)(msg.arg.pagefault.address & ~(PAGE - 1ULL));
+}
+
+static void serve_from(struct stage *s, uint8_t *to, const uint8_t *from, size_t len)
+{
+	struct uffdio_copy copy = { .src = (uintptr_t)from, .len = len,
+				    .dst = (uintptr_t)to };
+
+	CHECK_EQ(ioctl(s->uffd, UFFDIO_COPY, &copy), 0);
 }
 
 static void serve(struct stage *s, uint64_t seed)
 {
 	static uint8_t content[PAGES * PAGE] __attribute__((aligned(4096)));
-	struct uffdio_copy copy = { .src = (uintptr_t)content, .len = PAGES * PAGE,
-				    .dst = (uintptr_t)s->slow.addr };
 
 	rc_fill(content, sizeof(content), seed);
-	CHECK_EQ(ioctl(s->uffd, UFFDIO_COPY, &copy), 0);
+	serve_from(s, s->slow.addr, content, sizeof(content));
 }
 
 /* Everything that does not need the page goes on: another QP, the way back. */
@@ -179,6 +193,43 @@ static void slow_recv_buffer(void)
 	rc_wc_ok(s.p->a.scq);
 	rc_wc_ok(s.p->b.rcq);
 	rc_verify(s.slow.addr + 5, PAGE, 5, "received into late pages");
+	teardown(&s);
+}
+
+/*
+ * All of a long message is read ahead: while the first page it goes to does not come,
+ * every page that it comes from is asked for, the last one too.
+ */
+static void slow_read_ahead(void)
+{
+	struct stage s = setup();
+	struct rc_buf from = rc_buf(s.dev, LONG * PAGE, ODP_ALL);
+	struct rc_buf to = rc_buf(s.dev, LONG * PAGE, ODP_ALL);
+	uint8_t *content = aligned_alloc(PAGE, LONG * PAGE), *at;
+	size_t served = 0;
+
+	CHECK(content);
+	rc_fill(content, LONG * PAGE, 8);
+	uffd_watch(s.uffd, &from);
+	uffd_watch(s.uffd, &to);
+	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&from, 0, LONG * PAGE), &to, 0);
+	while (served < LONG * PAGE) {
+		at = wait_fault(&s);
+		if (at == from.addr + served) {
+			serve_from(&s, at, content + served, PAGES * PAGE);
+			served += PAGES * PAGE;
+		} else {
+			/* Twice for who had not seen the first answer yet. */
+			CHECK(at == to.addr || at < from.addr + served);
+		}
+	}
+	rc_wc_none(s.p->a.scq);
+	serve_from(&s, to.addr, content, LONG * PAGE);
+	rc_wc_ok(s.p->a.scq);
+	rc_verify(to.addr, LONG * PAGE, 8, "written from pages read ahead");
+	free(content);
+	rc_buf_free(&from);
+	rc_buf_free(&to);
 	teardown(&s);
 }
 
@@ -264,6 +315,7 @@ static const struct test_case cases[] = {
 	{ "slow_read_target", slow_read_target, 0 },
 	{ "slow_send_source", slow_send_source, 0 },
 	{ "slow_recv_buffer", slow_recv_buffer, 0 },
+	{ "slow_read_ahead", slow_read_ahead, 0 },
 	{ "slow_then_destroy", slow_then_destroy, 0 },
 	{ "slow_then_exit", slow_then_exit, 0 },
 	{ "slow_swap", slow_swap, 0 },
