@@ -23,9 +23,40 @@ enum pkt_transport {
 	PKT_RC	= 0x00,
 	PKT_UC	= 0x20,
 	PKT_UD	= 0x60,
-	PKT_CNP	= 0x80,
 	PKT_XRC	= 0xa0,
 };
+
+/* Lower five bits; not every transport has all of them. */
+enum pkt_kind {
+	PKT_SEND_FIRST			= 0x00,
+	PKT_SEND_MIDDLE			= 0x01,
+	PKT_SEND_LAST			= 0x02,
+	PKT_SEND_LAST_WITH_IMM		= 0x03,
+	PKT_SEND_ONLY			= 0x04,
+	PKT_SEND_ONLY_WITH_IMM		= 0x05,
+	PKT_WRITE_FIRST			= 0x06,
+	PKT_WRITE_MIDDLE		= 0x07,
+	PKT_WRITE_LAST			= 0x08,
+	PKT_WRITE_LAST_WITH_IMM		= 0x09,
+	PKT_WRITE_ONLY			= 0x0a,
+	PKT_WRITE_ONLY_WITH_IMM		= 0x0b,
+	PKT_READ_REQUEST		= 0x0c,
+	PKT_READ_RESPONSE_FIRST		= 0x0d,
+	PKT_READ_RESPONSE_MIDDLE	= 0x0e,
+	PKT_READ_RESPONSE_LAST		= 0x0f,
+	PKT_READ_RESPONSE_ONLY		= 0x10,
+	PKT_ACKNOWLEDGE			= 0x11,
+	PKT_ATOMIC_ACKNOWLEDGE		= 0x12,
+	PKT_COMPARE_SWAP		= 0x13,
+	PKT_FETCH_ADD			= 0x14,
+	PKT_SEND_LAST_WITH_INV		= 0x16,
+	PKT_SEND_ONLY_WITH_INV		= 0x17,
+	PKT_FLUSH			= 0x1c,
+	PKT_ATOMIC_WRITE		= 0x1d,
+};
+
+/* pkt_opcode() of what there is not */
+#define PKT_NONE	0xff
 
 /* Extension headers, in the order they stand in. */
 enum pkt_ext {
@@ -142,7 +173,9 @@ static inline s32 psn_cmp(u32 a, u32 b)
  * @first: it begins the message
  * @last: it ends it
  *
- * Return: the opcode; 0xff when the transport has none such.
+ * What is one packet whatever it asks for (READ, atomics, FLUSH) is both.
+ *
+ * Return: the opcode; PKT_NONE when the transport has none such.
  */
 u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
 
@@ -151,6 +184,9 @@ u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
  * @pkt: filled
  * @data: from the BTH on
  * @len: bytes there, through the ICRC
+ *
+ * Fields of headers that the packet has not are 0. How long a payload may be, or must
+ * be (that of an ATOMIC WRITE, of a FIRST), is for who knows the QP.
  *
  * Return: 0; -EINVAL: truncated, an unknown opcode or transport version, lengths
  * that contradict each other, a payload that its opcode has not.
@@ -162,7 +198,7 @@ int pkt_parse(struct pkt *pkt, const void *data, unsigned int len);
  * @to: where; room for PKT_HDR_MAX
  * @pkt: what; ->op and ->pad are set here, from ->opcode and ->payload
  *
- * Return: their length.
+ * ->opcode must be one of pkt_ops. Return: their length, the ->len of its pkt_ops.
  */
 unsigned int pkt_build(void *to, struct pkt *pkt);
 

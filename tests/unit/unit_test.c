@@ -8,5 +8,7 @@ int main(void)
 	test_run(opcode_cases, opcode_count);
 	test_run(copy_cases, copy_count);
 	test_run(mtt_cases, mtt_count);
+	test_run(packet_cases, packet_count);
+	test_run(icrc_cases, icrc_count);
 	return test_close();
 }

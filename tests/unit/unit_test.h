@@ -10,7 +10,9 @@
 #include "harness.h"
 
 extern const struct test_case wqe_cases[], opcode_cases[], copy_cases[], mtt_cases[];
+extern const struct test_case packet_cases[], icrc_cases[];
 extern const size_t wqe_count, opcode_count, copy_count, mtt_count;
+extern const size_t packet_count, icrc_count;
 
 /* A generator that is the same on every host. */
 static inline uint64_t unit_random(uint64_t *state)

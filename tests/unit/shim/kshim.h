@@ -10,6 +10,7 @@
 #define KSHIM_H
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <sanitizer/asan_interface.h>
 #include <stdbool.h>
@@ -25,6 +26,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int32_t s32;
 typedef int64_t s64;
 typedef int gfp_t;
 
@@ -58,6 +60,7 @@ typedef int gfp_t;
 #define ALIGN(x, a)	(((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 #define roundup(x, y)	(((x) + (y) - 1) / (y) * (y))
 #define SZ_64K		0x10000
+#define U16_MAX		UINT16_MAX
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, member)	\
 	((type *)((char *)(p) - offsetof(type, member)))
@@ -88,6 +91,25 @@ static inline int fls64(u64 x)
 {
 	return x ? 64 - __builtin_clzll(x) : 0;
 }
+
+/* big endian, wherever it stands */
+#define UNIT_UNALIGNED(bits)						\
+static inline u##bits get_unaligned_be##bits(const void *p)		\
+{									\
+	u##bits v;							\
+									\
+	memcpy(&v, p, sizeof(v));					\
+	return be##bits##toh(v);					\
+}									\
+static inline void put_unaligned_be##bits(u##bits v, void *p)		\
+{									\
+	v = htobe##bits(v);						\
+	memcpy(p, &v, sizeof(v));					\
+}
+
+UNIT_UNALIGNED(16)
+UNIT_UNALIGNED(32)
+UNIT_UNALIGNED(64)
 
 /* atomics */
 typedef struct { s64 counter; } atomic64_t;
