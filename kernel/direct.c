@@ -7,8 +7,6 @@
  * region, and reads the answer off the return value. PSNs advance as on the wire, so
  * that a connection means the same whatever carries it.
  */
-#include <linux/sched.h>
-
 #include "device.h"
 #include "direct.h"
 #include "qp.h"
@@ -137,8 +135,8 @@ static struct qp *lock_peer(struct qp *qp)
  * @qp: the requester's QP; the caller is its runner
  * @miss: filled with RESP_MISS
  *
- * Task context. Return: the responder's answer; never RESP_GOES_ON. With RESP_RNR
- * and RESP_MISS @qp->req.peer is the responder.
+ * No locks held. Return: the responder's answer; RESP_GOES_ON only where the runner may
+ * not sleep: the next step may have to wait. With RESP_RNR and RESP_MISS @qp->req.peer is the responder.
  */
 enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
 {
@@ -151,8 +149,8 @@ enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
 			return RESP_SILENT;
 		v = step(peer, qp, miss);
 		spin_unlock_bh(&peer->lock);
-		cond_resched();
-	} while (v == RESP_GOES_ON);
+		engine_breathe(&qp->engine);
+	} while (v == RESP_GOES_ON && !qp->engine.atomic);
 	return v;
 }
 

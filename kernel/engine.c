@@ -12,6 +12,13 @@
  * thread per QP, nothing that a QP's destruction would have to wait for, and no
  * system call that waits for somebody else's page.
  *
+ * A kick may also come from softirq: an acknowledgement opens the window of a wire,
+ * a timer asks for a retransmission, a kernel user posts. Such a runner is atomic: it
+ * brings nothing in itself but raises the fault at once, never reschedules, and after
+ * a smaller share leaves the rest to a worker. Who sends packets runs the receiving
+ * softirq as soon as BHs are on again, on its own stack, and with it perhaps the kick
+ * of the engine that it runs: that only leaves a note, like any kick of a running one.
+ *
  * The end of a wait races with the parking for it:
  *
  *	runner					fault worker
@@ -30,6 +37,9 @@
  * so that another thread's posts can not keep it for ever.
  */
 #define ENGINE_ROUNDS	256
+
+/* The same for a softirq: its CPU has other packets to look at. */
+#define ENGINE_ROUNDS_ATOMIC	16
 
 static struct qp *engine_qp(struct engine *e)
 {
@@ -141,7 +151,9 @@ static bool engine_fault(struct engine *e)
 	bool wait = false;
 	int ret;
 
-	ret = mr->backend->fault_now(mr, miss->iova, miss->len, miss->write);
+	ret = -EAGAIN;
+	if (!e->atomic)
+		ret = mr->backend->fault_now(mr, miss->iova, miss->len, miss->write);
 	if (ret == -EAGAIN) {
 		ret = engine_raise(e);
 		wait = !ret;
@@ -174,13 +186,22 @@ static bool engine_round(struct engine *e)
 	return false;
 }
 
-static void engine_run(struct engine *e)
+/* Has the runner had its share? */
+static bool engine_tired(const struct engine *e, unsigned int rounds)
+{
+	if (e->atomic)
+		return rounds >= ENGINE_ROUNDS_ATOMIC;
+	return rounds >= ENGINE_ROUNDS || fatal_signal_pending(current);
+}
+
+static void engine_run(struct engine *e, bool atomic)
 {
 	unsigned int rounds = 0;
 
+	e->atomic = atomic;
 	while (!engine_round(e)) {
-		cond_resched();
-		if (++rounds < ENGINE_ROUNDS && !fatal_signal_pending(current))
+		engine_breathe(e);
+		if (!engine_tired(e, ++rounds))
 			continue;
 		engine_queue(e, 0);
 		if (engine_release(e, PARKED_DELAY))
@@ -197,7 +218,7 @@ static void engine_resume(struct engine *e)
 	claimed = engine_claim_woken(e);
 	spin_unlock_bh(&e->lock);
 	if (claimed)
-		engine_run(e);
+		engine_run(e, false);
 	qp_put(engine_qp(e));
 }
 
@@ -220,7 +241,7 @@ static void engine_wake(struct odp_waiter *w, int err)
 	wake_up_all(&e->idle);
 	spin_unlock_bh(&e->lock);
 	if (claimed)
-		engine_run(e);
+		engine_run(e, false);
 	qp_put(qp);
 }
 
@@ -243,7 +264,20 @@ void engine_init(struct engine *e)
 void engine_kick(struct engine *e)
 {
 	if (engine_claim(e))
-		engine_run(e);
+		engine_run(e, false);
+}
+
+/**
+ * engine_kick_atomic - engine_kick() for who may not sleep
+ * @e: the engine
+ *
+ * Any context but hardirq; no lock is held that the engine's work takes, which for a
+ * wire is its requester's.
+ */
+void engine_kick_atomic(struct engine *e)
+{
+	if (engine_claim(e))
+		engine_run(e, true);
 }
 
 /**

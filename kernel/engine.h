@@ -5,6 +5,7 @@
 #ifndef MIRAGE_ENGINE_H
 #define MIRAGE_ENGINE_H
 
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -33,6 +34,7 @@ enum engine_verdict {
  * @parked: it waits for a fault or a delay
  * @idle: woken when @running or @raised turns false after @stopped turned true
  * @waiter: for a fault
+ * @atomic: the runner may not sleep; owned by who runs
  * @fault_error: the fault's permanent answer, or 0; owned by who runs
  * @miss: what to bring in; owned by who runs
  * @delay: in jiffies; owned by who runs
@@ -49,14 +51,23 @@ struct engine {
 	enum { PARKED_NOT, PARKED_FAULT, PARKED_DELAY } parked;
 	wait_queue_head_t idle;
 	struct odp_waiter waiter;
+	bool atomic;
 	int fault_error;
 	struct miss miss;
 	unsigned long delay;
 	struct delayed_work work;
 };
 
+/** engine_breathe - between two steps of a runner: let others run, if it may */
+static inline void engine_breathe(const struct engine *e)
+{
+	if (!e->atomic)
+		cond_resched();
+}
+
 void engine_init(struct engine *e);
 void engine_kick(struct engine *e);
+void engine_kick_atomic(struct engine *e);
 void engine_kick_worker(struct engine *e);
 void engine_end_delay(struct engine *e);
 void engine_stop(struct engine *e);

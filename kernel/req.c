@@ -19,6 +19,9 @@
 /* Work requests of one round: some hundred microseconds of small ones. */
 #define REQ_BATCH	256
 
+/* Work requests, or steps of one, where the runner may not sleep in between. */
+#define REQ_BATCH_ATOMIC	4
+
 /* In units of 10 us: IBA table 45, RNR NAK timer field. */
 static const u16 rnr_delay[32] = {
 	65535, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384,
@@ -201,7 +204,7 @@ static bool probe(struct qp *qp)
 	return bytes_missing(&req->local, &qp->engine.miss);
 }
 
-/* ENGINE_MORE: that work request is done. */
+/* ENGINE_MORE: that work request is done, or its next step may come at once. */
 static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 {
 	struct req *req = &qp->req;
@@ -213,8 +216,9 @@ static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 		break;
 	case RESP_MISS:
 		return ENGINE_FAULT;
-	case RESP_SILENT:
 	case RESP_GOES_ON:
+		break;
+	case RESP_SILENT:
 		return probe(qp) ? ENGINE_FAULT : unanswered(qp);
 	case RESP_RNR:
 		return probe(qp) ? ENGINE_FAULT : not_ready(qp);
@@ -316,17 +320,17 @@ static bool next(struct qp *qp)
  * req_run - execute send work requests
  * @qp: the QP; the caller is its runner
  *
- * Task context, no locks held.
+ * Any context but hardirq, no locks held.
  *
  * Return: why it ended; with ENGINE_FAULT @qp->engine.miss is filled, with
  * ENGINE_DELAY @qp->engine.delay.
  */
 enum engine_verdict req_run(struct qp *qp)
 {
+	int i, batch = qp->engine.atomic ? REQ_BATCH_ATOMIC : REQ_BATCH;
 	struct req *req = &qp->req;
-	int i;
 
-	for (i = 0; i < REQ_BATCH; i++) {
+	for (i = 0; i < batch; i++) {
 		enum engine_verdict v;
 
 		if (READ_ONCE(qp->state) == IB_QPS_ERR) {
