@@ -190,3 +190,79 @@ u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss
 	missed(side == MTT_MISS_DST ? to : from, left - n, side == MTT_MISS_DST, miss);
 	return n;
 }
+
+/* To or from kernel memory: all of it, or the position stays. */
+static bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, bool write,
+			struct miss *miss)
+{
+	u32 cur = b->cur, off = b->off, done = 0;
+
+	while (done < len) {
+		u32 want = piece_left(b, len - done), n;
+		struct seg *seg = &b->seg[b->cur];
+		u64 addr = seg->addr + b->off;
+
+		if (write)
+			n = mtt_write(&seg->mr->mtt, addr, buf + done, want);
+		else
+			n = mtt_read(&seg->mr->mtt, addr, buf + done, want);
+		if (n)
+			advance(b, n);
+		done += n;
+		if (unlikely(n < want)) {
+			missed(b, left - done, write, miss);
+			b->cur = cur;
+			b->off = off;
+			return false;
+		}
+	}
+	return true;
+}
+
+/**
+ * bytes_read - copy a packet's worth out of a message
+ * @from: the message; the position moves on, or stays when something is missing
+ * @buf: where to
+ * @len: bytes
+ * @left: bytes of the message from the position on, at least @len
+ * @miss: filled on a miss; the caller puts @miss->mr
+ *
+ * BHs are off. Return: false: a page is missing, and @buf is partly written.
+ */
+bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss)
+{
+	if (likely(!from->buf))
+		return move_packet(from, buf, len, left, false, miss);
+	memcpy(buf, from->buf + from->off, len);
+	advance(from, len);
+	return true;
+}
+
+/**
+ * bytes_write - copy a packet's worth into a message
+ * @to: the message, in regions; as in bytes_read()
+ * @buf: the bytes
+ * @len: their number
+ * @left: as in bytes_read()
+ * @miss: as in bytes_read()
+ *
+ * BHs are off. Return: false: a page is missing, and some of the bytes may be there.
+ */
+bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
+		 struct miss *miss)
+{
+	return move_packet(to, (void *)buf, len, left, true, miss);
+}
+
+/**
+ * bytes_seek - move the position
+ * @b: the bytes
+ * @to: bytes from the first one; not beyond the end
+ */
+void bytes_seek(struct bytes *b, u32 to)
+{
+	bytes_rewind(b);
+	while (!b->buf && b->cur < b->num && to >= b->seg[b->cur].len)
+		to -= b->seg[b->cur++].len;
+	b->off = to;
+}

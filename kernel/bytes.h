@@ -67,6 +67,10 @@ int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
 u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
+bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss);
+bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
+		 struct miss *miss);
+void bytes_seek(struct bytes *b, u32 to);
 
 /** bytes_rewind - back to the first byte */
 static inline void bytes_rewind(struct bytes *b)

@@ -4,43 +4,23 @@
  *
  * A work request is copied and validated, executed by a carrier as far as pages and
  * receive buffers allow, and completed; the next one starts after that. So work
- * requests execute and complete in order, and a fence has nothing to wait for.
+ * requests execute and complete in order, and a fence has nothing to wait for. Over
+ * the wire many are under way at once: wire_req.c takes over in req_run() then.
  *
  * Timers and retry counts follow IBA volume 1, 9.7.5.
  */
-#include <linux/jiffies.h>
-
 #include "comp.h"
 #include "device.h"
 #include "direct.h"
 #include "mw.h"
 #include "qp.h"
+#include "timer.h"
 
 /* Work requests of one round: some hundred microseconds of small ones. */
 #define REQ_BATCH	256
 
 /* Work requests, or steps of one, where the runner may not sleep in between. */
 #define REQ_BATCH_ATOMIC	4
-
-/* In units of 10 us: IBA table 45, RNR NAK timer field. */
-static const u16 rnr_delay[32] = {
-	65535, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384,
-	512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576,
-	32768, 49152,
-};
-
-static unsigned long rnr_jiffies(u8 timer)
-{
-	return max(usecs_to_jiffies(rnr_delay[timer & 31] * 10), 1UL);
-}
-
-/* 4.096 us * 2^timeout; 0 is "never", which is looked after once a second. */
-static unsigned long ack_jiffies(u8 timeout)
-{
-	if (!timeout)
-		return HZ;
-	return max(nsecs_to_jiffies(4096ULL << timeout), 1UL);
-}
 
 /* Completes the work request under way, and puts the QP in error with it. */
 static void finish(struct qp *qp, enum ib_wc_status status, int err)
@@ -99,23 +79,28 @@ static void fill_flush(struct req *req)
 	req->hdr.reach = req->hdr.any ? 1 : head->compare_add;
 }
 
-/* Whether the copied work request may be executed at all. */
-static enum ib_wc_status check(const struct qp *qp)
+/**
+ * req_check - may a copied work request be executed at all?
+ * @qp: the QP; the caller is its runner
+ * @op: facts of its opcode, or NULL
+ * @wqe: the copy
+ *
+ * Return: IB_WC_SUCCESS, or with what it is to be completed.
+ */
+enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
+			    const struct send_wqe *wqe)
 {
-	const struct req *req = &qp->req;
-	const struct op *op = req->op;
-
-	if (!op || (req->wqe.inline_data ? !op->inline_ok : op->word))
+	if (!op || (wqe->inline_data ? !op->inline_ok : op->word))
 		return IB_WC_LOC_QP_OP_ERR;
-	if (op->class >= OP_FLUSH && req->wqe.length)
+	if (op->class >= OP_FLUSH && wqe->length)
 		return IB_WC_LOC_LEN_ERR;
 	/* Its length is 32 bits wide: cut off it might name nothing, and pass. */
-	if (op->class == OP_FLUSH && req->wqe.head.compare_add > U32_MAX)
+	if (op->class == OP_FLUSH && wqe->head.compare_add > U32_MAX)
 		return IB_WC_LOC_LEN_ERR;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
 	    !qp->attr.max_rd_atomic)
 		return IB_WC_LOC_QP_OP_ERR;
-	if (op->class == OP_ATOMIC && req->wqe.length < 8)
+	if (op->class == OP_ATOMIC && wqe->length < 8)
 		return IB_WC_LOC_LEN_ERR;
 	return IB_WC_SUCCESS;
 }
@@ -143,7 +128,7 @@ static void start(struct qp *qp)
 	if (ret)
 		status = ret == -EMSGSIZE ? IB_WC_LOC_LEN_ERR : IB_WC_LOC_QP_OP_ERR;
 	else
-		status = check(qp);
+		status = req_check(qp, req->op, wqe);
 	if (status != IB_WC_SUCCESS) {
 		finish(qp, status, ret);
 		return;
@@ -171,7 +156,7 @@ static enum engine_verdict unanswered(struct qp *qp)
 		finish(qp, IB_WC_RETRY_EXC_ERR, 0);
 		return ENGINE_MORE;
 	}
-	qp->engine.delay = ack_jiffies(timeout);
+	qp->engine.delay = timer_ack(timeout);
 	return ENGINE_DELAY;
 }
 
@@ -184,7 +169,7 @@ static enum engine_verdict not_ready(struct qp *qp)
 		finish(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
 		return ENGINE_MORE;
 	}
-	qp->engine.delay = rnr_jiffies(READ_ONCE(req->peer->attr.min_rnr_timer));
+	qp->engine.delay = timer_rnr(READ_ONCE(req->peer->attr.min_rnr_timer));
 	return ENGINE_DELAY;
 }
 
@@ -235,10 +220,18 @@ static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 	return ENGINE_MORE;
 }
 
-/* Work requests that only change what a key means. */
-static enum engine_verdict execute_local(struct qp *qp)
+/**
+ * req_local - execute a work request that only changes what a key means
+ * @qp: the QP; the caller is its runner
+ * @op: facts of its opcode, of class OP_LOCAL
+ * @head: the copy
+ * @err: the errno behind a bad status, or 0
+ *
+ * Return: with what it is to be completed.
+ */
+enum ib_wc_status req_local(struct qp *qp, const struct op *op,
+			    const struct mirage_send_wqe *head, int *err)
 {
-	const struct mirage_send_wqe *head = &qp->req.wqe.head;
 	struct mw_bind bind = {
 		.rkey = head->rkey,
 		.new_rkey = head->ex,
@@ -247,13 +240,22 @@ static enum engine_verdict execute_local(struct qp *qp)
 		.addr = head->remote_addr,
 		.length = head->compare_add,
 	};
+
+	if (op->wc == IB_WC_BIND_MW)
+		*err = mw_bind(qp->dev, qp->pd, qp->qpn, &bind);
+	else
+		*err = mw_invalidate(qp->dev, qp->pd, qp->qpn, head->ex);
+	return *err ? IB_WC_MW_BIND_ERR : IB_WC_SUCCESS;
+}
+
+static enum engine_verdict execute_local(struct qp *qp)
+{
+	struct req *req = &qp->req;
+	enum ib_wc_status status;
 	int err;
 
-	if (qp->req.op->wc == IB_WC_BIND_MW)
-		err = mw_bind(qp->dev, qp->pd, qp->qpn, &bind);
-	else
-		err = mw_invalidate(qp->dev, qp->pd, qp->qpn, head->ex);
-	finish(qp, err ? IB_WC_MW_BIND_ERR : IB_WC_SUCCESS, err);
+	status = req_local(qp, req->op, &req->wqe.head, &err);
+	finish(qp, status, err);
 	return ENGINE_MORE;
 }
 
@@ -274,8 +276,11 @@ static enum engine_verdict execute(struct qp *qp)
 	return ENGINE_MORE;
 }
 
-/* The send queue is drained: say so if that was asked for. */
-static void drained(struct qp *qp)
+/**
+ * req_drained - the send queue is drained: say so if that was asked for
+ * @qp: the QP, none of its locks held
+ */
+void req_drained(struct qp *qp)
 {
 	spin_lock_bh(&qp->lock);
 	if (qp->state == IB_QPS_SQD && qp->sqd_notify) {
@@ -299,7 +304,7 @@ static bool next(struct qp *qp)
 
 	switch (READ_ONCE(qp->state)) {
 	case IB_QPS_SQD:
-		drained(qp);
+		req_drained(qp);
 		return false;
 	case IB_QPS_RTS:
 		break;

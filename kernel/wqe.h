@@ -16,15 +16,16 @@
 /**
  * struct send_wqe - a send work request, out of the process' reach
  * @head: the copy
- * @sge: the copies of its SGEs; none for an inline send
  * @inline_data: the data of an inline send, still in the ring; NULL otherwise
  * @length: sum of the SGEs, or inline_len
+ * @sge: the copies of its SGEs, none for an inline send; the last member, so that who
+ *	keeps many can leave out what no slot of the ring has room for
  */
 struct send_wqe {
 	struct mirage_send_wqe head;
-	struct mirage_sge sge[MIRAGE_MAX_SGE];
 	const void *inline_data;
 	u32 length;
+	struct mirage_sge sge[MIRAGE_MAX_SGE];
 };
 
 /**

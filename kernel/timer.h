@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * How long a requester waits, and what it does then
+ */
+#ifndef MIRAGE_TIMER_H
+#define MIRAGE_TIMER_H
+
+#include <linux/types.h>
+
+unsigned long timer_rnr(u8 timer);
+unsigned long timer_ack(u8 timeout);
+
+#endif
