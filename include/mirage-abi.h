@@ -97,6 +97,7 @@ enum mirage_wqe_flags {
  *	ATOMIC_WRITE	8 bytes of inline data
  *	FLUSH		compare_add: length; swap: selectivity level << 32 | placement
  *	LOCAL_INV	ex: the rkey
+ *	REG_MR		ex: the key (kernel users only)
  *	BIND_MW		rkey: the window's present one; ex: its new one; remote_addr:
  *			address; compare_add: length; swap: access << 32 | lkey
  */

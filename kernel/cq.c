@@ -3,7 +3,8 @@
  * Completion queues
  *
  * The process polls the ring without a system call; here CQEs are posted, and the
- * completion event is fired when the process armed the CQ.
+ * completion event is fired when the process armed the CQ. A kernel user does the
+ * same through mirage_poll_cq() and mirage_req_notify_cq().
  *
  * Arming races with posting. Each side writes its word and then looks at the
  * other's, with a full barrier in between, so at least one of them sees the other:
@@ -19,6 +20,8 @@
 
 #include "cq.h"
 #include "device.h"
+#include "qp.h"
+#include "verbs.h"
 
 #define CQ_FLAGS	(MIRAGE_CQ_TIMESTAMP | MIRAGE_CQ_WALLCLOCK)
 
@@ -126,15 +129,11 @@ static int entries_for(unsigned int cqe, u32 *entries)
 	return 0;
 }
 
-static int check_flags(const struct ib_cq_init_attr *attr, struct ib_udata *udata,
-		       u32 *flags)
+static int take_flags(struct ib_udata *udata, u32 *flags)
 {
 	struct mirage_create_cq_req req = {};
 	int err;
 
-	/* The core's own flags say less than those of the driver data. */
-	if (attr->flags)
-		return -EOPNOTSUPP;
 	err = ib_copy_validate_udata_in(udata, req, reserved);
 	if (err)
 		return err;
@@ -146,10 +145,10 @@ static int check_flags(const struct ib_cq_init_attr *attr, struct ib_udata *udat
 }
 
 /**
- * mirage_create_cq - ib_device_ops.create_user_cq
+ * mirage_create_cq - ib_device_ops.create_user_cq and create_cq
  * @ibcq: the core's object, zeroed
  * @attr: ->cqe entries are asked for; ->cqe of @ibcq is what there are
- * @attrs: driver data: struct mirage_create_cq_req and _resp
+ * @attrs: driver data: struct mirage_create_cq_req and _resp; NULL for a kernel user
  *
  * Return: 0, -EINVAL for a size or completion vector that no CQ has, -EOPNOTSUPP for
  * unknown flags, -ENOMEM when a limit is reached, too.
@@ -158,7 +157,7 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		     struct uverbs_attr_bundle *attrs)
 {
 	struct mirage_dev *dev = to_mdev(ibcq->device);
-	struct ib_udata *udata = &attrs->driver_udata;
+	struct ib_udata *udata = attrs ? &attrs->driver_udata : NULL;
 	struct mirage_create_cq_resp resp = {};
 	struct mirage_cq *cq = to_mcq(ibcq);
 	u32 entries;
@@ -169,19 +168,23 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	err = entries_for(attr->cqe, &entries);
 	if (err)
 		return err;
-	err = check_flags(attr, udata, &cq->flags);
+	/* The core's own flags say less than those of the driver data. */
+	if (attr->flags)
+		return -EOPNOTSUPP;
+	err = udata ? take_flags(udata, &cq->flags) : 0;
 	if (err)
 		return err;
 	if (!mirage_limit_get(&dev->num_cq, MIRAGE_MAX_CQ))
 		return -ENOMEM;
 
 	spin_lock_init(&cq->lock);
-	err = ring_create(&cq->ring, attrs->context, entries,
+	spin_lock_init(&cq->poll_lock);
+	err = ring_create(&cq->ring, attrs ? attrs->context : NULL, entries,
 			  sizeof(struct mirage_cqe));
 	if (err)
 		goto put_limit;
 	ring_info(&cq->ring, &resp.ring);
-	err = ib_respond_udata(udata, resp);
+	err = udata ? ib_respond_udata(udata, resp) : 0;
 	if (err)
 		goto destroy_ring;
 
@@ -224,10 +227,10 @@ static int switch_ring(struct mirage_cq *cq, struct ring *ring)
 }
 
 /**
- * mirage_resize_cq - ib_device_ops.resize_user_cq
+ * mirage_resize_cq - ib_device_ops.resize_user_cq, resize_cq
  * @ibcq: the CQ
  * @cqe: entries wanted
- * @udata: driver data: struct mirage_resize_cq_resp
+ * @udata: driver data: struct mirage_resize_cq_resp; NULL for a kernel user
  *
  * Completions go on meanwhile; the process must not poll nor arm. Where the new ring
  * is was answered before it is in use, because nothing may fail after that.
@@ -237,7 +240,7 @@ static int switch_ring(struct mirage_cq *cq, struct ring *ring)
  */
 int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udata)
 {
-	struct ib_ucontext *uctx = rdma_udata_to_uverbs_attr_bundle(udata)->context;
+	struct ib_ucontext *uctx = udata_context(udata);
 	struct mirage_resize_cq_resp resp = {};
 	struct mirage_cq *cq = to_mcq(ibcq);
 	struct ring ring = {};
@@ -254,12 +257,14 @@ int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udat
 	if (err)
 		return err;
 	ring_info(&ring, &resp.ring);
-	err = ib_respond_udata(udata, resp);
+	err = udata ? ib_respond_udata(udata, resp) : 0;
 	if (err)
 		goto destroy_ring;
 
 	spin_lock_bh(&cq->lock);
+	spin_lock_irq(&cq->poll_lock);
 	err = switch_ring(cq, &ring);
+	spin_unlock_irq(&cq->poll_lock);
 	spin_unlock_bh(&cq->lock);
 
 destroy_ring:
@@ -273,4 +278,97 @@ int mirage_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	ring_destroy(&to_mcq(ibcq)->ring);
 	mirage_limit_put(&to_mdev(ibcq->device)->num_cq);
 	return 0;
+}
+
+/* False: its QP is gone, and with it the user's interest. */
+static bool to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct ib_wc *wc)
+{
+	const struct qp *qp = xa_load(&dev->qps, cqe->qp_num);
+
+	if (!qp)
+		return false;
+	*wc = (struct ib_wc) {
+		.wr_id = cqe->wr_id,
+		.status = cqe->status,
+		.opcode = cqe->opcode,
+		.vendor_err = cqe->vendor_err,
+		.byte_len = cqe->byte_len,
+		.qp = qp->ibqp,
+		.ex.invalidate_rkey = cqe->ex,
+		.src_qp = cqe->src_qp,
+		.port_num = 1,
+	};
+	if (cqe->wc_flags & MIRAGE_WC_WITH_IMM)
+		wc->wc_flags |= IB_WC_WITH_IMM;
+	if (cqe->wc_flags & MIRAGE_WC_WITH_INV)
+		wc->wc_flags |= IB_WC_WITH_INVALIDATE;
+	return true;
+}
+
+/**
+ * mirage_poll_cq - ib_device_ops.poll_cq
+ * @ibcq: a kernel user's CQ
+ * @num: room in @wc
+ * @wc: filled
+ *
+ * Any context but hardirq. CQEs of a QP that was destroyed since are left out.
+ *
+ * Return: how many there were, or -EOPNOTSUPP for the CQ of a process.
+ */
+int mirage_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
+{
+	struct mirage_dev *dev = to_mdev(ibcq->device);
+	struct mirage_cq *cq = to_mcq(ibcq);
+	struct mirage_ring_hdr *hdr;
+	unsigned long flags;
+	int n = 0;
+	u32 cons;
+
+	if (ibcq->uobject)
+		return -EOPNOTSUPP;
+
+	spin_lock_irqsave(&cq->poll_lock, flags);
+	rcu_read_lock();
+	hdr = cq->ring.hdr;
+	cons = hdr->cons;
+	/* Pairs with the release store of mirage_cq_post(). */
+	while (n < num && cons != smp_load_acquire(&hdr->prod))
+		n += to_wc(dev, ring_slot(&cq->ring, cons++), wc + n);
+	/* The slots may be written to from here on. */
+	smp_store_release(&hdr->cons, cons);
+	rcu_read_unlock();
+	spin_unlock_irqrestore(&cq->poll_lock, flags);
+	return n;
+}
+
+/**
+ * mirage_req_notify_cq - ib_device_ops.req_notify_cq
+ * @ibcq: a kernel user's CQ
+ * @flags: which completions to be told of; IB_CQ_REPORT_MISSED_EVENTS
+ *
+ * Any context but hardirq. A CQ that is armed for all stays so.
+ *
+ * Return: 0; 1: there are completions already; -EOPNOTSUPP for the CQ of a process.
+ */
+int mirage_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
+{
+	bool any = (flags & IB_CQ_SOLICITED_MASK) == IB_CQ_NEXT_COMP;
+	u32 arm = any ? MIRAGE_ARM_ANY : MIRAGE_ARM_SOLICITED;
+	struct mirage_cq *cq = to_mcq(ibcq);
+	struct mirage_ring_hdr *hdr;
+	unsigned long irq;
+	bool missed;
+
+	if (ibcq->uobject)
+		return -EOPNOTSUPP;
+
+	spin_lock_irqsave(&cq->poll_lock, irq);
+	hdr = cq->ring.hdr;
+	if (READ_ONCE(hdr->cons_flags) < arm)
+		WRITE_ONCE(hdr->cons_flags, arm);
+	/* Between our word and the poster's index: see the top of this file. */
+	smp_mb();
+	missed = READ_ONCE(hdr->prod) != hdr->cons;
+	spin_unlock_irqrestore(&cq->poll_lock, irq);
+	return missed && flags & IB_CQ_REPORT_MISSED_EVENTS;
 }

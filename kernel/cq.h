@@ -17,6 +17,8 @@
  * @ring: prod is ring.index
  * @flags: MIRAGE_CQ_*
  * @overflow: the process let it overflow: nothing is posted any more
+ * @poll_lock: a kernel user's: one poll at a time; protects cons; taken with IRQs off,
+ *	inside @lock
  */
 struct mirage_cq {
 	struct ib_cq ibcq;
@@ -24,6 +26,7 @@ struct mirage_cq {
 	struct ring ring;
 	u32 flags;
 	bool overflow;
+	spinlock_t poll_lock; /* see above */
 };
 
 static inline struct mirage_cq *to_mcq(struct ib_cq *ibcq)
@@ -38,5 +41,7 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		     struct uverbs_attr_bundle *attrs);
 int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udata);
 int mirage_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata);
+int mirage_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc);
+int mirage_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags);
 
 #endif

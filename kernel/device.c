@@ -2,9 +2,8 @@
 /*
  * The device as the RDMA core sees it: operations, limits, its port
  *
- * Only processes use it: what kernel clients would need (post_send, poll_cq,
- * get_dma_mr, ...) is not there, and the core keeps them away. So is the MAD layer,
- * which would post receives on QP 1.
+ * Processes use it through rings of their own, kernel users through the operations
+ * post_*, poll_cq and req_notify_cq, which know the same rings.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_ether.h>
@@ -17,8 +16,10 @@
 
 #include "cq.h"
 #include "device.h"
+#include "dma.h"
 #include "mr.h"
 #include "mw.h"
+#include "post.h"
 #include "qp.h"
 #include "ring.h"
 #include "srq.h"
@@ -56,6 +57,7 @@ static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 				 IB_DEVICE_SRQ_RESIZE |
 				 IB_DEVICE_MEM_WINDOW |
 				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
+				 IB_DEVICE_MEM_MGT_EXTENSIONS |
 				 IB_DEVICE_FLUSH_GLOBAL |
 				 IB_DEVICE_ATOMIC_WRITE;
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
@@ -83,6 +85,7 @@ static void fill_limits(struct ib_device_attr *attr)
 	attr->max_qp_init_rd_atom = MIRAGE_MAX_RD_ATOMIC;
 	attr->max_res_rd_atom = MIRAGE_MAX_RD_ATOMIC * MIRAGE_MAX_QP;
 	attr->max_pkeys = PKEY_TBL_LEN;
+	attr->max_fast_reg_page_list_len = MIRAGE_MAX_FAST_PAGES;
 }
 
 /**
@@ -203,6 +206,7 @@ static const struct ib_device_ops ops = {
 	.add_gid = mirage_add_gid,
 	.advise_mr = mirage_advise_mr,
 	.alloc_hw_port_stats = mirage_alloc_hw_port_stats,
+	.alloc_mr = mirage_alloc_mr,
 	.alloc_mw = mirage_alloc_mw,
 	.alloc_pd = mirage_alloc_pd,
 	.alloc_ucontext = mirage_alloc_ucontext,
@@ -222,20 +226,27 @@ static const struct ib_device_ops ops = {
 	.destroy_srq = mirage_destroy_srq,
 	.disassociate_ucontext = mirage_disassociate_ucontext,
 	.fill_stat_mr_entry = mirage_fill_stat_mr,
+	.get_dma_mr = mirage_get_dma_mr,
 	.get_dev_fw_str = mirage_get_dev_fw_str,
 	.get_hw_stats = mirage_get_hw_stats,
 	.get_link_layer = mirage_get_link_layer,
 	.get_port_immutable = mirage_get_port_immutable,
+	.map_mr_sg = mirage_map_mr_sg,
 	.mmap = ring_mmap,
 	.mmap_free = ring_mmap_free,
 	.modify_qp = mirage_modify_qp,
 	.modify_srq = mirage_modify_srq,
+	.poll_cq = mirage_poll_cq,
+	.post_recv = mirage_post_recv,
+	.post_send = mirage_post_send,
+	.post_srq_recv = mirage_post_srq_recv,
 	.query_device = mirage_query_device,
 	.query_pkey = mirage_query_pkey,
 	.query_port = mirage_query_port,
 	.query_qp = mirage_query_qp,
 	.query_srq = mirage_query_srq,
 	OPS_REG_USER_MR,
+	.req_notify_cq = mirage_req_notify_cq,
 	.rereg_user_mr = mirage_rereg_user_mr,
 	OPS_RESIZE_CQ,
 
@@ -283,7 +294,8 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 	dev->stats = alloc_percpu(struct mirage_stats);
 	if (!dev->stats)
 		goto dealloc;
-	dev->wq = alloc_workqueue("mirage", WQ_UNBOUND, 0);
+	/* Kernel users reach their disks through it. */
+	dev->wq = alloc_workqueue("mirage", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!dev->wq)
 		goto free_stats;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);

@@ -19,6 +19,7 @@
 #include <rdma/restrack.h>
 
 #include "device.h"
+#include "dma.h"
 #include "mr.h"
 #include "mtt.h"
 #include "odp.h"
@@ -120,7 +121,8 @@ void mr_table_free(struct mr_table *table)
 	}
 }
 
-static void mr_publish(struct mirage_mr *mr)
+/** mr_publish - from here on the key leads to the region */
+void mr_publish(struct mirage_mr *mr)
 {
 	mr->ibmr.lkey = mr->key;
 	mr->ibmr.rkey = mr->key;
@@ -172,7 +174,11 @@ struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 ke
 	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
 		err = -ENOENT;
 	rcu_read_unlock();
-	return likely(!err) ? mr : ERR_PTR(err);
+	if (unlikely(err))
+		return ERR_PTR(err);
+	if (unlikely(mr->dma))
+		dma_fill(mr, addr, len);
+	return mr;
 }
 
 static void mr_free(struct mirage_mr *mr)
@@ -192,6 +198,10 @@ static void mr_release_later(struct kref *ref)
 {
 	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
 
+	if (!mr->backend->teardown) {
+		mr_free(mr);
+		return;
+	}
 	INIT_WORK(&mr->teardown, mr_teardown_work);
 	queue_work(odp_wq, &mr->teardown);
 }
@@ -256,7 +266,13 @@ static int mr_check_bounds(struct mirage_mr *mr, u64 start, u64 length, u64 iova
 	return 0;
 }
 
-static int mr_check_access(int access)
+/**
+ * mr_check_access - rights that a region of this device can have
+ * @access: IB_ACCESS_*
+ *
+ * Return: 0; -EOPNOTSUPP unknown ones; -EINVAL some that need others.
+ */
+int mr_check_access(int access)
 {
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return -EOPNOTSUPP;
@@ -264,6 +280,45 @@ static int mr_check_access(int access)
 	    !(access & IB_ACCESS_LOCAL_WRITE))
 		return -EINVAL;
 	return 0;
+}
+
+/**
+ * mr_alloc - a region of kernel memory, with a key that leads nowhere yet
+ * @pd: its PD
+ * @size: bytes of the structure that it is the start of
+ * @access: IB_ACCESS_*
+ *
+ * Process context. Return: the region. ERR_PTR: as mr_check_access(), -ENOSPC too
+ * many, -ENOMEM.
+ */
+struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access)
+{
+	struct mirage_dev *dev = to_mdev(pd->device);
+	struct mirage_mr *mr;
+	int err = mr_check_access(access);
+
+	if (err)
+		return ERR_PTR(err);
+	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
+		return ERR_PTR(-ENOSPC);
+	err = -ENOMEM;
+	mr = kzalloc(size, GFP_KERNEL);
+	if (!mr)
+		goto put_limit;
+	kref_init(&mr->ref);
+	mr->dev = dev;
+	mr->pd = pd;
+	mr->access = access;
+	err = mr_key_reserve(&dev->mrs, &mr->key);
+	if (err)
+		goto free_mr;
+	return mr;
+
+free_mr:
+	kfree(mr);
+put_limit:
+	mirage_limit_put(&dev->num_mr);
+	return ERR_PTR(err);
 }
 
 /* Reserve the key, do all that can fail, publish. */
@@ -410,9 +465,10 @@ int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 	struct mirage_dev *dev = mr->dev;
 
 	WRITE_ONCE(mr->dead, true);
-	mr_slot_set(&dev->mrs, mr->key, 0);
 	mtt_kill(&mr->mtt);
-	mr->backend->dereg(mr);
+	if (mr->backend->dereg)
+		mr->backend->dereg(mr);
+	mr_slot_set(&dev->mrs, mr->key, 0);
 	mirage_limit_put(&dev->num_mr);
 	kref_put(&mr->ref, mr_release_now);
 	return 0;

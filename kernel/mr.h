@@ -45,6 +45,7 @@ struct mr_table {
 enum mr_slot {
 	MR_SLOT_WINDOW		= 1,
 	MR_SLOT_RESERVED	= 2,
+	MR_SLOT_FAST		= 3,	/* see dma.c */
 	MR_SLOT_FLAGS		= 3,
 };
 
@@ -53,8 +54,9 @@ enum mr_slot {
  * @fault_now: bring [iova, iova + len) in without sleeping on I/O (task context)
  * @fault_raise: the same as an event; @w is woken when it is over (any context but
  *	hardirq, spinlocks may be held)
- * @dereg: after mtt_kill(), in the deregistration; references may be left; sleeps
- * @teardown: after that, when the last reference is gone; sleeps
+ * @dereg: after mtt_kill(), in the deregistration; references may be left; sleeps; or
+ *	NULL
+ * @teardown: after that, when the last reference is gone; sleeps; or NULL
  */
 struct mr_backend {
 	int (*fault_now)(struct mirage_mr *mr, u64 iova, u64 len, bool write);
@@ -78,9 +80,10 @@ struct mr_backend {
  * @last: that of the last byte, inclusive
  * @start: user address of the first byte (ODP)
  * @access: IB_ACCESS_*
+ * @dma: a DMA region: filled where it is looked up
  * @dead: deregistered: every lookup and fault fails
  * @mtt: its table
- * @backend: pinned or ODP
+ * @backend: pinned, ODP, or those of kernel memory
  * @priv: its own
  */
 struct mirage_mr {
@@ -95,6 +98,7 @@ struct mirage_mr {
 	u64 last;
 	unsigned long start;
 	int access;
+	bool dma;
 	bool dead;
 	struct mtt mtt;
 	const struct mr_backend *backend;
@@ -124,6 +128,10 @@ static inline unsigned long mr_slot(const struct mr_table *table, u32 key)
 int mr_key_reserve(struct mr_table *table, u32 *key);
 void mr_slot_set(struct mr_table *table, u32 key, unsigned long value);
 void mr_table_free(struct mr_table *table);
+
+int mr_check_access(int access);
+struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access);
+void mr_publish(struct mirage_mr *mr);
 
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);

@@ -73,6 +73,11 @@ static void mtt_chunk_free_rcu(struct rcu_head *rcu)
 	mtt_chunk_free(container_of(rcu, struct mtt_chunk, rcu));
 }
 
+static gfp_t mtt_gfp(const struct mtt *mtt)
+{
+	return mtt->atomic ? GFP_ATOMIC | __GFP_NOWARN : GFP_KERNEL;
+}
+
 static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long index,
 					 bool whole)
 {
@@ -80,7 +85,7 @@ static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long in
 	u64 end = start + (MTT_CHUNK_SIZE - 1);
 	struct mtt_chunk *chunk;
 
-	chunk = kzalloc_obj(*chunk);
+	chunk = kzalloc_obj(*chunk, mtt_gfp(mtt));
 	if (!chunk)
 		return NULL;
 	spin_lock_init(&chunk->lock);
@@ -89,7 +94,7 @@ static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long in
 		return chunk;
 	chunk->first = mtt_page_of(max(start, mtt->first));
 	chunk->count = mtt_page_of(min(end, mtt->last)) - chunk->first + 1;
-	chunk->entries = kcalloc(chunk->count, sizeof(*chunk->entries), GFP_KERNEL);
+	chunk->entries = kcalloc(chunk->count, sizeof(*chunk->entries), mtt_gfp(mtt));
 	if (!chunk->entries) {
 		kfree(chunk);
 		return NULL;
@@ -238,7 +243,8 @@ void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
  *
  * Copies under way are over when this returns, and no commit succeeds any more,
  * so the pages can be let go without waiting for whoever still has a reference on
- * the region. Process context; may sleep. Time grows with the chunks there are.
+ * the region. Process context, may sleep; of an atomic table, any context but
+ * hardirq. Time grows with the chunks there are.
  */
 void mtt_kill(struct mtt *mtt)
 {
@@ -253,7 +259,8 @@ void mtt_kill(struct mtt *mtt)
 
 	while (mtt_next(mtt, &index, mtt->span)) {
 		mtt_chunk_reap(mtt, index++, false);
-		cond_resched();
+		if (!mtt->atomic)
+			cond_resched();
 	}
 }
 
@@ -381,7 +388,7 @@ static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
 		struct mtt_node *node = READ_ONCE(*slot);
 
 		if (!node) {
-			struct mtt_node *fresh = kzalloc_obj(*fresh);
+			struct mtt_node *fresh = kzalloc_obj(*fresh, mtt_gfp(mtt));
 
 			if (!fresh)
 				return NULL;
@@ -425,7 +432,8 @@ static int mtt_chunk_insert(struct mtt *mtt, unsigned long index, bool whole)
  * @arg: for @valid
  *
  * Where the first page stands for 2 MiB that are aligned like the chunk, all of the
- * chunk is committed. Process context; sleeps for memory.
+ * chunk is committed. Process context; sleeps for memory, unless the table is atomic:
+ * then any context but hardirq.
  *
  * Return: 0; -EBUSY if @valid said no; -ESRCH after mtt_kill(); -ENOMEM.
  */

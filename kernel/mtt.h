@@ -35,6 +35,7 @@ struct mtt_chunk;
  * @last: last iova of the region, inclusive, so far as there can be memory
  * @idle: 1 + number of the chunk that was emptied last; 0 for none
  * @owned: whoever fills the table marks pages dirty itself
+ * @atomic: it is filled, killed and freed where nothing may sleep
  * @dead: set by mtt_kill(); a commit looks at it under the chunk's lock
  * @walks: counts walks of the tree, roughly
  * @hint: chunks by the low bits of their number: what a walk would find, or NULL;
@@ -49,6 +50,7 @@ struct mtt {
 	u64 last;
 	unsigned long idle;
 	bool owned;
+	bool atomic;
 	bool dead;
 	unsigned int walks;
 	struct mtt_chunk *hint[MTT_HINTS];

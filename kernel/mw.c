@@ -15,6 +15,7 @@
 #include <linux/spinlock.h>
 
 #include "device.h"
+#include "dma.h"
 #include "mr.h"
 #include "mw.h"
 
@@ -195,16 +196,16 @@ int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 }
 
 /**
- * mw_invalidate - unbind a type 2 window, as a local or a remote request
+ * mw_invalidate - end what a key is good for, as a local or a remote request
  * @dev: the device
  * @pd: the PD of the queue pair
  * @qpn: its number
- * @rkey: the window's key
+ * @rkey: of a type 2 window or a fast registration
  *
- * Any context but hardirq. Requests under way may go on.
+ * Any context but hardirq. Requests under way through a window may go on.
  *
- * Return: 0; -ENOENT no window bound by this key; -EXDEV another PD's or queue
- * pair's; -EACCES not of type 2.
+ * Return: 0; -ENOENT nothing that could be invalidated; -EXDEV another PD's or queue
+ * pair's; -EACCES a window not of type 2.
  */
 int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 {
@@ -222,7 +223,7 @@ int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 		spin_unlock_bh(&mw->lock);
 	}
 	rcu_read_unlock();
-	return err;
+	return mw ? err : fast_invalidate(dev, pd, rkey);
 }
 
 /**

@@ -50,4 +50,7 @@ const struct op mirage_ops[OP_COUNT] = {
 	[IB_UVERBS_WR_BIND_MW] = {
 		.class = OP_LOCAL, .wc = IB_WC_BIND_MW,
 	},
+	[MIRAGE_WR_REG_MR] = {
+		.class = OP_LOCAL, .wc = IB_WC_REG_MR,
+	},
 };

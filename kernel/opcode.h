@@ -45,7 +45,10 @@ struct op {
 	enum ib_wc_opcode wc;
 };
 
-#define OP_COUNT	(IB_UVERBS_WR_ATOMIC_WRITE + 1)
+/* Of kernel users only: IB_WR_REG_MR, which is beyond the numbers of the others. */
+#define MIRAGE_WR_REG_MR	(IB_UVERBS_WR_ATOMIC_WRITE + 1)
+
+#define OP_COUNT	(MIRAGE_WR_REG_MR + 1)
 
 extern const struct op mirage_ops[OP_COUNT];
 

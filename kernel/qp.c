@@ -8,6 +8,7 @@
 #include "comp.h"
 #include "device.h"
 #include "qp.h"
+#include "verbs.h"
 
 #define QPN_MIN		2
 #define QPN_MAX		0xfffffe
@@ -157,7 +158,10 @@ static int respond(const struct qp *qp, struct ib_udata *udata)
 	return ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
 }
 
-static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *attr)
+static void kick_work(struct work_struct *work);
+
+static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *attr,
+			   struct ib_ucontext *uctx)
 {
 	struct mirage_dev *dev = to_mdev(ibqp->device);
 	struct qp *qp = kzalloc_obj(*qp, GFP_KERNEL_ACCOUNT);
@@ -170,7 +174,9 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	engine_init(&qp->engine);
 	qp->dev = dev;
 	qp->ibqp = ibqp;
-	qp->uctx = ibqp->pd->uobject->context;
+	spin_lock_init(&qp->post_lock);
+	INIT_WORK(&qp->kick, kick_work);
+	qp->uctx = uctx;
 	qp->pd = ibqp->pd;
 	qp->scq = to_mcq(attr->send_cq);
 	qp->rcq = to_mcq(attr->recv_cq);
@@ -187,7 +193,7 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
  * mirage_create_qp - ib_device_ops.create_qp
  * @ibqp: the core's object
  * @attr: what is asked for; the caps are raised to what there is
- * @udata: struct mirage_create_qp_resp
+ * @udata: struct mirage_create_qp_resp; NULL for a kernel user
  *
  * Return: 0; -EOPNOTSUPP for another type than RC, -EINVAL above a limit,
  * -ENOMEM, -EFAULT.
@@ -205,7 +211,7 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 	if (!mirage_limit_get(&dev->num_qp, MIRAGE_MAX_QP))
 		return -ENOMEM;
 	ret = -ENOMEM;
-	qp = alloc_qp(ibqp, attr);
+	qp = alloc_qp(ibqp, attr, udata_context(udata));
 	if (!qp)
 		goto err_limit;
 	ret = make_rings(qp, &attr->cap);
@@ -217,7 +223,7 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 			      &dev->next_qpn, GFP_KERNEL);
 	if (ret < 0)
 		goto err_rings;
-	ret = respond(qp, udata);
+	ret = udata ? respond(qp, udata) : 0;
 	if (ret)
 		goto err_qpn;
 
@@ -293,7 +299,42 @@ static void kick_recv(struct qp *qp)
 	}
 }
 
-static int kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+static void kick_work(struct work_struct *work)
+{
+	struct qp *qp = container_of(work, struct qp, kick);
+
+	if (test_and_clear_bit(QP_KICK_RECV, &qp->kicks))
+		kick_recv(qp);
+	if (test_and_clear_bit(QP_KICK_SEND, &qp->kicks))
+		engine_kick(&qp->engine);
+	qp_put(qp);
+}
+
+/**
+ * qp_kick_later - a kernel user has posted
+ * @qp: its QP
+ * @what: where
+ *
+ * Any context but hardirq; locks may be held and IRQs be off.
+ */
+void qp_kick_later(struct qp *qp, enum qp_kick what)
+{
+	/* Ordered after the ring's index: the work sees the one with the other. */
+	set_bit(what, &qp->kicks);
+	kref_get(&qp->ref);
+	if (!queue_work(qp->dev->wq, &qp->kick))
+		qp_put(qp);
+}
+
+/**
+ * qp_kick_srq - a receive was posted to an SRQ that somebody waits for
+ * @dev: the device
+ * @uctx: whose SRQ; NULL for a kernel user's
+ * @srqn: its number
+ *
+ * Task context, no locks held. Return: 0, or -ENOENT when @uctx has no such SRQ.
+ */
+int qp_kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 {
 	int ret = mirage_srq_kick(dev, uctx, srqn);
 	unsigned long qpn;
@@ -332,7 +373,7 @@ int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what)
 	int ret = 0;
 
 	if (what == MIRAGE_KICK_SRQ)
-		return kick_srq(dev, uctx, num);
+		return qp_kick_srq(dev, uctx, num);
 
 	qp = qp_get(dev, num);
 	if (!qp)

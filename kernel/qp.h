@@ -40,9 +40,12 @@ struct mirage_qp {
  * @ref: the core's handle has one, so has everybody who found it in dev->qps
  * @rcu: lookups are lockless
  * @dev: the device
+ * @post_lock: kernel users: prod of @sq and @rq; innermost, taken with IRQs off
+ * @kicks: kernel users: QP_KICK_*, what @kick has to do
+ * @kick: kernel users: what was posted is looked at; holds a reference while queued
  * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
  *	and for the requester while it runs
- * @uctx: whose it is
+ * @uctx: whose it is; NULL for a kernel user
  * @pd: whose keys it takes
  * @qpn: its number
  * @scq: completions of sends
@@ -91,9 +94,19 @@ struct qp {
 	bool sqd_notify;
 	struct resp resp;
 
+	spinlock_t post_lock;		/* see above */
+	unsigned long kicks;
+	struct work_struct kick;
+
 	struct ring sq ____cacheline_aligned;
 	struct req req;
 	struct engine engine;
+};
+
+/* Bits of struct qp.kicks. */
+enum qp_kick {
+	QP_KICK_SEND,
+	QP_KICK_RECV,
 };
 
 static inline struct qp *to_qp(struct ib_qp *ibqp)
@@ -103,6 +116,7 @@ static inline struct qp *to_qp(struct ib_qp *ibqp)
 
 struct qp *qp_get(struct mirage_dev *dev, u32 qpn);
 void qp_put(struct qp *qp);
+void qp_kick_later(struct qp *qp, enum qp_kick what);
 void qp_event(struct qp *qp, enum ib_event_type type);
 void qp_error_locked(struct qp *qp, enum ib_event_type event);
 void qp_error(struct qp *qp, enum ib_event_type event);
@@ -114,6 +128,7 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		    struct ib_qp_init_attr *init);
 int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
+int qp_kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
 int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what);
 
 #endif

@@ -12,6 +12,7 @@
 #include "comp.h"
 #include "device.h"
 #include "direct.h"
+#include "dma.h"
 #include "mw.h"
 #include "qp.h"
 #include "timer.h"
@@ -91,6 +92,8 @@ enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
 			    const struct send_wqe *wqe)
 {
 	if (!op || (wqe->inline_data ? !op->inline_ok : op->word))
+		return IB_WC_LOC_QP_OP_ERR;
+	if (op->wc == IB_WC_REG_MR && qp->uctx)
 		return IB_WC_LOC_QP_OP_ERR;
 	if (op->class >= OP_FLUSH && wqe->length)
 		return IB_WC_LOC_LEN_ERR;
@@ -225,7 +228,7 @@ static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
  * @qp: the QP; the caller is its runner
  * @op: facts of its opcode, of class OP_LOCAL
  * @head: the copy
- * @err: the errno behind a bad status, or 0
+ * @err: the errno behind a bad status, or 0; -ENOMEM: try again in a moment
  *
  * Return: with what it is to be completed.
  */
@@ -243,6 +246,8 @@ enum ib_wc_status req_local(struct qp *qp, const struct op *op,
 
 	if (op->wc == IB_WC_BIND_MW)
 		*err = mw_bind(qp->dev, qp->pd, qp->qpn, &bind);
+	else if (op->wc == IB_WC_REG_MR)
+		*err = fast_register(qp->dev, qp->pd, head->ex);
 	else
 		*err = mw_invalidate(qp->dev, qp->pd, qp->qpn, head->ex);
 	return *err ? IB_WC_MW_BIND_ERR : IB_WC_SUCCESS;
@@ -255,6 +260,10 @@ static enum engine_verdict execute_local(struct qp *qp)
 	int err;
 
 	status = req_local(qp, req->op, &req->wqe.head, &err);
+	if (err == -ENOMEM) {
+		qp->engine.delay = 1;
+		return ENGINE_DELAY;
+	}
 	finish(qp, status, err);
 	return ENGINE_MORE;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The memory of shared rings: made here, mapped by the process
+ * The memory of rings: made here, mapped by the process that they are shared with
+ *
+ * A ring of a kernel user is the same in memory that nobody maps.
  *
  * A mapping holds references on the pages, not on the ring: the kernel can let go
  * of a ring that the process still maps (a resized CQ, a device that is removed),
@@ -58,9 +60,9 @@ free_mem:
 }
 
 /**
- * ring_create - make a ring that a process can map
+ * ring_create - make a ring
  * @ring: filled in; may be in use by nobody
- * @uctx: of the process that may map it
+ * @uctx: of the process that may map it; NULL for a kernel user
  * @entries: number of slots, a power of two
  * @stride: bytes per slot
  *
@@ -77,16 +79,22 @@ int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries, u32 st
 	if (size > INT_MAX)
 		return -EINVAL;
 
-	mem = memory_create(uctx, PAGE_ALIGN(size));
-	if (IS_ERR(mem))
-		return PTR_ERR(mem);
-
-	ring->hdr = mem->start;
-	ring->slots = mem->start + sizeof(struct mirage_ring_hdr);
+	if (uctx) {
+		mem = memory_create(uctx, PAGE_ALIGN(size));
+		if (IS_ERR(mem))
+			return PTR_ERR(mem);
+		ring->entry = &mem->entry;
+		ring->hdr = mem->start;
+	} else {
+		ring->entry = NULL;
+		ring->hdr = vzalloc(size);
+		if (!ring->hdr)
+			return -ENOMEM;
+	}
+	ring->slots = ring->hdr + 1;
 	ring->entries = entries;
 	ring->stride = stride;
 	ring->index = 0;
-	ring->entry = &mem->entry;
 	return 0;
 }
 
@@ -98,13 +106,16 @@ int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries, u32 st
  */
 void ring_destroy(struct ring *ring)
 {
-	rdma_user_mmap_entry_remove(ring->entry);
+	if (ring->entry)
+		rdma_user_mmap_entry_remove(ring->entry);
+	else
+		vfree(ring->hdr);
 	memset(ring, 0, sizeof(*ring));
 }
 
 /**
  * ring_info - say to the process where a ring is
- * @ring: the ring; one that does not exist gives all zero
+ * @ring: the ring; one that does not exist, or is the kernel's own, gives all zero
  * @info: filled in
  */
 void ring_info(const struct ring *ring, struct mirage_ring_info *info)
@@ -126,7 +137,7 @@ void ring_info(const struct ring *ring, struct mirage_ring_info *info)
  */
 void ring_reset(struct ring *ring)
 {
-	if (!ring->entry)
+	if (!ring->hdr)
 		return;
 	ring->index = 0;
 	WRITE_ONCE(ring->hdr->prod, 0);

@@ -22,12 +22,12 @@
 
 /**
  * struct ring - one shared ring, as the kernel sees it
- * @hdr: the shared header, start of the vmalloc'ed memory
+ * @hdr: the shared header, start of the vmalloc'ed memory; NULL when there is no ring
  * @slots: the first slot
  * @entries: number of slots, a power of two
  * @stride: bytes per slot
  * @index: the kernel's own index; protected by the lock of the queue it is in
- * @entry: what the process maps; NULL when the ring does not exist
+ * @entry: what the process maps; NULL when the ring is the kernel's own
  */
 struct ring {
 	struct mirage_ring_hdr *hdr;

@@ -9,7 +9,9 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "device.h"
+#include "qp.h"
 #include "srq.h"
+#include "verbs.h"
 
 /* An SRQ can be resized to this many times what it was created with. */
 #define SRQ_ROOM	4
@@ -120,6 +122,13 @@ int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 	return err;
 }
 
+static void kick_work(struct work_struct *work)
+{
+	struct mirage_srq *srq = container_of(work, struct mirage_srq, kick);
+
+	qp_kick_srq(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
+}
+
 static int check_attr(const struct ib_srq_init_attr *init)
 {
 	const struct ib_srq_attr *attr = &init->attr;
@@ -144,7 +153,7 @@ static int respond(struct mirage_srq *srq, struct ib_udata *udata)
  * mirage_create_srq - ib_device_ops.create_srq
  * @ibsrq: the core's object, zeroed
  * @init: what is asked for; ->attr is updated to what there is
- * @udata: driver data: struct mirage_create_srq_resp
+ * @udata: driver data: struct mirage_create_srq_resp; NULL for a kernel user
  *
  * Return: 0, -EOPNOTSUPP for other than basic SRQs, -EINVAL beyond a limit of one
  * SRQ, -ENOMEM beyond their number, too.
@@ -152,7 +161,7 @@ static int respond(struct mirage_srq *srq, struct ib_udata *udata)
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		      struct ib_udata *udata)
 {
-	struct ib_ucontext *uctx = rdma_udata_to_uverbs_attr_bundle(udata)->context;
+	struct ib_ucontext *uctx = udata_context(udata);
 	struct mirage_dev *dev = to_mdev(ibsrq->device);
 	struct mirage_srq *srq = to_msrq(ibsrq);
 	u32 entries;
@@ -165,6 +174,8 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		return -ENOMEM;
 
 	spin_lock_init(&srq->lock);
+	spin_lock_init(&srq->post_lock);
+	INIT_WORK(&srq->kick, kick_work);
 	srq->uctx = uctx;
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
@@ -176,7 +187,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	err = xa_alloc(&dev->srqs, &srq->srqn, srq, xa_limit_31b, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto destroy_ring;
-	err = respond(srq, udata);
+	err = udata ? respond(srq, udata) : 0;
 	if (err)
 		goto erase;
 
@@ -250,6 +261,8 @@ int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 	xa_erase(&dev->srqs, srq->srqn);
 	/* A kick may have found it in dev->srqs just now. */
 	synchronize_rcu();
+	/* Nobody posts any more. */
+	cancel_work_sync(&srq->kick);
 	ring_destroy(&srq->ring);
 	mirage_limit_put(&dev->num_srq);
 	return 0;

@@ -6,6 +6,7 @@
 #define MIRAGE_SRQ_H
 
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
 #include "wqe.h"
@@ -15,13 +16,15 @@ struct mirage_dev;
 /**
  * struct mirage_srq - one shared receive queue
  * @ibsrq: the core's object
- * @uctx: whose it is
+ * @uctx: whose it is; NULL for a kernel user
  * @srqn: its number, index into dev->srqs
  * @lock: protects the rest; nests inside a QP's lock, taken with BHs off
  * @ring: the work requests
  * @max_wr: as created or modified
  * @max_sge: as created
  * @limit: raise IB_EVENT_SRQ_LIMIT_REACHED once below this; 0 is not armed
+ * @post_lock: kernel users: prod of @ring; innermost, taken with IRQs off
+ * @kick: kernel users: who waits for a receive is told of one
  * @error: the process' index was out of bounds: IB_EVENT_SRQ_ERR was raised
  */
 struct mirage_srq {
@@ -34,6 +37,8 @@ struct mirage_srq {
 	u32 max_sge;
 	u32 limit;
 	bool error;
+	spinlock_t post_lock; /* see above */
+	struct work_struct kick;
 };
 
 static inline struct mirage_srq *to_msrq(struct ib_srq *ibsrq)

@@ -67,7 +67,7 @@ int mirage_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 	if (!mirage_limit_get(&dev->num_pd, MIRAGE_MAX_PD))
 		return -ENOMEM;
 	resp.pdn = pd->res.id;
-	err = ib_respond_udata(udata, resp);
+	err = udata ? ib_respond_udata(udata, resp) : 0;
 	if (err)
 		mirage_limit_put(&dev->num_pd);
 	return err;

@@ -21,6 +21,12 @@ struct mirage_ah {
 	struct ib_ah ibah;
 };
 
+/* The context of the process behind a call, or NULL for a kernel user. */
+static inline struct ib_ucontext *udata_context(struct ib_udata *udata)
+{
+	return udata ? rdma_udata_to_uverbs_attr_bundle(udata)->context : NULL;
+}
+
 /* What uverbs is told of the driver's own ioctl methods. */
 extern const struct uapi_definition mirage_uapi_defs[];
 

@@ -14,14 +14,16 @@
 #endif
 
 #ifdef HAVE_CREATE_USER_CQ
-#define OPS_CREATE_CQ	.create_user_cq = mirage_create_cq
+#define OPS_CREATE_CQ	.create_cq = mirage_create_cq, \
+			.create_user_cq = mirage_create_cq
 #elif defined(HAVE_CREATE_CQ_ATTRS)
 #define OPS_CREATE_CQ	.create_cq = mirage_create_cq
 #else
 static int compat_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 			    struct ib_udata *udata)
 {
-	return mirage_create_cq(ibcq, attr, rdma_udata_to_uverbs_attr_bundle(udata));
+	return mirage_create_cq(ibcq, attr, udata ?
+				rdma_udata_to_uverbs_attr_bundle(udata) : NULL);
 }
 
 #define OPS_CREATE_CQ	.create_cq = compat_create_cq

@@ -23,7 +23,7 @@ static void opcode__every_number(void)
 		CHECK(!op->inv || op->class == OP_SEND);
 		CHECK(!op->inline_ok || op->class == OP_SEND || op->class == OP_WRITE);
 	}
-	CHECK_EQ(known, 12);
+	CHECK_EQ(known, 13);
 }
 
 static void opcode__rights(void)

@@ -125,8 +125,10 @@ typedef struct { s64 counter; } atomic64_t;
 
 /* memory */
 #define GFP_KERNEL		0
-#define kzalloc_obj(x)		((__typeof__(x) *)unit_alloc(1, sizeof(x)))
-#define kcalloc(n, size, gfp)	unit_alloc(n, size)
+#define GFP_ATOMIC		1
+#define __GFP_NOWARN		2
+#define kzalloc_obj(x, ...)	((__typeof__(x) *)unit_alloc(1, sizeof(x)))
+#define kcalloc(n, size, gfp)	((void)(gfp), unit_alloc(n, size))
 #define kfree(p)		free(p)
 
 void *unit_alloc(size_t n, size_t size);
