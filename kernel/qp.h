@@ -19,6 +19,8 @@
 #include "resp.h"
 #include "srq.h"
 
+struct wire;
+
 /**
  * struct mirage_qp - the core's handle
  * @ibqp: the core's object
@@ -64,6 +66,7 @@ struct mirage_qp {
  * @rnr_peer: the peer waits for a receive work request; @lock
  * @sqd_notify: IB_EVENT_SQ_DRAINED is owed; @lock
  * @resp: the responder; @lock
+ * @wire: or NULL: the direct carrier; written under @mutex, followed under RCU
  * @sq: the send ring; of the requester
  * @req: of the requester
  * @engine: decides who is the requester
@@ -93,6 +96,7 @@ struct qp {
 	bool rnr_peer;
 	bool sqd_notify;
 	struct resp resp;
+	struct wire *wire;
 
 	spinlock_t post_lock;		/* see above */
 	unsigned long kicks;

@@ -3,7 +3,8 @@
  * The responder: executes requests, whatever carries them
  *
  * A carrier brings a request's header to resp_begin(), moves its bytes to or from
- * resp->bytes, and ends it with resp_end(). Nothing here knows packets, and nothing
+ * resp->bytes, and ends it with resp_end(). One that learns a request piece by piece
+ * asks resp_piece() before it moves each. Nothing here knows packets, and nothing
  * below here knows NAKs: an errno of the memory side becomes one in this file.
  *
  * All of it runs under the QP's lock, which a carrier holds for one step at a time;
@@ -95,6 +96,8 @@ static bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
 
 	if ((qp->attr.qp_access_flags & hdr->access) != hdr->access)
 		return false;
+	if (hdr->length > MIRAGE_MAX_MSG)
+		return false;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
 	    !qp->attr.max_dest_rd_atomic)
 		return false;
@@ -172,8 +175,75 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 	}
 
 	resp->busy = true;
+	resp->got = 0;
 	resp->msg++;
 	return RESP_OK;
+}
+
+/**
+ * resp_piece - another piece of the send or write that was begun has come
+ * @qp: the responder's QP; its lock is held
+ * @hdr: the request, ->op as far as known; ->length of a send is what came before,
+ *	and grows
+ * @len: bytes of the piece
+ * @last: the request ends with it
+ *
+ * Return: RESP_OK: there is room for it, and the length is right so far. RESP_RNR
+ * leaves everything as it was. Or a NAK.
+ */
+enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool last)
+{
+	struct resp *resp = &qp->resp;
+
+	lockdep_assert_held(&qp->lock);
+	if (hdr->op->class == OP_SEND) {
+		if (len > resp->wqe.length - hdr->length)
+			return nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
+		hdr->length += len;
+		return RESP_OK;
+	}
+
+	if (len > hdr->length - resp->got || (last && len != hdr->length - resp->got))
+		return nak(qp, RESP_NAK_INVALID);
+	if (hdr->op->recv && !resp->have_wqe) {
+		enum resp_verdict v = take_wqe(qp);
+
+		if (v != RESP_OK)
+			return v;
+	}
+	resp->got += len;
+	return RESP_OK;
+}
+
+/**
+ * resp_again - a read that was answered has to be answered once more
+ * @qp: the responder's QP; its lock is held
+ * @hdr: the read
+ * @b: where its bytes are; filled with RESP_OK, and released by bytes_release()
+ *
+ * Does not touch the request under way. Return: RESP_OK; RESP_SILENT: what was right
+ * then is not any more, or it is no duplicate at all.
+ */
+enum resp_verdict resp_again(struct qp *qp, const struct resp_hdr *hdr, struct bytes *b)
+{
+	lockdep_assert_held(&qp->lock);
+	if (!allowed(qp, hdr) ||
+	    bytes_from_region(b, qp->dev, qp->pd, qp->qpn, hdr->rkey, hdr->addr,
+			      hdr->reach, hdr->access))
+		return RESP_SILENT;
+	return RESP_OK;
+}
+
+/**
+ * resp_invalid - the request makes no sense where it stands
+ * @qp: the responder's QP; its lock is held
+ *
+ * Return: the NAK.
+ */
+enum resp_verdict resp_invalid(struct qp *qp)
+{
+	lockdep_assert_held(&qp->lock);
+	return nak(qp, RESP_NAK_INVALID);
 }
 
 /**

@@ -64,6 +64,7 @@ enum resp_verdict {
  * @established: IB_EVENT_COMM_EST was raised
  * @msg: counts messages begun, so that a requester can tell its own
  * @psn: expected PSN, 24 bits
+ * @got: bytes of a write that have come, where they come in pieces
  * @wqe: the receive work request
  * @bytes: where its bytes go, or come from
  */
@@ -73,6 +74,7 @@ struct resp {
 	bool established;
 	u32 msg;
 	u32 psn;
+	u32 got;
 	struct recv_wqe wqe;
 	struct bytes bytes;
 };
@@ -80,6 +82,9 @@ struct resp {
 enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr);
 enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *old,
 			      struct miss *miss);
+enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool last);
+enum resp_verdict resp_again(struct qp *qp, const struct resp_hdr *hdr, struct bytes *b);
+enum resp_verdict resp_invalid(struct qp *qp);
 enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr);
 enum resp_verdict resp_fault_failed(struct qp *qp, const struct resp_hdr *hdr, int err);
 void resp_reset(struct qp *qp);

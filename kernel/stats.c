@@ -15,6 +15,11 @@ static const struct rdma_stat_desc descs[] = {
 	[MIRAGE_STAT_RETRY_EXCEEDED].name = "retry_exceeded",
 	[MIRAGE_STAT_LOCAL_ERRORS].name = "local_errors",
 	[MIRAGE_STAT_REMOTE_ERRORS].name = "remote_errors",
+	[MIRAGE_STAT_DUPLICATE_REQUEST].name = "duplicate_request",
+	[MIRAGE_STAT_OUT_OF_SEQUENCE].name = "out_of_sequence",
+	[MIRAGE_STAT_HELD].name = "held",
+	[MIRAGE_STAT_HOLD_OVERFLOW].name = "hold_overflow",
+	[MIRAGE_STAT_RX_DISCARDS].name = "rx_discards",
 };
 
 static_assert(ARRAY_SIZE(descs) == MIRAGE_STAT_MAX);

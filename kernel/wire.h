@@ -8,7 +8,7 @@
  *	task, softirq	wire_req_run()		wire_req.c	send WQEs -> packets
  *	softirq		wire_input()		wire.c		skb -> QPs
  *	softirq, task	wire_request()		wire_resp.c	request packet -> resp.c, answers
-	softirq, task	wire_request_resume()	wire_resp.c	the page has come: READ responses go on
+ *	softirq, task	wire_request_resume()	wire_resp.c	a READ goes on
  *	softirq, task	wire_response()		wire_comp.c	ACK, NAK, READ response -> completions
  *	timer		wire_timeout()		timer.c		again from the oldest
  *
@@ -27,7 +27,8 @@
 #define MIRAGE_WIRE_H
 
 #include <linux/skbuff.h>
-#include <linux/timer.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #include "net.h"
 #include "odp.h"
@@ -43,34 +44,50 @@ struct qp;
 #define WIRE_WINDOW	SZ_4M
 
 /**
- * struct wire_hold - one direction's packets, and the page they wait for
- * @queue: skbs in order, each from net_cb()->off on; the first one misses a page
+ * struct wire_hold - one direction's packets, and what they wait for
+ * @wire: whose
+ * @queue: clones of skbs, in order, each from net_cb()->off on; with a page missing
+ *	it is the first one that misses it
  * @bytes: their truesize
- * @parked: a fault is raised, @waiter is with it; a reference on the QP is held
- * @draining: somebody works @queue off
+ * @closed: not connected: nothing is taken in any more
+ * @parked: @waiter or @work will go on; a reference on the QP is held for it
+ * @raised: it is @waiter; @parked is set too
+ * @draining: somebody works @queue off, in process context
  * @dropped: the bound was reached: ask for retransmission when it is over
  * @error: permanent answer of the fault, for the first packet
  * @waiter: see odp.h
+ * @work: goes on where no page is missing
+ * @idle: woken when @draining turns false after @closed turned true
+ *
+ * Protected by its direction's lock, but for @error: that is its who is parked for or
+ * drains. What is in @queue waits for @parked or @draining to end.
  */
 struct wire_hold {
+	struct wire *wire;
 	struct sk_buff_head queue;
 	u32 bytes;
+	bool closed;
 	bool parked;
+	bool raised;
 	bool draining;
 	bool dropped;
 	int error;
 	struct odp_waiter waiter;
+	struct delayed_work work;
+	wait_queue_head_t idle;
 };
 
 /* What became of a packet. */
 enum wire_verdict {
 	WIRE_DONE,		/* consumed, or dropped */
 	WIRE_HELD,		/* a page is missing: the same packet again, later */
+	WIRE_READING,		/* consumed, but the READ it asks for is not done yet */
 };
 
 /**
  * struct wire - what a QP that is connected over the wire has more than others
  * @qp: the QP
+ * @rcu: softirqs find it without a reference
  * @requests: packets for our responder; protected by qp->lock
  * @responses: packets for our requester; protected by @req.lock
  * @req: the requester (wire_req.h)
@@ -78,6 +95,7 @@ enum wire_verdict {
  */
 struct wire {
 	struct qp *qp;
+	struct rcu_head rcu;
 	struct wire_hold requests;
 	struct wire_hold responses;
 	struct wire_req req;
@@ -85,23 +103,31 @@ struct wire {
 };
 
 /* wire.c: life, and who gets a packet */
-int wire_connect(struct qp *qp, const struct rdma_ah_attr *ah);
+int wire_connect(struct qp *qp, const struct ib_qp_attr *attr);
 void wire_disconnect(struct qp *qp);
 void wire_input(struct mirage_dev *dev, struct sk_buff *skb);
 
-/* wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled. */
-enum wire_verdict wire_request(struct qp *qp, struct sk_buff *skb,
-			       const struct net_seg *seg, struct miss *miss);
+/*
+ * wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled, with WIRE_READING it
+ * may be: without one, go on soon.
+ */
+enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
+			       struct miss *miss);
 enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss);
+void wire_request_lost(struct qp *qp);
 void wire_request_end(struct qp *qp);
 
 /* wire_req.c: the caller is the engine's runner */
 enum engine_verdict wire_req_run(struct qp *qp);
 
-/* wire_comp.c: wire->req.lock is held. With WIRE_HELD *miss is filled. */
+/*
+ * wire_comp.c: wire->req.lock is held, but by wire_response_end(). With WIRE_HELD
+ * *miss is filled.
+ */
 enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
 				struct miss *miss);
 void wire_response_failed(struct qp *qp, int err);
+void wire_response_lost(struct qp *qp);
 void wire_response_end(struct qp *qp);
 
 #endif
