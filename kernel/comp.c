@@ -4,6 +4,7 @@
  */
 #include "device.h"
 #include "qp.h"
+#include "wire.h"
 #include "comp.h"
 
 static noinline int post_send_cqe(struct qp *qp, enum ib_wc_status status, int err)
@@ -40,6 +41,38 @@ int comp_send(struct qp *qp, enum ib_wc_status status, int err)
 	    !(qp->req.wqe.head.flags & MIRAGE_WQE_SIGNALED))
 		return 0;
 	return post_send_cqe(qp, status, err);
+}
+
+/**
+ * comp_wire - complete the oldest send work request that is under way on the wire
+ * @qp: the QP; the requester's lock is held
+ * @head: our copy
+ * @op: facts of its opcode, or NULL
+ * @length: bytes of the message
+ * @status: how
+ * @err: the errno behind a bad status, or 0
+ *
+ * Return: as comp_send().
+ */
+int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
+	      u32 length, enum ib_wc_status status, int err)
+{
+	struct mirage_cqe cqe = {
+		.wr_id = head->wr_id,
+		.byte_len = length,
+		.qp_num = qp->qpn,
+		.vendor_err = -err,
+		.status = status,
+		.opcode = op ? op->wc : IB_WC_SEND,
+	};
+
+	lockdep_assert_held(&qp->wire->req.lock);
+	ring_consume(&qp->sq);
+	if (status == IB_WC_SUCCESS && !qp->sig_all &&
+	    !(head->flags & MIRAGE_WQE_SIGNALED))
+		return 0;
+	cqe.sq_cons = qp->sq.index;
+	return mirage_cq_post(qp->scq, &cqe, false);
 }
 
 /**

@@ -58,6 +58,9 @@ enum pkt_kind {
 /* pkt_opcode() of what there is not */
 #define PKT_NONE	0xff
 
+/* What of an opcode is the same for all transports. */
+#define PKT_KIND	0x1f
+
 /* Extension headers, in the order they stand in. */
 enum pkt_ext {
 	PKT_XRCETH	= 1 << 0,	/* 4 bytes */
@@ -192,6 +195,12 @@ u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
  * that contradict each other, a payload that its opcode has not.
  */
 int pkt_parse(struct pkt *pkt, const void *data, unsigned int len);
+
+/** pkt_ask - set AckReq in the headers of a packet, at its BTH */
+static inline void pkt_ask(void *bth)
+{
+	((u8 *)bth)[8] |= 0x80;
+}
 
 /**
  * pkt_build - write the headers of a packet

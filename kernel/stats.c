@@ -20,6 +20,12 @@ static const struct rdma_stat_desc descs[] = {
 	[MIRAGE_STAT_HELD].name = "held",
 	[MIRAGE_STAT_HOLD_OVERFLOW].name = "hold_overflow",
 	[MIRAGE_STAT_RX_DISCARDS].name = "rx_discards",
+	[MIRAGE_STAT_PACKET_SEQ_ERR].name = "packet_seq_err",
+	[MIRAGE_STAT_IMPLIED_NAK].name = "implied_nak_seq_err",
+	[MIRAGE_STAT_ACK_TIMEOUT].name = "local_ack_timeout_err",
+	[MIRAGE_STAT_RNR_RETRY].name = "rnr_nak_retry_err",
+	[MIRAGE_STAT_RETRANSMITTED].name = "retransmitted_packets",
+	[MIRAGE_STAT_BAD_RESPONSE].name = "unexpected_responses",
 };
 
 static_assert(ARRAY_SIZE(descs) == MIRAGE_STAT_MAX);

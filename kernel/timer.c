@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
  * How long a requester waits, and what it does then (IBA volume 1, 9.7.5 and 9.7.6)
+ *
+ * On the wire a QP has one timer. It is not moved with every answer: when it is due it
+ * looks at when the last one came and waits for the rest, and when nothing is
+ * outstanding it stays off until something is sent again.
  */
 #include <linux/jiffies.h>
 
+#include "device.h"
+#include "qp.h"
 #include "timer.h"
+#include "wire.h"
 
 /* In units of 10 us: IBA table 45, RNR NAK timer field. */
 static const u16 rnr_delay[32] = {
@@ -31,4 +38,70 @@ unsigned long timer_ack(u8 timeout)
 	if (!timeout)
 		return HZ;
 	return max(nsecs_to_jiffies(4096ULL << timeout), 1UL);
+}
+
+/**
+ * timer_arm - have a requester's timer run out
+ * @req: the requester; its lock is held
+ * @wait: after so many jiffies
+ */
+void timer_arm(struct wire_req *req, unsigned long wait)
+{
+	lockdep_assert_held(&req->lock);
+	req->armed = true;
+	mod_timer(&req->timer, jiffies + wait);
+}
+
+/* Is it a page of ours that the peer's answers, or it, waits for? */
+static bool waits_here(const struct wire *wire)
+{
+	return wire->responses.parked || !skb_queue_empty(&wire->responses.queue) ||
+	       READ_ONCE(wire->qp->engine.parked) == PARKED_FAULT;
+}
+
+/* What is to be done now; the time to the next look, or 0. */
+static unsigned long due(struct wire *wire)
+{
+	struct wire_req *req = &wire->req;
+	unsigned long wait = timer_ack(wire->qp->attr.timeout);
+
+	if (req->failed)
+		return 0;
+	if (req->rnr) {
+		if (time_before(jiffies, req->rnr_end))
+			return req->rnr_end - jiffies;
+		req->rnr = false;
+		req->progress = jiffies;
+		wire_rewind(req);
+	} else if (req->una == READ_ONCE(req->next)) {
+		return 0;
+	} else if (waits_here(wire)) {
+		req->progress = jiffies;
+	} else if (time_before(jiffies, req->progress + wait)) {
+		return req->progress + wait - jiffies;
+	} else {
+		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
+		req->progress = jiffies;
+		wire_again(wire->qp);
+	}
+	return wire->qp->attr.timeout && !req->failed ? wait : 0;
+}
+
+/**
+ * timer_expired - the callback of a requester's timer
+ * @timer: wire_req.timer
+ */
+void timer_expired(struct timer_list *timer)
+{
+	struct wire_req *req = timer_container_of(req, timer, timer);
+	struct wire *wire = container_of(req, struct wire, req);
+	unsigned long wait;
+
+	spin_lock(&req->lock);
+	req->armed = false;
+	wait = due(wire);
+	if (wait)
+		timer_arm(req, wait);
+	spin_unlock(&req->lock);
+	wire_response_end(wire->qp);
 }

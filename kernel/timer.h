@@ -5,9 +5,15 @@
 #ifndef MIRAGE_TIMER_H
 #define MIRAGE_TIMER_H
 
+#include <linux/timer.h>
 #include <linux/types.h>
+
+struct wire_req;
 
 unsigned long timer_rnr(u8 timer);
 unsigned long timer_ack(u8 timeout);
+
+void timer_arm(struct wire_req *req, unsigned long wait);
+void timer_expired(struct timer_list *timer);
 
 #endif
