@@ -7,6 +7,7 @@
  * back for the engine to wait for.
  */
 #include "bytes.h"
+#include "device.h"
 #include "mw.h"
 
 /**
@@ -18,30 +19,29 @@
  * @num: its length, at most MIRAGE_MAX_SGE
  * @access: rights needed, IB_ACCESS_*, 0 to read
  *
- * Any context. Return: 0, or the errno of mirage_mr_get().
+ * Any context. Return: 0, or the errno of mr_lookup().
  */
 int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access)
 {
-	u32 i;
+	struct seg *seg = b->seg;
+	int err = 0;
 
 	bytes_from_buf(b, NULL);
-	for (i = 0; i < num; i++) {
-		struct seg *seg = &b->seg[b->num];
+	for (; num; num--, sge++) {
 		struct mirage_mr *mr;
 
-		if (unlikely(!sge[i].length))
+		if (unlikely(!sge->length))
 			continue;
-		mr = mirage_mr_get(dev, pd, sge[i].lkey, sge[i].addr,
-				   sge[i].length, access);
-		if (IS_ERR(mr))
-			return PTR_ERR(mr);
-		seg->mr = mr;
-		seg->addr = sge[i].addr;
-		seg->len = sge[i].length;
+		mr = mr_lookup(&dev->mrs, pd, sge->lkey, sge->addr, sge->length, access);
+		if (IS_ERR(mr)) {
+			err = PTR_ERR(mr);
+			break;
+		}
+		*seg++ = (struct seg) { .mr = mr, .addr = sge->addr, .len = sge->length };
 		b->num++;
 	}
-	return 0;
+	return err;
 }
 
 /**
@@ -158,19 +158,8 @@ static noinline u32 move_pieces(struct bytes *to, struct bytes *from, u32 left,
 	return moved;
 }
 
-/**
- * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
- * @to: where the bytes go; a list of regions unless @from is one
- * @from: where they come from
- * @left: bytes of the message still to move, not more than either side has
- * @miss: filled when the move ends early; the caller puts @miss->mr
- *
- * BHs are off. Both positions move on by what was copied, unless the message is
- * complete with it: then nobody asks for them again.
- *
- * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
- */
-u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
+/* bytes_move() where there is more to it than one page on both sides. */
+u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
 {
 	struct seg *dst = &to->seg[to->cur], *src = &from->seg[from->cur];
 	enum mtt_miss side;

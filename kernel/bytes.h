@@ -66,7 +66,7 @@ int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
-u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
+u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
 bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss);
 bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
 		 struct miss *miss);
@@ -97,6 +97,36 @@ static inline void bytes_release(struct bytes *b)
 	while (b->num)
 		mirage_mr_put(b->seg[--b->num].mr);
 	b->buf = NULL;
+}
+
+/* Are the next bytes the first of the first piece? */
+static __always_inline bool bytes_start_with(const struct bytes *b, u32 len)
+{
+	return !b->buf && !b->cur && !b->off && len <= b->seg[0].len;
+}
+
+/**
+ * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
+ * @to: where the bytes go; a list of regions unless @from is one
+ * @from: where they come from
+ * @left: bytes of the message still to move, not more than either side has
+ * @miss: filled when the move ends early; the caller puts @miss->mr
+ *
+ * BHs are off. Both positions move on by what was copied, unless the message is
+ * complete with it: then nobody asks for them again.
+ *
+ * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
+ */
+static __always_inline u32 bytes_move(struct bytes *to, struct bytes *from, u32 left,
+				      struct miss *miss)
+{
+	/* A small message, and there is one. */
+	if (left - 1 < PAGE_SIZE && bytes_start_with(to, left) &&
+	    bytes_start_with(from, left) &&
+	    likely(mtt_copy_small(&to->seg[0].mr->mtt, to->seg[0].addr,
+				  &from->seg[0].mr->mtt, from->seg[0].addr, left)))
+		return left;
+	return bytes_move_some(to, from, left, miss);
 }
 
 #endif

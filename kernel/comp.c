@@ -7,7 +7,15 @@
 #include "wire.h"
 #include "comp.h"
 
-static noinline int post_send_cqe(struct qp *qp, enum ib_wc_status status, int err)
+/**
+ * comp_send_visibly - post the CQE of the send work request under way
+ * @qp: the QP; the caller is its runner
+ * @status: as comp_send()
+ * @err: as comp_send()
+ *
+ * Return: as comp_send().
+ */
+int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
 {
 	const struct req *req = &qp->req;
 	const struct mirage_cqe cqe = {
@@ -24,23 +32,43 @@ static noinline int post_send_cqe(struct qp *qp, enum ib_wc_status status, int e
 }
 
 /**
- * comp_send - complete the send work request under way
- * @qp: the QP; the caller is its runner
- * @status: how
- * @err: the errno behind a bad status, or 0
- *
- * The slot goes back to the process before the completion is visible: whoever has
- * seen the completion finds room to post.
+ * comp_recv_ok - complete the receive work request of a message
+ * @qp: the QP; its lock is held
+ * @hdr: the message
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
  */
-int comp_send(struct qp *qp, enum ib_wc_status status, int err)
+int comp_recv_ok(struct qp *qp, const struct resp_hdr *hdr)
 {
-	ring_consume(&qp->sq);
-	if (status == IB_WC_SUCCESS && !qp->sig_all &&
-	    !(qp->req.wqe.head.flags & MIRAGE_WQE_SIGNALED))
-		return 0;
-	return post_send_cqe(qp, status, err);
+	const struct op *op = hdr->op;
+	struct mirage_cq *cq = qp->rcq;
+	struct mirage_cqe *slot;
+	bool fire = false;
+
+	lockdep_assert_held(&qp->lock);
+	spin_lock(&cq->lock);
+	slot = mirage_cq_slot(cq);
+	if (likely(slot)) {
+		*slot = (struct mirage_cqe) {
+			.wr_id = qp->resp.wqe.wr_id,
+			.byte_len = hdr->length,
+			.ex = op->imm || op->inv ? hdr->ex : 0,
+			.qp_num = qp->qpn,
+			.src_qp = qp->attr.dest_qp_num,
+			.wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
+				    (op->inv ? MIRAGE_WC_WITH_INV : 0),
+			.status = IB_WC_SUCCESS,
+			.opcode = op->class == OP_SEND ? IB_WC_RECV :
+							 IB_WC_RECV_RDMA_WITH_IMM,
+		};
+		fire = mirage_cq_publish(cq, slot, hdr->solicited);
+	}
+	spin_unlock(&cq->lock);
+
+	if (unlikely(!slot))
+		return mirage_cq_overflow(cq);
+	mirage_cq_fire(cq, fire);
+	return 0;
 }
 
 /**

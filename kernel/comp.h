@@ -7,16 +7,36 @@
 
 #include <rdma/ib_verbs.h>
 
-struct qp;
-struct mirage_cqe;
-struct mirage_send_wqe;
-struct op;
+#include "qp.h"
 
-int comp_send(struct qp *qp, enum ib_wc_status status, int err);
+struct mirage_send_wqe;
+
+int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err);
 int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
 	      u32 length, enum ib_wc_status status, int err);
+int comp_recv_ok(struct qp *qp, const struct resp_hdr *hdr);
 int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited);
 void comp_flush_sends(struct qp *qp);
 void comp_flush_recvs(struct qp *qp);
+
+/**
+ * comp_send - complete the send work request under way
+ * @qp: the QP; the caller is its runner
+ * @status: how
+ * @err: the errno behind a bad status, or 0
+ *
+ * The slot goes back to the process before the completion is visible: whoever has
+ * seen the completion finds room to post.
+ *
+ * Return: 0, or -EOVERFLOW as mirage_cq_post().
+ */
+static __always_inline int comp_send(struct qp *qp, enum ib_wc_status status, int err)
+{
+	ring_consume(&qp->sq);
+	if (likely(status == IB_WC_SUCCESS) && !qp->sig_all &&
+	    !(qp->req.wqe.head.flags & MIRAGE_WQE_SIGNALED))
+		return 0;
+	return comp_send_visibly(qp, status, err);
+}
 
 #endif

@@ -54,6 +54,31 @@ static __always_inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len
 		*dst++ = *src++;
 }
 
+static __always_inline void mirage_copy_16(void *dst, const void *src)
+{
+	mirage_copy_8(dst, src);
+	mirage_copy_8(dst + 8, src + 8);
+}
+
+/*
+ * All but the last 8 of up to MIRAGE_COPY_SMALL bytes: what does not come out even
+ * is moved twice rather than counted.
+ */
+static __always_inline void mirage_copy_small(void *dst, const void *src, size_t len)
+{
+	if (len > 32) {
+		mirage_copy_16(dst, src);
+		mirage_copy_16(dst + 16, src + 16);
+		mirage_copy_16(dst + len - 32, src + len - 32);
+		mirage_copy_8(dst + len - 16, src + len - 16);
+	} else if (len > 16) {
+		mirage_copy_16(dst, src);
+		mirage_copy_8(dst + len - 16, src + len - 16);
+	} else if (len > 8) {
+		mirage_copy_8(dst, src);
+	}
+}
+
 /**
  * mirage_copy - copy between pages that processes can read and write meanwhile
  * @dst: where to; must not overlap @src, or what arrives is undefined
@@ -61,28 +86,22 @@ static __always_inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len
  * @len: bytes
  *
  * Any context. What changes in @src meanwhile arrives or does not, and what
- * arrives last in @dst is its last byte. KCSAN is not told: such races are the
- * processes' own.
+ * arrives last in @dst is its last byte. Eight bytes are one store. KCSAN is not
+ * told: such races are the processes' own.
  */
 static __always_inline void mirage_copy(void *dst, const void *src, size_t len)
 {
-	size_t words;
-
 	if (unlikely(len < sizeof(u64))) {
 		mirage_copy_bytes(dst, src, len);
 		return;
 	}
-	/* All but the last 1 to 8 bytes; those go in one word that ends with them. */
-	words = (len - 1) / sizeof(u64);
 	if (len <= MIRAGE_COPY_SMALL) {
-		size_t i;
-
-		for (i = 0; i < words; i++)
-			mirage_copy_8(dst + i * sizeof(u64), src + i * sizeof(u64));
+		mirage_copy_small(dst, src, len);
 	} else {
 		kasan_check_read(src, len);
 		kasan_check_write(dst, len);
-		mirage_copy_words(dst, src, words);
+		/* All but the last 1 to 8 bytes. */
+		mirage_copy_words(dst, src, (len - 1) / sizeof(u64));
 	}
 	/* The last bytes last, for whoever polls for them. */
 	smp_wmb();

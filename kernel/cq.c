@@ -39,7 +39,8 @@ static void dispatch_overflow(struct mirage_cq *cq)
 		cq->ibcq.event_handler(&event, cq->ibcq.cq_context);
 }
 
-static noinline void stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
+/* The CQE gets what clocks its CQ was made for. */
+void mirage_cq_stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
 {
 	if (cq->flags & MIRAGE_CQ_TIMESTAMP)
 		slot->timestamp = ktime_get_raw_ns();
@@ -48,8 +49,11 @@ static noinline void stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
 }
 
 /* Takes the arm word when it asks for this CQE. */
-static noinline bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
+bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
 {
+	struct mirage_ring_hdr *hdr = cq->ring.hdr;
+
+	lockdep_assert_held(&cq->lock);
 	if (READ_ONCE(hdr->cons_flags) == MIRAGE_ARM_SOLICITED && !solicited)
 		return false;
 	/*
@@ -59,14 +63,15 @@ static noinline bool take_arm(struct mirage_ring_hdr *hdr, bool solicited)
 	return xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
 }
 
-static noinline int overflow_and_unlock(struct mirage_cq *cq)
-	__releases(&cq->lock)
+/**
+ * mirage_cq_overflow - mirage_cq_slot() found none
+ * @cq: the CQ; its lock is not held any more
+ *
+ * The CQ is dead from now on; IB_EVENT_CQ_ERR is raised once. Return: -EOVERFLOW.
+ */
+int mirage_cq_overflow(struct mirage_cq *cq)
 {
-	bool first = !cq->overflow;
-
-	cq->overflow = true;
-	spin_unlock_bh(&cq->lock);
-	if (first)
+	if (!xchg(&cq->told, 1))
 		dispatch_overflow(cq);
 	return -EOVERFLOW;
 }
@@ -80,44 +85,26 @@ static noinline int overflow_and_unlock(struct mirage_cq *cq)
  *
  * Any context but hardirq; BHs need not be off, no lock of a CQ is held.
  *
- * The event is fired without the lock: waking somebody takes longer than posting,
- * and a CQ whose QPs still post cannot be destroyed.
- *
  * Return: 0, or -EOVERFLOW: the CQ is full, or the process' index is nonsense. The
  * CQ is dead from now on, IB_EVENT_CQ_ERR was raised, and the QP that posts has to
  * go to the error state.
  */
 int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool solicited)
 {
-	struct ring *ring = &cq->ring;
-	struct mirage_ring_hdr *hdr;
 	struct mirage_cqe *slot;
 	bool fire = false;
-	u32 index, cons;
 
 	spin_lock_bh(&cq->lock);
-	hdr = ring->hdr;
-	index = ring->index;
-	/* Pairs with the release store of the process after it read the slots. */
-	cons = smp_load_acquire(&hdr->cons);
-	if (unlikely(cq->overflow || index - cons >= ring->entries))
-		return overflow_and_unlock(cq);
-
-	slot = (struct mirage_cqe *)ring->slots + (index & (ring->entries - 1));
-	*slot = *cqe;
-	if (unlikely(cq->flags))
-		stamp(cq, slot);
-	ring->index = ++index;
-	/* The process reads the slot as soon as it sees this. */
-	smp_store_release(&hdr->prod, index);
-	/* Between our index and the process' word: see the top of this file. */
-	smp_mb();
-	if (unlikely(READ_ONCE(hdr->cons_flags)))
-		fire = take_arm(hdr, solicited || cqe->status);
+	slot = mirage_cq_slot(cq);
+	if (slot) {
+		*slot = *cqe;
+		fire = mirage_cq_publish(cq, slot, solicited || cqe->status);
+	}
 	spin_unlock_bh(&cq->lock);
 
-	if (unlikely(fire))
-		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
+	if (unlikely(!slot))
+		return mirage_cq_overflow(cq);
+	mirage_cq_fire(cq, fire);
 	return 0;
 }
 

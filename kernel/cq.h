@@ -17,6 +17,7 @@
  * @ring: prod is ring.index
  * @flags: MIRAGE_CQ_*
  * @overflow: the process let it overflow: nothing is posted any more
+ * @told: of that by an event
  * @poll_lock: a kernel user's: one poll at a time; protects cons; taken with IRQs off,
  *	inside @lock
  */
@@ -26,6 +27,7 @@ struct mirage_cq {
 	struct ring ring;
 	u32 flags;
 	bool overflow;
+	u32 told;
 	spinlock_t poll_lock; /* see above */
 };
 
@@ -34,8 +36,65 @@ static inline struct mirage_cq *to_mcq(struct ib_cq *ibcq)
 	return container_of(ibcq, struct mirage_cq, ibcq);
 }
 
+void mirage_cq_stamp(const struct mirage_cq *cq, struct mirage_cqe *slot);
+bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited);
+int mirage_cq_overflow(struct mirage_cq *cq);
 int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe,
 		   bool solicited);
+
+/*
+ * mirage_cq_post() in its parts, for who fills the CQE where it will be read, as
+ * the common completions do: slot and publish under one hold of the CQ's lock, then
+ * fire or overflow without it.
+ */
+
+/** mirage_cq_slot - where the next CQE goes; NULL: mirage_cq_overflow() */
+static __always_inline struct mirage_cqe *mirage_cq_slot(struct mirage_cq *cq)
+{
+	const struct ring *ring = &cq->ring;
+	u32 cons;
+
+	lockdep_assert_held(&cq->lock);
+	/* Pairs with the release store of the process after it read the slots. */
+	cons = smp_load_acquire(&ring->hdr->cons);
+	if (unlikely(cq->overflow || ring->index - cons >= ring->entries)) {
+		cq->overflow = true;
+		return NULL;
+	}
+	return (struct mirage_cqe *)ring->slots + (ring->index & (ring->entries - 1));
+}
+
+/**
+ * mirage_cq_publish - the process may read that CQE
+ * @cq: the CQ
+ * @slot: the CQE, filled but for the timestamps
+ * @solicited: as mirage_cq_post(), or it is an error
+ *
+ * Return: for mirage_cq_fire().
+ */
+static __always_inline bool mirage_cq_publish(struct mirage_cq *cq,
+					      struct mirage_cqe *slot, bool solicited)
+{
+	struct mirage_ring_hdr *hdr = cq->ring.hdr;
+
+	if (unlikely(cq->flags))
+		mirage_cq_stamp(cq, slot);
+	/* The process reads the slot as soon as it sees this. */
+	smp_store_release(&hdr->prod, ++cq->ring.index);
+	/* Between our index and the process' word: see the top of cq.c. */
+	smp_mb();
+	return unlikely(READ_ONCE(hdr->cons_flags)) && mirage_cq_take_arm(cq, solicited);
+}
+
+/*
+ * The event is fired without the lock: waking somebody takes longer than posting, and
+ * a CQ whose QPs still post cannot be destroyed.
+ */
+static __always_inline void mirage_cq_fire(struct mirage_cq *cq, bool fire)
+{
+	if (unlikely(fire))
+		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
+}
 
 int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 		     struct uverbs_attr_bundle *attrs);

@@ -104,30 +104,40 @@ static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
 }
 
+/* Looks the peer up, and takes its lock if it is connected to us. */
+static noinline struct qp *find_and_lock_peer(struct qp *qp)
+{
+	struct qp *peer;
+
+	direct_detach(qp);
+	peer = qp_get(qp->dev, qp->attr.dest_qp_num);
+	if (!peer)
+		return NULL;
+	qp->req.peer = peer;
+	spin_lock_bh(&peer->lock);
+	if (connected(peer, qp))
+		return peer;
+	spin_unlock_bh(&peer->lock);
+	direct_detach(qp);
+	return NULL;
+}
+
 /*
  * Takes the peer's lock, if there is a peer that is connected to us. It is
  * remembered, since looking it up costs as much as a small message; what is
  * remembered may have been destroyed, and its number be another QP's by now.
  */
-static struct qp *lock_peer(struct qp *qp)
+static __always_inline struct qp *lock_peer(struct qp *qp)
 {
-	struct req *req = &qp->req;
-	bool fresh = !req->peer;
+	struct qp *peer = qp->req.peer;
 
-	for (;;) {
-		if (!req->peer)
-			req->peer = qp_get(qp->dev, qp->attr.dest_qp_num);
-		if (!req->peer)
-			return NULL;
-		spin_lock_bh(&req->peer->lock);
-		if (likely(connected(req->peer, qp)))
-			return req->peer;
-		spin_unlock_bh(&req->peer->lock);
-		direct_detach(qp);
-		if (fresh)
-			return NULL;
-		fresh = true;
+	if (likely(peer)) {
+		spin_lock_bh(&peer->lock);
+		if (likely(connected(peer, qp)))
+			return peer;
+		spin_unlock_bh(&peer->lock);
 	}
+	return find_and_lock_peer(qp);
 }
 
 /**

@@ -129,56 +129,21 @@ void mr_publish(struct mirage_mr *mr)
 	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
 }
 
-static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd,
-				    u32 key, u64 addr, u64 len, int access)
-{
-	u64 last = addr + len - 1;
-
-	if (mr->key != key || READ_ONCE(mr->dead))
-		return -ENOENT;
-	if (READ_ONCE(mr->pd) != pd)
-		return -EXDEV;
-	if ((READ_ONCE(mr->access) & access) != access)
-		return -EACCES;
-	if (last < addr || addr < mr->iova || last > mr->last)
-		return -ERANGE;
-	return 0;
-}
-
 /**
- * mirage_mr_get - find the region that a key names, and take a reference
+ * mirage_mr_get - mr_lookup() for who is not in a hurry
  * @dev: the device
- * @pd: the PD it has to belong to
- * @key: lkey or rkey
- * @addr: first byte, in the region's own addresses
- * @len: bytes, not 0: there the caller has nothing to ask for
- * @access: the rights needed, IB_ACCESS_*; 0 to read locally
+ * @pd: as mr_lookup()
+ * @key: as mr_lookup()
+ * @addr: as mr_lookup()
+ * @len: as mr_lookup()
+ * @access: as mr_lookup()
  *
- * Any context but hardirq. Finds no windows: mirage_rkey_get() does.
- *
- * Return: the region. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another PD,
- * -EACCES rights, -ERANGE bounds or wrap.
+ * Return: as mr_lookup().
  */
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access)
 {
-	struct mirage_mr *mr;
-	unsigned long slot;
-	int err = -ENOENT;
-
-	rcu_read_lock();
-	slot = mr_slot(&dev->mrs, key);
-	mr = (struct mirage_mr *)slot;
-	if (likely(slot && !(slot & MR_SLOT_FLAGS)))
-		err = mr_check(mr, pd, key, addr, len, access);
-	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
-		err = -ENOENT;
-	rcu_read_unlock();
-	if (unlikely(err))
-		return ERR_PTR(err);
-	if (unlikely(mr->dma))
-		dma_fill(mr, addr, len);
-	return mr;
+	return mr_lookup(&dev->mrs, pd, key, addr, len, access);
 }
 
 static void mr_free(struct mirage_mr *mr)
@@ -194,7 +159,8 @@ static void mr_teardown_work(struct work_struct *work)
 	mr_free(container_of(work, struct mirage_mr, teardown));
 }
 
-static void mr_release_later(struct kref *ref)
+/* The last reference is gone, where one may not sleep. */
+void mr_release_later(struct kref *ref)
 {
 	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
 
@@ -209,17 +175,6 @@ static void mr_release_later(struct kref *ref)
 static void mr_release_now(struct kref *ref)
 {
 	mr_free(container_of(ref, struct mirage_mr, ref));
-}
-
-/**
- * mirage_mr_put - drop a reference
- * @mr: the region
- *
- * Any context; the teardown after the last one runs in a worker.
- */
-void mirage_mr_put(struct mirage_mr *mr)
-{
-	kref_put(&mr->ref, mr_release_later);
 }
 
 static bool mr_is_implicit(u64 start, u64 length, int access)

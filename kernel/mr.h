@@ -6,10 +6,13 @@
 #define MIRAGE_MR_H
 
 #include <linux/bits.h>
+#include <linux/err.h>
 #include <linux/kref.h>
+#include <linux/rcupdate.h>
 #include <linux/workqueue.h>
 #include <rdma/ib_verbs.h>
 
+#include "dma.h"
 #include "mtt.h"
 
 #define MR_LEAF_SHIFT	9
@@ -115,9 +118,9 @@ static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
  * @table: the device's table
  * @key: the key; that it is the one of what is found is for the caller to check
  *
- * Under rcu_read_lock(). Return: 0, or see enum mr_slot.
+ * Under RCU. Return: 0, or see enum mr_slot.
  */
-static inline unsigned long mr_slot(const struct mr_table *table, u32 key)
+static __always_inline unsigned long mr_slot(const struct mr_table *table, u32 key)
 {
 	unsigned int index = (key >> 8) % MR_SLOTS;
 	const struct mr_leaf *leaf = READ_ONCE(table->leaf[index >> MR_LEAF_SHIFT]);
@@ -132,10 +135,72 @@ void mr_table_free(struct mr_table *table);
 int mr_check_access(int access);
 struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access);
 void mr_publish(struct mirage_mr *mr);
-
+void mr_release_later(struct kref *ref);
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
-void mirage_mr_put(struct mirage_mr *mr);
+
+static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd,
+				    u32 key, u64 addr, u64 len, int access)
+{
+	if (unlikely(mr->key != key || READ_ONCE(mr->dead)))
+		return -ENOENT;
+	if (unlikely(READ_ONCE(mr->pd) != pd))
+		return -EXDEV;
+	if (unlikely(access & ~READ_ONCE(mr->access)))
+		return -EACCES;
+	if (unlikely(addr < mr->iova || addr > mr->last || len - 1 > mr->last - addr))
+		return -ERANGE;
+	return 0;
+}
+
+/**
+ * mr_lookup - find the region that a key names, and take a reference
+ * @table: the device's table
+ * @pd: the PD it has to belong to
+ * @key: lkey or rkey
+ * @addr: first byte, in the region's own addresses
+ * @len: bytes, not 0: there the caller has nothing to ask for
+ * @access: the rights needed, IB_ACCESS_*; 0 to read locally
+ *
+ * Any context but hardirq. Finds no windows: mirage_rkey_get() does.
+ *
+ * Return: the region. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another PD,
+ * -EACCES rights, -ERANGE bounds or wrap.
+ */
+static __always_inline struct mirage_mr *
+mr_lookup(const struct mr_table *table, const struct ib_pd *pd, u32 key, u64 addr,
+	  u64 len, int access)
+{
+	struct mirage_mr *mr;
+	unsigned long slot;
+	int err = -ENOENT;
+
+	/* The flavour that is no function call. */
+	rcu_read_lock_sched();
+	slot = mr_slot(table, key);
+	mr = (struct mirage_mr *)slot;
+	if (likely(slot && !(slot & MR_SLOT_FLAGS)))
+		err = mr_check(mr, pd, key, addr, len, access);
+	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
+		err = -ENOENT;
+	rcu_read_unlock_sched();
+	if (unlikely(err))
+		return ERR_PTR(err);
+	if (unlikely(mr->dma))
+		dma_fill(mr, addr, len);
+	return mr;
+}
+
+/**
+ * mirage_mr_put - drop a reference
+ * @mr: the region
+ *
+ * Any context; the teardown after the last one runs in a worker.
+ */
+static inline void mirage_mr_put(struct mirage_mr *mr)
+{
+	kref_put(&mr->ref, mr_release_later);
+}
 
 struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 				 int access, struct ib_dmah *dmah,

@@ -164,6 +164,40 @@ size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
 	return done;
 }
 
+/**
+ * mtt_copy_small - mtt_copy() of what is in one page of either side, as small
+ *	messages are
+ * @dst: as mtt_copy()
+ * @daddr: as mtt_copy()
+ * @src: as mtt_copy()
+ * @saddr: as mtt_copy()
+ * @len: bytes, not 0; the caller has checked both ranges against their regions
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: whether all of it was copied. If not, nothing was, and mtt_copy() knows why.
+ */
+bool mtt_copy_small(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr, size_t len)
+{
+	struct mtt_chunk *s = mtt_find_addr(src, saddr);
+	struct mtt_chunk *d = mtt_find_addr(dst, daddr);
+	size_t srun, drun;
+	void *from, *to;
+	bool copied;
+
+	lockdep_assert_in_softirq();
+	if (unlikely(!s || !d))
+		return false;
+	mtt_lock_pair(d, s);
+	from = mtt_source(s, saddr, &srun);
+	to = mtt_target(d, daddr, &drun);
+	copied = from && to && len <= srun && len <= drun;
+	if (likely(copied))
+		mirage_copy(to, from, len);
+	mtt_unlock_pair(d, s);
+	return copied;
+}
+
 /* As much as one hold of the lock allows, between a region and kernel memory. */
 static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf,
 					    size_t len, bool write, bool *there)

@@ -108,12 +108,12 @@ static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qp
  *
  * Any context but hardirq.
  *
- * Return: as mirage_mr_get(), with a reference.
+ * Return: as mr_lookup(), with a reference.
  */
 struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 				  u32 rkey, u64 addr, u64 len, int access)
 {
-	struct mirage_mr *mr = mirage_mr_get(dev, pd, rkey, addr, len, access);
+	struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, rkey, addr, len, access);
 
 	if (!IS_ERR(mr) || PTR_ERR(mr) != -ENOENT)
 		return mr;

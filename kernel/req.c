@@ -24,7 +24,7 @@
 #define REQ_BATCH_ATOMIC	4
 
 /* Completes the work request under way, and puts the QP in error with it. */
-static void finish(struct qp *qp, enum ib_wc_status status, int err)
+static noinline void finish(struct qp *qp, enum ib_wc_status status, int err)
 {
 	struct req *req = &qp->req;
 
@@ -93,6 +93,8 @@ enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
 {
 	if (!op || (wqe->inline_data ? !op->inline_ok : op->word))
 		return IB_WC_LOC_QP_OP_ERR;
+	if (op->class <= OP_WRITE)
+		return IB_WC_SUCCESS;
 	if (op->wc == IB_WC_REG_MR && qp->uctx)
 		return IB_WC_LOC_QP_OP_ERR;
 	if (op->class >= OP_FLUSH && wqe->length)
@@ -192,15 +194,24 @@ static bool probe(struct qp *qp)
 	return bytes_missing(&req->local, &qp->engine.miss);
 }
 
-/* ENGINE_MORE: that work request is done, or its next step may come at once. */
-static enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
+/* It is acknowledged. */
+static __always_inline void succeed(struct qp *qp)
 {
 	struct req *req = &qp->req;
 
+	req->psn = (req->psn + req->hdr.packets) & PSN_MASK;
+	bytes_release(&req->local);
+	req->active = false;
+	if (unlikely(comp_send(qp, IB_WC_SUCCESS, 0)))
+		qp_error(qp, IB_EVENT_QP_FATAL);
+}
+
+/* ENGINE_MORE: that work request is done, or its next step may come at once. */
+static noinline enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
+{
 	switch (v) {
 	case RESP_OK:
-		req->psn = (req->psn + req->hdr.packets) & PSN_MASK;
-		finish(qp, IB_WC_SUCCESS, 0);
+		succeed(qp);
 		break;
 	case RESP_MISS:
 		return ENGINE_FAULT;
@@ -276,8 +287,14 @@ static enum engine_verdict execute(struct qp *qp)
 	e->fault_error = 0;
 	if (qp->req.op->class == OP_LOCAL)
 		return execute_local(qp);
-	if (!err)
-		return answered(qp, direct_request(qp, &e->miss));
+	if (!err) {
+		enum resp_verdict v = direct_request(qp, &e->miss);
+
+		if (v != RESP_OK)
+			return answered(qp, v);
+		succeed(qp);
+		return ENGINE_MORE;
+	}
 	if (qp->req.remote_miss)
 		return answered(qp, direct_fault_failed(qp, err));
 

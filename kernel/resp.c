@@ -35,8 +35,8 @@ static enum resp_verdict nak(struct qp *qp, enum resp_verdict v)
 }
 
 /* The same, where a receive work request is what went wrong. */
-static enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
-				 enum ib_wc_status status, int err)
+static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
+					  enum ib_wc_status status, int err)
 {
 	struct mirage_cqe cqe = {
 		.wr_id = qp->resp.wqe.wr_id,
@@ -271,24 +271,10 @@ enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *ol
 }
 
 /* The request used up a receive work request: complete it. */
-static noinline enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
+static enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
 {
-	const struct op *op = hdr->op;
-	struct resp *resp = &qp->resp;
-	struct mirage_cqe cqe = {
-		.wr_id = resp->wqe.wr_id,
-		.byte_len = hdr->length,
-		.ex = op->imm || op->inv ? hdr->ex : 0,
-		.src_qp = qp->attr.dest_qp_num,
-		.wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
-			    (op->inv ? MIRAGE_WC_WITH_INV : 0),
-		.status = IB_WC_SUCCESS,
-		.opcode = op->class == OP_SEND ? IB_WC_RECV :
-						 IB_WC_RECV_RDMA_WITH_IMM,
-	};
-
-	resp->have_wqe = false;
-	if (!comp_recv(qp, &cqe, hdr->solicited))
+	qp->resp.have_wqe = false;
+	if (likely(!comp_recv_ok(qp, hdr)))
 		return RESP_OK;
 	qp_error_locked(qp, IB_EVENT_QP_FATAL);
 	return RESP_NAK_OPERATIONAL;

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * One work request out of its ring, copied and then validated
- *
- * What passes here is safe to execute, not legal: whether an opcode fits its QP
- * and a key its PD is for the engines to say.
+ * The slots of work requests: their size, and the oldest of a receive queue
  */
-#include <linux/string.h>
-
 #include "wqe.h"
 
 /**
@@ -29,81 +24,6 @@ u32 wqe_recv_stride(u32 max_sge)
 {
 	return ALIGN(sizeof(struct mirage_recv_wqe) +
 		     max_sge * sizeof(struct mirage_sge), 32);
-}
-
-static inline int copy_sges(struct mirage_sge *to, const void *from, u32 num, u32 room,
-			    u32 *length)
-{
-	u64 sum = 0;
-	u32 i;
-
-	if (num > MIRAGE_MAX_SGE || num * sizeof(*to) > room)
-		return -EINVAL;
-
-	for (i = 0; i < num; i++) {
-		__builtin_memcpy(&to[i], from + i * sizeof(*to), sizeof(*to));
-		/* The sum is that of the copies, not of a second look. */
-		barrier();
-		sum += to[i].length;
-	}
-	if (sum > MIRAGE_MAX_MSG)
-		return -EMSGSIZE;
-
-	*length = sum;
-	return 0;
-}
-
-/**
- * wqe_copy_send - take a private copy of a send work request
- * @to: the copy; @to->head is filled whatever the result
- * @slot: its slot in the ring, which the process may write to meanwhile
- * @stride: size of the slot
- *
- * Any context. Return: 0, -EINVAL when it does not fit its slot, -EMSGSIZE when it
- * is longer than a message may be.
- */
-int wqe_copy_send(struct send_wqe *to, const void *slot, u32 stride)
-{
-	u32 room = stride - sizeof(to->head);
-
-	__builtin_memcpy(&to->head, slot, sizeof(to->head));
-	/* Nothing below may be answered by a second look at the ring. */
-	barrier();
-
-	to->length = 0;
-	to->inline_data = NULL;
-	if (!(to->head.flags & MIRAGE_WQE_INLINE))
-		return copy_sges(to->sge, slot + sizeof(to->head),
-				 to->head.num_sge, room, &to->length);
-
-	if (to->head.inline_len > room)
-		return -EINVAL;
-	to->head.num_sge = 0;
-	to->inline_data = slot + sizeof(to->head);
-	to->length = to->head.inline_len;
-	return 0;
-}
-
-/**
- * wqe_copy_recv - take a private copy of a receive work request
- * @to: the copy; @to->wr_id is filled whatever the result
- * @slot: its slot in the ring
- * @stride: size of the slot
- *
- * Any context. Return: as wqe_copy_send().
- */
-int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 stride)
-{
-	struct mirage_recv_wqe head;
-
-	memcpy(&head, slot, sizeof(head));
-	barrier();
-
-	to->wr_id = head.wr_id;
-	to->num_sge = head.num_sge;
-	to->length = 0;
-	return copy_sges(to->sge, slot + sizeof(head), head.num_sge,
-			 stride - sizeof(head), &to->length);
 }
 
 /**

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Work requests, copied out of their ring and validated
+ * One work request out of its ring, copied and then validated
+ *
+ * What passes here is safe to execute, not legal: whether an opcode fits its QP
+ * and a key its PD is for the engines to say.
  */
 #ifndef MIRAGE_WQE_H
 #define MIRAGE_WQE_H
@@ -44,8 +47,79 @@ struct recv_wqe {
 
 u32 wqe_send_stride(u32 max_sge, u32 max_inline);
 u32 wqe_recv_stride(u32 max_sge);
-int wqe_copy_send(struct send_wqe *to, const void *slot, u32 stride);
-int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 stride);
 int wqe_pop_recv(struct ring *ring, struct recv_wqe *to);
+
+static __always_inline int wqe_copy_sges(struct mirage_sge *to, const void *from,
+					 u32 num, u32 room, u32 *length)
+{
+	u64 sum = 0;
+	u32 i;
+
+	if (num > MIRAGE_MAX_SGE || num * sizeof(*to) > room)
+		return -EINVAL;
+
+	for (i = 0; i < num; i++) {
+		__builtin_memcpy(&to[i], from + i * sizeof(*to), sizeof(*to));
+		/* The sum is that of the copies, not of a second look. */
+		barrier();
+		sum += to[i].length;
+	}
+	if (sum > MIRAGE_MAX_MSG)
+		return -EMSGSIZE;
+
+	*length = sum;
+	return 0;
+}
+
+/**
+ * wqe_copy_send - take a private copy of a send work request
+ * @to: the copy; @to->head is filled whatever the result
+ * @slot: its slot in the ring, which the process may write to meanwhile
+ * @stride: size of the slot
+ *
+ * Any context. Return: 0, -EINVAL when it does not fit its slot, -EMSGSIZE when it
+ * is longer than a message may be.
+ */
+static inline int wqe_copy_send(struct send_wqe *to, const void *slot, u32 stride)
+{
+	u32 room = stride - sizeof(to->head);
+
+	__builtin_memcpy(&to->head, slot, sizeof(to->head));
+	/* Nothing below may be answered by a second look at the ring. */
+	barrier();
+
+	to->length = 0;
+	to->inline_data = NULL;
+	if (!(to->head.flags & MIRAGE_WQE_INLINE))
+		return wqe_copy_sges(to->sge, slot + sizeof(to->head),
+				     to->head.num_sge, room, &to->length);
+
+	if (to->head.inline_len > room)
+		return -EINVAL;
+	to->head.num_sge = 0;
+	to->inline_data = slot + sizeof(to->head);
+	to->length = to->head.inline_len;
+	return 0;
+}
+
+/**
+ * wqe_copy_recv - take a private copy of a receive work request
+ * @to: the copy; @to->wr_id is filled whatever the result
+ * @slot: its slot in the ring
+ * @stride: size of the slot
+ *
+ * Any context. Return: as wqe_copy_send().
+ */
+static inline int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 stride)
+{
+	const struct mirage_recv_wqe *head = slot;
+	u32 num = READ_ONCE(head->num_sge);
+
+	to->wr_id = READ_ONCE(head->wr_id);
+	to->num_sge = num;
+	to->length = 0;
+	return wqe_copy_sges(to->sge, head + 1, num, stride - sizeof(*head),
+			     &to->length);
+}
 
 #endif
