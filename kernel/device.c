@@ -299,7 +299,7 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 	if (!dev->wq)
 		goto free_stats;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
-	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1);
+	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 
 	/* From here on ib_dealloc_device() cleans up through dealloc_driver. */
 	init_port(dev, netdev);

@@ -34,7 +34,7 @@
  * @qps: QPN -> struct qp; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
  * @mrs: what lkeys and rkeys name; read under RCU
- * @srqs: SRQN -> struct mirage_srq; read under RCU
+ * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
  * @wq: unbound; engines go on here when nobody else runs them
  * @stats: counters, one set per CPU
  * @num_pd: live PDs, and so on, for the limits

@@ -112,13 +112,13 @@ int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 	struct mirage_srq *srq;
 	int err = -ENOENT;
 
-	rcu_read_lock();
+	xa_lock_bh(&dev->srqs);
 	srq = xa_load(&dev->srqs, srqn);
 	if (srq && srq->uctx == uctx) {
 		mirage_srq_kicked(srq);
 		err = 0;
 	}
-	rcu_read_unlock();
+	xa_unlock_bh(&dev->srqs);
 	return err;
 }
 
@@ -184,7 +184,8 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	err = ring_create(&srq->ring, uctx, entries, wqe_recv_stride(srq->max_sge));
 	if (err)
 		goto put_limit;
-	err = xa_alloc(&dev->srqs, &srq->srqn, srq, xa_limit_31b, GFP_KERNEL_ACCOUNT);
+	err = xa_alloc_bh(&dev->srqs, &srq->srqn, srq, xa_limit_31b,
+			  GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto destroy_ring;
 	err = udata ? respond(srq, udata) : 0;
@@ -195,7 +196,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	return 0;
 
 erase:
-	xa_erase(&dev->srqs, srq->srqn);
+	xa_erase_bh(&dev->srqs, srq->srqn);
 destroy_ring:
 	ring_destroy(&srq->ring);
 put_limit:
@@ -258,9 +259,8 @@ int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 	struct mirage_dev *dev = to_mdev(ibsrq->device);
 	struct mirage_srq *srq = to_msrq(ibsrq);
 
-	xa_erase(&dev->srqs, srq->srqn);
-	/* A kick may have found it in dev->srqs just now. */
-	synchronize_rcu();
+	/* Whoever finds it there uses it under the same lock, and is done now. */
+	xa_erase_bh(&dev->srqs, srq->srqn);
 	/* Nobody posts any more. */
 	cancel_work_sync(&srq->kick);
 	ring_destroy(&srq->ring);
