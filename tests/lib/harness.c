@@ -38,12 +38,33 @@ bool test_put(const char *path, const char *text)
 	return ok;
 }
 
+static double seconds_of(const struct timespec *ts)
+{
+	return ts->tv_sec + ts->tv_nsec * 1e-9;
+}
+
 double test_now(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
+	return seconds_of(&ts);
+}
+
+double test_ticks(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return seconds_of(&ts);
+}
+
+bool test_waited(double since, double seconds)
+{
+	struct timespec tick;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	return test_ticks() - since >= seconds - seconds_of(&tick);
 }
 
 static void __attribute__((noreturn)) leave(int code, const char *fmt, va_list ap)
@@ -96,6 +117,8 @@ int test_options_take(int argc, char **argv)
 		test_options.device = argv[1];
 	else if (!strcmp(argv[0], "--only"))
 		test_options.only = argv[1];
+	else if (!strcmp(argv[0], "--but"))
+		test_options.but = argv[1];
 	else if (!strcmp(argv[0], "--seconds"))
 		test_options.seconds = atoi(argv[1]);
 	else if (!strcmp(argv[0], "--seed"))
@@ -165,6 +188,8 @@ void test_run(const struct test_case *cases, size_t n)
 	for (i = 0; i < n; i++) {
 		if (test_options.only && !strstr(cases[i].name, test_options.only))
 			continue;
+		if (test_options.but && strstr(cases[i].name, test_options.but))
+			continue;
 		if (test_options.list)
 			printf("%s\n", cases[i].name);
 		else
@@ -188,7 +213,7 @@ int test_main(int argc, char **argv, const struct test_case *cases, size_t n)
 		used = test_options_take(argc - i, argv + i);
 		if (!used) {
 			fprintf(stderr, "%s: what is %s? "
-				"[--device NAME] [--only PART] [--seconds N] [--seed N] [--list]\n",
+				"[--device NAME] [--only PART] [--but PART] [--seconds N] [--seed N] [--list]\n",
 				argv[0], argv[i]);
 			return 2;
 		}

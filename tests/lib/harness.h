@@ -26,6 +26,7 @@ struct test_case {
 struct test_options {
 	const char *device;
 	const char *only;	/* run the cases whose name contains this */
+	const char *but;	/* ... and not this */
 	bool list;
 	unsigned int seconds;	/* duration of the open-ended tests; 0: default */
 	uint64_t seed;
@@ -54,6 +55,16 @@ void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 bool test_put(const char *path, const char *text);	/* into an existing file, as echo does */
 double test_now(void);			/* seconds, CLOCK_MONOTONIC */
+
+/*
+ * test_waited() - did a wait that began at test_ticks() last this long?
+ *
+ * By the clock of the kernel's timers, which moves at ticks alone: where the host takes
+ * the CPU away it stands still and catches up later, and a timer set meanwhile ends
+ * early by any other clock. It reads a tick less than it was, at most.
+ */
+double test_ticks(void);
+bool test_waited(double since, double seconds);
 
 #define TEST_STR2(x)	#x
 #define TEST_STR(x)	TEST_STR2(x)

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 	while (i < argc) {
 		used = test_options_take(argc - i, argv + i);
 		if (!used) {
-			fprintf(stderr, "usage: %s [--device NAME] [--only PART] "
+			fprintf(stderr, "usage: %s [--device NAME] [--only PART] [--but PART] "
 				"[--seconds N] [--seed N] [--list]\n", argv[0]);
 			return 2;
 		}
