@@ -17,6 +17,7 @@
 #define GIB		(1ull << 30)
 #define ODP_ALL		(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 #define PAGES		16
+#define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
 
 struct stage {
 	struct rc_dev *dev;
@@ -617,12 +618,12 @@ static void odp_hugetlb(void)
 
 	if (!rc_is_mirage(s.dev))
 		test_skip("rxe has no hugetlb flag");
+	if (access(HUGE_PAGES, F_OK))
+		test_skip("this kernel has no huge pages");
 	CHECK(!ibv_reg_mr(s.dev->pd, small, len, ODP_ALL | IBV_ACCESS_HUGETLB));
 	CHECK(errno == EINVAL || errno == EFAULT, "(%s)", strerror(errno));
-	p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	if (p == MAP_FAILED)
-		test_skip("no huge pages reserved");
+	put(HUGE_PAGES, "2");
+	p = map(len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 	buf = (struct rc_buf){ .addr = p, .len = len };
 	buf.mr = ibv_reg_mr(s.dev->pd, p, len, ODP_ALL | IBV_ACCESS_HUGETLB);
 	CHECK(buf.mr, "(%s)", strerror(errno));
@@ -636,6 +637,7 @@ static void odp_hugetlb(void)
 	CHECK_EQ(ibv_dereg_mr(buf.mr), 0);
 	munmap(p, len);
 	munmap(small, len);
+	put(HUGE_PAGES, "0");
 	teardown(&s);
 }
 
