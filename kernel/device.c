@@ -19,6 +19,7 @@
 #include "dma.h"
 #include "mr.h"
 #include "mw.h"
+#include "net.h"
 #include "post.h"
 #include "qp.h"
 #include "ring.h"
@@ -171,14 +172,16 @@ static int mirage_get_port_immutable(struct ib_device *ibdev, u32 port,
 	return 0;
 }
 
-/* The core keeps the table; a device in software has no copy to update. */
+/* The core keeps the table; who remembers what it looked up there is told. */
 static int mirage_add_gid(const struct ib_gid_attr *attr, void **context)
 {
+	net_addresses_changed(to_mdev(attr->device));
 	return 0;
 }
 
 static int mirage_del_gid(const struct ib_gid_attr *attr, void **context)
 {
+	net_addresses_changed(to_mdev(attr->device));
 	return 0;
 }
 
@@ -187,6 +190,7 @@ static void mirage_dealloc_driver(struct ib_device *ibdev)
 {
 	struct mirage_dev *dev = to_mdev(ibdev);
 
+	net_close(dev);
 	/* Invalidations that found a region just before it was gone still count. */
 	synchronize_rcu();
 	destroy_workqueue(dev->wq);

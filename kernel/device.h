@@ -25,6 +25,8 @@
 #define MIRAGE_MAX_CQE		262144
 #define MIRAGE_MAX_RD_ATOMIC	128
 
+struct net_host;
+
 /**
  * struct mirage_dev - one device over one netdev
  * @ibdev: the core's object
@@ -37,6 +39,9 @@
  * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
  * @wq: unbound; engines go on here when nobody else runs them
  * @stats: counters, one set per CPU
+ * @net_host: where packets come in, once net_open() was called; of net.c
+ * @net_entry: in the list there; read under RCU
+ * @net_refused: it was said that the UDP port is taken
  * @num_pd: live PDs, and so on, for the limits
  * @num_cq: live CQs
  * @num_ah: live address handles
@@ -55,6 +60,9 @@ struct mirage_dev {
 	struct xarray srqs;
 	struct workqueue_struct *wq;
 	struct mirage_stats __percpu *stats;
+	struct net_host *net_host;
+	struct list_head net_entry;
+	bool net_refused;
 	atomic_t num_pd;
 	atomic_t num_cq;
 	atomic_t num_ah;

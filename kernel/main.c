@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 
 #include "link.h"
+#include "net.h"
 #include "odp.h"
 
 static int __init mirage_init(void)
@@ -15,11 +16,16 @@ static int __init mirage_init(void)
 	err = odp_init();
 	if (err)
 		return err;
-	err = link_init();
+	err = net_init();
 	if (err)
 		goto exit_odp;
+	err = link_init();
+	if (err)
+		goto exit_net;
 	return 0;
 
+exit_net:
+	net_exit();
 exit_odp:
 	odp_exit();
 	return err;
@@ -28,6 +34,7 @@ exit_odp:
 static void __exit mirage_exit(void)
 {
 	link_exit();
+	net_exit();
 	odp_exit();
 	/* Regions and QPs are freed after a grace period, by code of this module. */
 	rcu_barrier();

@@ -2,11 +2,12 @@
 /*
  * RoCEv2 over UDP 4791: sockets, routes, super-packets
  *
- * The only file pair that knows sockets and skbs' insides. One pair of sockets (IPv4,
- * IPv6) a network namespace, shared by its devices, opened when first needed.
+ * Only these files know sockets and skbs' insides. One pair of sockets (IPv4, IPv6) a
+ * network namespace, shared by its devices, opened when first needed.
  *
- *	out	net_tx_segment() -> fill -> net_tx_seal() -> ... -> net_tx_flush()
- *	in	socket -> wire_input() (wire.c) -> net_segment() for each packet
+ *	out	net_tx_segment() -> fill -> net_tx_seal() -> ... -> net_tx_flush()	net_tx.c
+ *	in	socket -> wire_input() (wire.c)						net.c
+ *		  -> net_segment() for each packet					net_rx.c
  */
 #ifndef MIRAGE_NET_H
 #define MIRAGE_NET_H
@@ -23,26 +24,33 @@ struct mirage_dev;
 
 /**
  * struct net_path - how to a peer
- * @net: the namespace; the device keeps it
+ * @dev: whose, for its counters
+ * @net: the namespace; a reference is held, as by a process's socket
  * @flow: addresses and ports as in the packet
  * @dst: the route, or NULL: looked up when needed; a reference is held
  * @cookie: of @dst
  * @oif: netdev of our GID (a VLAN's own), by index
+ * @label: IPv6 flow label
+ * @id: IPv4 identification of the next packet
  * @tos: traffic class, DSCP and ECN
  * @ttl: hop limit, not 0
- * @label: IPv6 flow label
+ * @single: one packet an skb from now on. For the requester to set when nothing gets
+ *	through any more: something on the way may do super-packets wrong
  *
  * Owned by who sends with it: no lock.
  */
 struct net_path {
+	struct mirage_dev *dev;
 	struct net *net;
 	struct icrc_flow flow;
 	struct dst_entry *dst;
 	u32 cookie;
 	int oif;
+	__be32 label;
+	u16 id;
 	u8 tos;
 	u8 ttl;
-	__be32 label;
+	bool single;
 };
 
 /**
@@ -53,11 +61,13 @@ struct net_path {
  * @qpn: ours
  * @peer: the peer's, or 0: both give entropy to the source port
  *
- * Any context. The route itself is looked up when the first packet is sent.
- * Return: 0, or -EINVAL for GIDs that are no IP addresses of one family.
+ * Any context; net_open() may come later. The route itself is looked up when the first
+ * packet is sent. Return: 0, or -EINVAL for GIDs that are no IP addresses of one family.
  */
 int net_path_init(struct net_path *path, struct mirage_dev *dev,
 		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer);
+
+/** net_path_release - any context; once more, or on a path that is all zero, is no harm */
 void net_path_release(struct net_path *path);
 
 /**
@@ -76,6 +86,7 @@ struct net_tx {
 	u32 segs;		/* sealed ones */
 	u32 bytes;		/* of those */
 	bool closed;		/* a shorter one was sealed: no more */
+	bool in_frag;		/* the open one stands in a page, not in the skb itself */
 	u16 id;			/* IPv4 identification of the first */
 };
 
@@ -87,12 +98,13 @@ struct net_tx {
  * @more: bytes that the caller expects to send after it: a hint for memory
  *
  * BHs off; any lock may be held. Sends what @tx has when this one does not fit to it.
- * Return: @len contiguous bytes, to be filled and sealed before anything else is done
- * with @tx; NULL without memory.
+ * Return: @len contiguous bytes, to be filled and sealed (or cancelled) before anything
+ * else is sent on this CPU; NULL without memory, or with too much on its way through a
+ * slow queue: flush, and again in a jiffy or more.
  */
 void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len, u32 more);
 
-/** net_tx_seal - the packet is complete up to its ICRC, which is put in here */
+/** net_tx_seal - the packet is complete but for its pad and ICRC, which are put in here */
 void net_tx_seal(struct net_tx *tx);
 
 /** net_tx_cancel - the packet that net_tx_segment() made room for is not sent */
@@ -117,11 +129,16 @@ struct net_seg {
 	u32 next;
 };
 
-/* What wire.c gets: kept in skb->cb while it holds a received skb. */
+/**
+ * struct net_cb - in skb->cb of what wire_input() gets, for as long as it is held
+ * @dev: whose address it was sent to
+ * @off: the first packet not yet consumed; 0 at first
+ * @fixed_id: all its packets have the IPv4 identification of the first, see net_rx.c
+ */
 struct net_cb {
-	struct mirage_dev *dev;		/* whose address it was sent to; see net.c */
-	u32 off;			/* the first packet not yet consumed */
-	bool bad_gro;			/* merged on the way, ids unknown */
+	struct mirage_dev *dev;
+	u32 off;
+	bool fixed_id;
 };
 
 static inline struct net_cb *net_cb(struct sk_buff *skb)
@@ -132,17 +149,27 @@ static inline struct net_cb *net_cb(struct sk_buff *skb)
 
 /**
  * net_segment - look at one packet
- * @skb: received; not cloned data of ours: read only
+ * @skb: received, or a clone of it; read only
  * @off: of its BTH: net_cb(skb)->off at first, then @seg->next
  * @seg: filled
  *
- * BHs off. Checks lengths, headers and ICRC. Return: 0; -EINVAL: malformed, -EBADMSG:
- * the ICRC is wrong (both counted here; ->next is right all the same).
+ * BHs off. Checks lengths, headers and ICRC; needs nothing of @skb but its data. Return:
+ * 0; -EINVAL: malformed, -EBADMSG: the ICRC is wrong (both counted here; ->next is right
+ * all the same).
  */
 int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg);
 
+/** net_next - offset of the packet after that at @off, or 0; nothing is checked */
+u32 net_next(const struct sk_buff *skb, u32 off);
+
+/** net_peek_opcode - BTH opcode of the packet at @off, unchecked; PKT_NONE if too short */
+u8 net_peek_opcode(const struct sk_buff *skb, u32 off);
+
 /** net_peek_qpn - destination QP of the packet at @off, unchecked; U32_MAX if too short */
-u32 net_peek_qpn(struct sk_buff *skb, u32 off);
+u32 net_peek_qpn(const struct sk_buff *skb, u32 off);
+
+/** net_is_multicast - was the skb sent to a group? */
+bool net_is_multicast(const struct sk_buff *skb);
 
 /** net_same_peer - was the skb sent from @path's destination to its source? */
 bool net_same_peer(const struct sk_buff *skb, const struct net_path *path);
@@ -164,9 +191,18 @@ enum rdma_network_type net_grh(const struct sk_buff *skb, void *grh);
  * call tries again.
  */
 int net_open(struct mirage_dev *dev);
+
+/** net_close - may sleep; when it returns, wire_input() gets nothing for @dev any more */
 void net_close(struct mirage_dev *dev);
+
+/** net_addresses_changed - @dev has a GID more or less; any context */
+void net_addresses_changed(struct mirage_dev *dev);
+
+/** net_sock - the namespace's socket; NULL while there is none; RCU or a path protects it */
+struct sock *net_sock(struct net *net, bool v6);
 
 int net_init(void);
 void net_exit(void);
+void net_tx_exit(void);
 
 #endif

@@ -17,7 +17,6 @@
 /* "Migrated", where a path that never migrates always is. */
 #define BTH_MIGRATED	0x40
 #define BTH_PAD_SHIFT	4
-#define BTH_PAD		3
 #define BTH_VERSION	0x0f
 #define BTH_ACKREQ	0x80000000
 
@@ -214,7 +213,7 @@ int pkt_parse(struct pkt *pkt, const void *data, unsigned int len)
 		.opcode = bth[0],
 		.solicited = bth[1] & BTH_SOLICITED,
 		.ack = psn & BTH_ACKREQ,
-		.pad = bth[1] >> BTH_PAD_SHIFT & BTH_PAD,
+		.pad = pkt_pad(bth),
 		.pkey = get_unaligned_be16(bth + 2),
 		.qpn = get_unaligned_be32(bth + 4) & PSN_MASK,
 		.psn = psn & PSN_MASK,

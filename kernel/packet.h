@@ -202,6 +202,12 @@ static inline void pkt_ask(void *bth)
 	((u8 *)bth)[8] |= 0x80;
 }
 
+/** pkt_pad - BTH's pad count of the packet at @data */
+static inline unsigned int pkt_pad(const void *data)
+{
+	return ((const u8 *)data)[1] >> 4 & 3;
+}
+
 /**
  * pkt_build - write the headers of a packet
  * @to: where; room for PKT_HDR_MAX

@@ -26,6 +26,15 @@ static const struct rdma_stat_desc descs[] = {
 	[MIRAGE_STAT_RNR_RETRY].name = "rnr_nak_retry_err",
 	[MIRAGE_STAT_RETRANSMITTED].name = "retransmitted_packets",
 	[MIRAGE_STAT_BAD_RESPONSE].name = "unexpected_responses",
+	[MIRAGE_STAT_TX_PACKETS].name = "tx_packets",
+	[MIRAGE_STAT_TX_BYTES].name = "tx_bytes",
+	[MIRAGE_STAT_TX_SUPER_PACKETS].name = "tx_super_packets",
+	[MIRAGE_STAT_TX_DROPPED].name = "tx_dropped",
+	[MIRAGE_STAT_RX_PACKETS].name = "rx_packets",
+	[MIRAGE_STAT_RX_BYTES].name = "rx_bytes",
+	[MIRAGE_STAT_RX_SUPER_PACKETS].name = "rx_super_packets",
+	[MIRAGE_STAT_RX_MALFORMED].name = "rx_malformed",
+	[MIRAGE_STAT_RX_ICRC_ERRORS].name = "rx_icrc_errors",
 };
 
 static_assert(ARRAY_SIZE(descs) == MIRAGE_STAT_MAX);

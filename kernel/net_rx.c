@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * One packet after another out of a received skb
+ *
+ * A super-packet has one IP header for all of its packets, but the ICRC of each covers
+ * its own IPv4 identification. Who segments counts up from the first, and GRO merges
+ * what counts up; it also merges what stays the same where "don't fragment" is set, as
+ * some NICs have it. Which of the two, the second packet's ICRC tells.
+ */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/percpu.h>
+#include <linux/unaligned.h>
+#include <net/ipv6.h>
+
+#include "device.h"
+#include "net.h"
+
+/* The longest packet there is: UDP payload. */
+#define SEG_MAX		(PKT_HDR_MAX + 4096 + PKT_ICRC_LEN)
+
+/* For a packet that does not stand in one piece. */
+struct net_bounce {
+	u8 data[SEG_MAX];
+};
+
+static DEFINE_PER_CPU(struct net_bounce, net_bounce);
+
+static bool is_v4(const struct sk_buff *skb)
+{
+	return skb->protocol == htons(ETH_P_IP);
+}
+
+static u32 seg_len(const struct sk_buff *skb, u32 off)
+{
+	u32 size = skb_shinfo(skb)->gso_size;
+	u32 left = skb->len - off;
+
+	return size ? min(size, left) : left;
+}
+
+u32 net_next(const struct sk_buff *skb, u32 off)
+{
+	off += seg_len(skb, off);
+	return off < skb->len ? off : 0;
+}
+
+/* Those bytes where they stand, if that is in one of the skb's own pages. */
+static const void *in_frag(const struct sk_buff *skb, u32 off, u32 len)
+{
+	const struct skb_shared_info *info = skb_shinfo(skb);
+	const skb_frag_t *frag;
+	int i;
+
+	off -= skb_headlen(skb);
+	for (i = 0; i < info->nr_frags; i++) {
+		frag = &info->frags[i];
+		if (off < skb_frag_size(frag))
+			return len <= skb_frag_size(frag) - off ?
+			       skb_frag_address_safe(frag) + off : NULL;
+		off -= skb_frag_size(frag);
+	}
+	return NULL;
+}
+
+static const void *contiguous(const struct sk_buff *skb, u32 off, u32 len)
+{
+	const void *p = NULL;
+
+	if (off < skb_headlen(skb)) {
+		if (len <= skb_headlen(skb) - off)
+			return skb->data + off;
+	} else {
+		p = in_frag(skb, off, len);
+	}
+	if (!p) {
+		p = this_cpu_ptr(&net_bounce)->data;
+		if (skb_copy_bits(skb, off, (void *)p, len))
+			return NULL;
+	}
+	return p;
+}
+
+static void flow_of(const struct sk_buff *skb, struct icrc_flow *flow, u16 *id)
+{
+	const struct udphdr *udp = udp_hdr(skb);
+
+	flow->sport = udp->source;
+	flow->dport = udp->dest;
+	flow->v6 = !is_v4(skb);
+	if (flow->v6) {
+		memcpy(flow->saddr, &ipv6_hdr(skb)->saddr, sizeof(flow->saddr));
+		memcpy(flow->daddr, &ipv6_hdr(skb)->daddr, sizeof(flow->daddr));
+		*id = 0;
+	} else {
+		memcpy(flow->saddr, &ip_hdr(skb)->saddr, sizeof(struct in_addr));
+		memcpy(flow->daddr, &ip_hdr(skb)->daddr, sizeof(struct in_addr));
+		flow->frag = ip_hdr(skb)->frag_off;
+		*id = ntohs(ip_hdr(skb)->id);
+	}
+}
+
+static bool icrc_ok(struct sk_buff *skb, u32 off, const void *data, u32 len)
+{
+	u32 icrc = get_unaligned_le32(data + len - PKT_ICRC_LEN);
+	struct net_cb *cb = net_cb(skb);
+	struct icrc_flow flow;
+	u16 id, first;
+
+	flow_of(skb, &flow, &first);
+	if (!off || flow.v6)
+		return icrc_packet(&flow, first, data, len) == icrc;
+
+	id = cb->fixed_id ? first : first + off / skb_shinfo(skb)->gso_size;
+	if (icrc_packet(&flow, id, data, len) == icrc)
+		return true;
+	if (cb->fixed_id || icrc_packet(&flow, first, data, len) != icrc)
+		return false;
+	cb->fixed_id = true;
+	return true;
+}
+
+int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg)
+{
+	struct mirage_dev *dev = net_cb(skb)->dev;
+	u32 len = seg_len(skb, off);
+	const void *data = NULL;
+
+	seg->next = net_next(skb, off);
+	if (len <= SEG_MAX)
+		data = contiguous(skb, off, len);
+	if (!data || pkt_parse(&seg->pkt, data, len)) {
+		mirage_stat_inc(dev, MIRAGE_STAT_RX_MALFORMED);
+		return -EINVAL;
+	}
+	if (!icrc_ok(skb, off, data, len)) {
+		mirage_stat_inc(dev, MIRAGE_STAT_RX_ICRC_ERRORS);
+		return -EBADMSG;
+	}
+	seg->payload = data + seg->pkt.op->len;
+	return 0;
+}
+
+u8 net_peek_opcode(const struct sk_buff *skb, u32 off)
+{
+	u8 buf;
+	const u8 *opcode = skb_header_pointer(skb, off, sizeof(buf), &buf);
+
+	return opcode ? *opcode : PKT_NONE;
+}
+
+u32 net_peek_qpn(const struct sk_buff *skb, u32 off)
+{
+	__be32 buf;
+	const __be32 *qpn = skb_header_pointer(skb, off + 4, sizeof(buf), &buf);
+
+	return qpn ? get_unaligned_be32(qpn) & 0xffffff : U32_MAX;
+}
+
+bool net_is_multicast(const struct sk_buff *skb)
+{
+	return is_v4(skb) ? ipv4_is_multicast(ip_hdr(skb)->daddr) :
+			    ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+}
+
+bool net_same_peer(const struct sk_buff *skb, const struct net_path *path)
+{
+	const struct icrc_flow *flow = &path->flow;
+
+	if (is_v4(skb) == flow->v6)
+		return false;
+	if (flow->v6)
+		return !memcmp(&ipv6_hdr(skb)->saddr, flow->daddr, sizeof(struct in6_addr)) &&
+		       !memcmp(&ipv6_hdr(skb)->daddr, flow->saddr, sizeof(struct in6_addr));
+	return !memcmp(&ip_hdr(skb)->saddr, flow->daddr, sizeof(struct in_addr)) &&
+	       !memcmp(&ip_hdr(skb)->daddr, flow->saddr, sizeof(struct in_addr));
+}
+
+enum rdma_network_type net_grh(const struct sk_buff *skb, void *grh)
+{
+	if (!is_v4(skb)) {
+		memcpy(grh, ipv6_hdr(skb), sizeof(struct ipv6hdr));
+		return RDMA_NETWORK_IPV6;
+	}
+	memset(grh, 0, sizeof(struct ib_grh) - sizeof(struct iphdr));
+	memcpy(grh + sizeof(struct ib_grh) - sizeof(struct iphdr), ip_hdr(skb),
+	       sizeof(struct iphdr));
+	return RDMA_NETWORK_IPV4;
+}
