@@ -167,11 +167,6 @@ static void count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
 	}
 }
 
-void __weak wire_input(struct mirage_dev *dev, struct sk_buff *skb)
-{
-	kfree_skb(skb);
-}
-
 static void receive(struct net_host *host, struct sk_buff *skb)
 {
 	struct mirage_dev *dev = dev_of(host, skb);

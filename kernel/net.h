@@ -81,11 +81,14 @@ struct net_tx {
 	struct net_path *path;
 	struct sk_buff *skb;
 	void *segment;		/* the open one */
-	u32 seg_len;		/* its length */
+	void *last;		/* the last one sealed */
+	u32 seg_len;		/* length of the open one */
+	u32 last_len;
 	u32 gso_size;		/* that of the first */
 	u32 segs;		/* sealed ones */
 	u32 bytes;		/* of those */
 	bool closed;		/* a shorter one was sealed: no more */
+	bool reopened;		/* the open one was sealed before */
 	bool in_frag;		/* the open one stands in a page, not in the skb itself */
 	u16 id;			/* IPv4 identification of the first */
 };
@@ -106,6 +109,13 @@ void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len, u32 more
 
 /** net_tx_seal - the packet is complete but for its pad and ICRC, which are put in here */
 void net_tx_seal(struct net_tx *tx);
+
+/**
+ * net_tx_reopen - the packet sealed last, to be changed in place and sealed anew
+ *
+ * Return: its start, as of net_tx_segment(); NULL when it is gone already.
+ */
+void *net_tx_reopen(struct net_tx *tx);
 
 /** net_tx_cancel - the packet that net_tx_segment() made room for is not sent */
 void net_tx_cancel(struct net_tx *tx);

@@ -363,14 +363,8 @@ static void add_frag(struct sk_buff *skb, u32 len)
 	skb->truesize += len;
 }
 
-void net_tx_seal(struct net_tx *tx)
+static void append(struct net_tx *tx)
 {
-	u8 *icrc = tx->segment + tx->seg_len - PKT_ICRC_LEN;
-	unsigned int pad = pkt_pad(tx->segment);
-
-	memset(icrc - pad, 0, pad);
-	put_unaligned_le32(icrc_packet(&tx->path->flow, tx->id + tx->segs, tx->segment,
-				       tx->seg_len), icrc);
 	if (tx->in_frag)
 		add_frag(tx->skb, tx->seg_len);
 	else
@@ -378,7 +372,33 @@ void net_tx_seal(struct net_tx *tx)
 	tx->segs++;
 	tx->bytes += tx->seg_len;
 	tx->closed = tx->seg_len < tx->gso_size;
+	tx->last = tx->segment;
+	tx->last_len = tx->seg_len;
+}
+
+void net_tx_seal(struct net_tx *tx)
+{
+	u8 *icrc = tx->segment + tx->seg_len - PKT_ICRC_LEN;
+	unsigned int pad = pkt_pad(tx->segment);
+	u16 id = tx->id + tx->segs - tx->reopened;
+
+	memset(icrc - pad, 0, pad);
+	put_unaligned_le32(icrc_packet(&tx->path->flow, id, tx->segment, tx->seg_len),
+			   icrc);
+	if (!tx->reopened)
+		append(tx);
+	tx->reopened = false;
 	tx->segment = NULL;
+}
+
+void *net_tx_reopen(struct net_tx *tx)
+{
+	if (!tx->skb)
+		return NULL;
+	tx->reopened = true;
+	tx->segment = tx->last;
+	tx->seg_len = tx->last_len;
+	return tx->segment;
 }
 
 void net_tx_cancel(struct net_tx *tx)

@@ -33,9 +33,9 @@
 		.len = PKT_BTH_LEN + EXT_LEN(exts), __VA_ARGS__		\
 	}
 
-#define SEND(name)	.class = OP_SEND, .payload = true, .wr = IB_UVERBS_WR_##name
-#define WRITE(name)	.class = OP_WRITE, .payload = true, .wr = IB_UVERBS_WR_##name
-#define ATOMIC(name)	.class = OP_ATOMIC, .wr = IB_UVERBS_WR_ATOMIC_##name
+#define OF_SEND(name)	.class = OP_SEND, .payload = true, .wr = IB_UVERBS_WR_##name
+#define OF_WRITE(name)	.class = OP_WRITE, .payload = true, .wr = IB_UVERBS_WR_##name
+#define OF_ATOMIC(name)	.class = OP_ATOMIC, .wr = IB_UVERBS_WR_ATOMIC_##name
 #define ANSWER		.class = OP_NONE, .response = true
 #define FIRST		.first = true
 #define LAST		.last = true
@@ -43,37 +43,37 @@
 
 /* t: the transport; x: what every request of it begins with */
 #define SENDS_ONLY(t, x)						\
-	OP(t, SEND_ONLY, x, SEND(SEND), ONLY),				\
-	OP(t, SEND_ONLY_WITH_IMM, (x) | PKT_IMMDT, SEND(SEND_WITH_IMM), ONLY)
+	OP(t, SEND_ONLY, x, OF_SEND(SEND), ONLY),				\
+	OP(t, SEND_ONLY_WITH_IMM, (x) | PKT_IMMDT, OF_SEND(SEND_WITH_IMM), ONLY)
 
 #define SENDS(t, x)							\
-	OP(t, SEND_FIRST, x, SEND(SEND), FIRST),			\
-	OP(t, SEND_MIDDLE, x, SEND(SEND)),				\
-	OP(t, SEND_LAST, x, SEND(SEND), LAST),				\
-	OP(t, SEND_LAST_WITH_IMM, (x) | PKT_IMMDT, SEND(SEND_WITH_IMM), LAST), \
+	OP(t, SEND_FIRST, x, OF_SEND(SEND), FIRST),			\
+	OP(t, SEND_MIDDLE, x, OF_SEND(SEND)),				\
+	OP(t, SEND_LAST, x, OF_SEND(SEND), LAST),				\
+	OP(t, SEND_LAST_WITH_IMM, (x) | PKT_IMMDT, OF_SEND(SEND_WITH_IMM), LAST), \
 	SENDS_ONLY(t, x)
 
 #define WRITES(t, x)							\
-	OP(t, WRITE_FIRST, (x) | PKT_RETH, WRITE(RDMA_WRITE), FIRST),	\
-	OP(t, WRITE_MIDDLE, x, WRITE(RDMA_WRITE)),			\
-	OP(t, WRITE_LAST, x, WRITE(RDMA_WRITE), LAST),			\
+	OP(t, WRITE_FIRST, (x) | PKT_RETH, OF_WRITE(RDMA_WRITE), FIRST),	\
+	OP(t, WRITE_MIDDLE, x, OF_WRITE(RDMA_WRITE)),			\
+	OP(t, WRITE_LAST, x, OF_WRITE(RDMA_WRITE), LAST),			\
 	OP(t, WRITE_LAST_WITH_IMM, (x) | PKT_IMMDT,			\
-	   WRITE(RDMA_WRITE_WITH_IMM), LAST),				\
-	OP(t, WRITE_ONLY, (x) | PKT_RETH, WRITE(RDMA_WRITE), ONLY),	\
+	   OF_WRITE(RDMA_WRITE_WITH_IMM), LAST),				\
+	OP(t, WRITE_ONLY, (x) | PKT_RETH, OF_WRITE(RDMA_WRITE), ONLY),	\
 	OP(t, WRITE_ONLY_WITH_IMM, (x) | PKT_RETH | PKT_IMMDT,		\
-	   WRITE(RDMA_WRITE_WITH_IMM), ONLY)
+	   OF_WRITE(RDMA_WRITE_WITH_IMM), ONLY)
 
 #define RELIABLE(t, x)							\
 	SENDS(t, x), WRITES(t, x),					\
-	OP(t, SEND_LAST_WITH_INV, (x) | PKT_IETH, SEND(SEND_WITH_INV), LAST), \
-	OP(t, SEND_ONLY_WITH_INV, (x) | PKT_IETH, SEND(SEND_WITH_INV), ONLY), \
+	OP(t, SEND_LAST_WITH_INV, (x) | PKT_IETH, OF_SEND(SEND_WITH_INV), LAST), \
+	OP(t, SEND_ONLY_WITH_INV, (x) | PKT_IETH, OF_SEND(SEND_WITH_INV), ONLY), \
 	OP(t, READ_REQUEST, (x) | PKT_RETH, .class = OP_READ,		\
 	   .wr = IB_UVERBS_WR_RDMA_READ, ONLY),				\
-	OP(t, COMPARE_SWAP, (x) | PKT_ATOMICETH, ATOMIC(CMP_AND_SWP), ONLY), \
-	OP(t, FETCH_ADD, (x) | PKT_ATOMICETH, ATOMIC(FETCH_AND_ADD), ONLY), \
+	OP(t, COMPARE_SWAP, (x) | PKT_ATOMICETH, OF_ATOMIC(CMP_AND_SWP), ONLY), \
+	OP(t, FETCH_ADD, (x) | PKT_ATOMICETH, OF_ATOMIC(FETCH_AND_ADD), ONLY), \
 	OP(t, FLUSH, (x) | PKT_FETH | PKT_RETH, .class = OP_FLUSH,	\
 	   .wr = IB_UVERBS_WR_FLUSH, ONLY),				\
-	OP(t, ATOMIC_WRITE, (x) | PKT_RETH, WRITE(ATOMIC_WRITE), ONLY),	\
+	OP(t, ATOMIC_WRITE, (x) | PKT_RETH, OF_WRITE(ATOMIC_WRITE), ONLY),	\
 	OP(t, READ_RESPONSE_FIRST, PKT_AETH, ANSWER, .payload = true, FIRST), \
 	OP(t, READ_RESPONSE_MIDDLE, 0, ANSWER, .payload = true),	\
 	OP(t, READ_RESPONSE_LAST, PKT_AETH, ANSWER, .payload = true, LAST), \
