@@ -10,18 +10,8 @@
 #include "device.h"
 #include "mw.h"
 
-/**
- * bytes_from_sges - the bytes that a validated SGE list names
- * @b: filled; released by bytes_release() even after a failure
- * @dev: the device
- * @pd: PD the keys must belong to
- * @sge: the list; empty SGEs are skipped with whatever key they have
- * @num: its length, at most MIRAGE_MAX_SGE
- * @access: rights needed, IB_ACCESS_*, 0 to read
- *
- * Any context. Return: 0, or the errno of mr_lookup().
- */
-int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+/* bytes_from_sges() of any list. */
+int bytes_from_list(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access)
 {
 	struct seg *seg = b->seg;
@@ -44,20 +34,8 @@ int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 	return err;
 }
 
-/**
- * bytes_from_region - the bytes that a remote key names
- * @b: filled; released by bytes_release()
- * @dev: the device
- * @pd: PD the key must belong to
- * @qpn: the responder's QP: a window of type 2 is good through one QP only
- * @key: the rkey
- * @addr: first byte
- * @len: length; nothing is looked at when it is 0 (IBA 9.7.4.1.6)
- * @access: rights needed, IB_ACCESS_*
- *
- * Any context. Return: 0, or the errno of mirage_rkey_get().
- */
-int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+/* bytes_from_region() of any key and length. */
+int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access)
 {
 	struct mirage_mr *mr;
@@ -68,8 +46,7 @@ int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 	mr = mirage_rkey_get(dev, pd, qpn, key, addr, len, access);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	b->seg[0] = (struct seg) { .mr = mr, .addr = addr, .len = len };
-	b->num = 1;
+	bytes_from_mr(b, mr, addr, len);
 	return 0;
 }
 
@@ -116,9 +93,8 @@ bool bytes_missing(const struct bytes *b, struct miss *miss)
 	return false;
 }
 
-/* Piece by piece, whatever the two sides are. */
-static noinline u32 move_pieces(struct bytes *to, struct bytes *from, u32 left,
-				struct miss *miss)
+/* bytes_move() piece by piece, whatever the two sides are. */
+u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
 {
 	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
 
@@ -156,28 +132,6 @@ static noinline u32 move_pieces(struct bytes *to, struct bytes *from, u32 left,
 		}
 	}
 	return moved;
-}
-
-/* bytes_move() where there is more to it than one page on both sides. */
-u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
-{
-	struct seg *dst = &to->seg[to->cur], *src = &from->seg[from->cur];
-	enum mtt_miss side;
-	u32 n;
-
-	/* The whole message is one piece on both sides, as most of them are. */
-	if (!left || to->buf || from->buf || left > MTT_COPY_MAX ||
-	    left > dst->len - to->off || left > src->len - from->off)
-		return move_pieces(to, from, left, miss);
-
-	n = mtt_copy(&dst->mr->mtt, dst->addr + to->off, &src->mr->mtt,
-		     src->addr + from->off, left, &side);
-	if (likely(n == left))
-		return n;
-	to->off += n;
-	from->off += n;
-	missed(side == MTT_MISS_DST ? to : from, left - n, side == MTT_MISS_DST, miss);
-	return n;
 }
 
 /* To or from kernel memory: all of it, or the position stays. */

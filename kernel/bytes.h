@@ -8,6 +8,7 @@
 #ifndef MIRAGE_BYTES_H
 #define MIRAGE_BYTES_H
 
+#include "device.h"
 #include "mr.h"
 #include "wqe.h"
 
@@ -61,9 +62,9 @@ static inline void miss_set(struct miss *miss, struct mirage_mr *mr, u64 iova, u
 	*miss = (struct miss) { .mr = mr, .iova = iova, .len = len, .write = write };
 }
 
-int bytes_from_sges(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+int bytes_from_list(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access);
-int bytes_from_region(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
+int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
 u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
@@ -89,6 +90,71 @@ static inline void bytes_from_buf(struct bytes *b, const void *buf)
 	b->buf = (void *)buf;
 	b->num = 0;
 	bytes_rewind(b);
+}
+
+/* One piece of one region; the reference on it is ours. */
+static __always_inline void bytes_from_mr(struct bytes *b, struct mirage_mr *mr, u64 addr,
+					  u32 len)
+{
+	b->buf = NULL;
+	b->num = 1;
+	bytes_rewind(b);
+	b->seg[0] = (struct seg) { .mr = mr, .addr = addr, .len = len };
+}
+
+/**
+ * bytes_from_sges - the bytes that a validated SGE list names
+ * @b: filled; released by bytes_release() even after a failure
+ * @dev: the device
+ * @pd: PD the keys must belong to
+ * @sge: the list; empty SGEs are skipped with whatever key they have
+ * @num: its length, at most MIRAGE_MAX_SGE
+ * @access: rights needed, IB_ACCESS_*, 0 to read
+ *
+ * Any context. Return: 0, or the errno of mr_lookup().
+ */
+static __always_inline int bytes_from_sges(struct bytes *b, struct mirage_dev *dev,
+					   struct ib_pd *pd, const struct mirage_sge *sge,
+					   u32 num, int access)
+{
+	if (likely(num == 1 && sge->length)) {
+		struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, sge->lkey, sge->addr,
+						 sge->length, access);
+
+		if (likely(!IS_ERR(mr))) {
+			bytes_from_mr(b, mr, sge->addr, sge->length);
+			return 0;
+		}
+	}
+	return bytes_from_list(b, dev, pd, sge, num, access);
+}
+
+/**
+ * bytes_from_region - the bytes that a remote key names
+ * @b: filled; released by bytes_release()
+ * @dev: the device
+ * @pd: PD the key must belong to
+ * @qpn: the responder's QP: a window of type 2 is good through one QP only
+ * @key: the rkey
+ * @addr: first byte
+ * @len: length; nothing is looked at when it is 0 (IBA 9.7.4.1.6)
+ * @access: rights needed, IB_ACCESS_*
+ *
+ * Any context. Return: 0, or the errno of mirage_rkey_get().
+ */
+static __always_inline int bytes_from_region(struct bytes *b, struct mirage_dev *dev,
+					     struct ib_pd *pd, u32 qpn, u32 key, u64 addr,
+					     u32 len, int access)
+{
+	if (likely(len)) {
+		struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, key, addr, len, access);
+
+		if (likely(!IS_ERR(mr))) {
+			bytes_from_mr(b, mr, addr, len);
+			return 0;
+		}
+	}
+	return bytes_from_window(b, dev, pd, qpn, key, addr, len, access);
 }
 
 /** bytes_release - drop the references on regions; the sequence is empty then */

@@ -11,14 +11,14 @@
 #include "direct.h"
 #include "qp.h"
 
-static bool same_gid(const union ib_gid *a, const union ib_gid *b)
+static __always_inline bool same_gid(const union ib_gid *a, const union ib_gid *b)
 {
 	return a->global.interface_id == b->global.interface_id &&
 	       a->global.subnet_prefix == b->global.subnet_prefix;
 }
 
 /* Would the peer take a packet of this QP for one of its connection? */
-static bool connected(const struct qp *peer, const struct qp *qp)
+static __always_inline bool connected(const struct qp *peer, const struct qp *qp)
 {
 	lockdep_assert_held(&peer->lock);
 	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR &&
@@ -114,10 +114,10 @@ static noinline struct qp *find_and_lock_peer(struct qp *qp)
 	if (!peer)
 		return NULL;
 	qp->req.peer = peer;
-	spin_lock_bh(&peer->lock);
+	spin_lock(&peer->lock);
 	if (connected(peer, qp))
 		return peer;
-	spin_unlock_bh(&peer->lock);
+	spin_unlock(&peer->lock);
 	direct_detach(qp);
 	return NULL;
 }
@@ -131,36 +131,35 @@ static __always_inline struct qp *lock_peer(struct qp *qp)
 {
 	struct qp *peer = qp->req.peer;
 
+	lockdep_assert_in_softirq();
 	if (likely(peer)) {
-		spin_lock_bh(&peer->lock);
+		spin_lock(&peer->lock);
 		if (likely(connected(peer, qp)))
 			return peer;
-		spin_unlock_bh(&peer->lock);
+		spin_unlock(&peer->lock);
 	}
 	return find_and_lock_peer(qp);
 }
 
 /**
- * direct_request - carry the request under way to its end, or as far as it goes
+ * direct_request - carry the request under way one step on
  * @qp: the requester's QP; the caller is its runner
  * @miss: filled with RESP_MISS
  *
- * No locks held. Return: the responder's answer; RESP_GOES_ON only where the runner may
- * not sleep: the next step may have to wait. With RESP_RNR and RESP_MISS @qp->req.peer is the responder.
+ * BHs off, no locks held. A step is at most MTT_COPY_MAX bytes.
+ *
+ * Return: the responder's answer, or RESP_GOES_ON: call again. With RESP_RNR and
+ * RESP_MISS @qp->req.peer is the responder.
  */
 enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
 {
+	struct qp *peer = lock_peer(qp);
 	enum resp_verdict v;
 
-	do {
-		struct qp *peer = lock_peer(qp);
-
-		if (!peer)
-			return RESP_SILENT;
-		v = step(peer, qp, miss);
-		spin_unlock_bh(&peer->lock);
-		engine_breathe(&qp->engine);
-	} while (v == RESP_GOES_ON && !qp->engine.atomic);
+	if (unlikely(!peer))
+		return RESP_SILENT;
+	v = step(peer, qp, miss);
+	spin_unlock(&peer->lock);
 	return v;
 }
 
@@ -169,7 +168,7 @@ enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
  * @qp: the requester's QP; the caller is its runner
  * @err: why
  *
- * Return: the responder's answer.
+ * BHs off, no locks held. Return: the responder's answer.
  */
 enum resp_verdict direct_fault_failed(struct qp *qp, int err)
 {
@@ -182,7 +181,7 @@ enum resp_verdict direct_fault_failed(struct qp *qp, int err)
 		v = resp_fault_failed(peer, &qp->req.hdr, err);
 	else
 		restart(&qp->req);
-	spin_unlock_bh(&peer->lock);
+	spin_unlock(&peer->lock);
 	return v;
 }
 

@@ -25,15 +25,6 @@
 #include "mtt.h"
 #include "mtt_chunk.h"
 
-/* The address to copy from or to; only good under the chunk's lock. */
-static __always_inline void *mtt_map(struct mtt_chunk *chunk, unsigned long entry,
-				     u64 addr)
-{
-	unsigned long mask = unlikely(chunk->whole) ? MTT_CHUNK_SIZE - 1 : ~PAGE_MASK;
-
-	return (void *)((entry & PAGE_MASK) + (addr & mask));
-}
-
 static noinline void mtt_dirty(unsigned long *entry)
 {
 	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
@@ -43,28 +34,46 @@ static noinline void mtt_dirty(unsigned long *entry)
 	*entry |= MTT_DIRTIED;
 }
 
+/*
+ * The page of an address, if its entry has a flag, and how many bytes it is good for
+ * from there. The pointer is only good under the chunk's lock.
+ */
+static __always_inline void *mtt_map(struct mtt_chunk *chunk, u64 addr,
+				     unsigned long flag, size_t *run)
+	__must_hold(&chunk->lock)
+{
+	unsigned long *entry = &chunk->whole;
+	size_t size = MTT_CHUNK_SIZE, offset;
+
+	if (!*entry) {
+		unsigned int i = mtt_page_of(addr) - chunk->first;
+
+		if (unlikely(i >= chunk->count))
+			return NULL;
+		entry = &chunk->entries[i];
+		size = PAGE_SIZE;
+	}
+	if (unlikely(!(*entry & flag)))
+		return NULL;
+	if (flag == MTT_WRITE && unlikely(!(*entry & MTT_DIRTIED)))
+		mtt_dirty(entry);
+	offset = addr & (size - 1);
+	*run = size - offset;
+	return (void *)((*entry & PAGE_MASK) + offset);
+}
+
 /* For reading: NULL when there is no page. */
 static __always_inline void *mtt_source(struct mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
-	unsigned long *entry = mtt_entry(chunk, addr, run);
-
-	if (unlikely(!entry || !(*entry & MTT_VALID)))
-		return NULL;
-	return mtt_map(chunk, *entry, addr);
+	return mtt_map(chunk, addr, MTT_VALID, run);
 }
 
 /* For writing: NULL when there is no page, or none to write to. */
 static __always_inline void *mtt_target(struct mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
-	unsigned long *entry = mtt_entry(chunk, addr, run);
-
-	if (unlikely(!entry || !(*entry & MTT_WRITE)))
-		return NULL;
-	if (unlikely(!(*entry & MTT_DIRTIED)))
-		mtt_dirty(entry);
-	return mtt_map(chunk, *entry, addr);
+	return mtt_map(chunk, addr, MTT_WRITE, run);
 }
 
 static __always_inline void mtt_lock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
@@ -181,19 +190,23 @@ bool mtt_copy_small(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr, size
 {
 	struct mtt_chunk *s = mtt_find_addr(src, saddr);
 	struct mtt_chunk *d = mtt_find_addr(dst, daddr);
-	size_t srun, drun;
+	bool copied = false;
 	void *from, *to;
-	bool copied;
+	size_t run;
 
 	lockdep_assert_in_softirq();
-	if (unlikely(!s || !d))
+	if (unlikely(!s) || unlikely(!d))
 		return false;
 	mtt_lock_pair(d, s);
-	from = mtt_source(s, saddr, &srun);
-	to = mtt_target(d, daddr, &drun);
-	copied = from && to && len <= srun && len <= drun;
-	if (likely(copied))
-		mirage_copy(to, from, len);
+	from = mtt_source(s, saddr, &run);
+	if (unlikely(!from || len > run))
+		goto unlock;
+	to = mtt_target(d, daddr, &run);
+	if (unlikely(!to || len > run))
+		goto unlock;
+	mirage_copy(to, from, len);
+	copied = true;
+unlock:
 	mtt_unlock_pair(d, s);
 	return copied;
 }

@@ -17,11 +17,14 @@
 #include "qp.h"
 #include "timer.h"
 
-/* Work requests of one round: some hundred microseconds of small ones. */
-#define REQ_BATCH	256
+/* Small work requests, or one step of a large one, are executed with BHs off. */
+#define REQ_SMALL	16
 
-/* Work requests, or steps of one, where the runner may not sleep in between. */
-#define REQ_BATCH_ATOMIC	4
+/* Of these, in one round: some hundred microseconds of small ones. */
+#define REQ_BATCH	16
+
+/* The same where the runner may not sleep in between. */
+#define REQ_BATCH_ATOMIC	1
 
 /* Completes the work request under way, and puts the QP in error with it. */
 static noinline void finish(struct qp *qp, enum ib_wc_status status, int err)
@@ -347,6 +350,30 @@ static bool next(struct qp *qp)
 	return true;
 }
 
+/* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
+static enum engine_verdict run_some(struct qp *qp)
+{
+	struct req *req = &qp->req;
+	int i;
+
+	for (i = 0; i < REQ_SMALL; i++) {
+		enum engine_verdict v;
+
+		if (unlikely(READ_ONCE(qp->state) == IB_QPS_ERR))
+			break;
+		if (!req->active && !next(qp))
+			return ENGINE_IDLE;
+		if (unlikely(!req->active))
+			continue;
+		v = execute(qp);
+		if (v != ENGINE_MORE)
+			return v;
+		if (req->hdr.length > PAGE_SIZE)
+			break;
+	}
+	return ENGINE_MORE;
+}
+
 /**
  * req_run - execute send work requests
  * @qp: the QP; the caller is its runner
@@ -359,7 +386,6 @@ static bool next(struct qp *qp)
 enum engine_verdict req_run(struct qp *qp)
 {
 	int i, batch = qp->engine.atomic ? REQ_BATCH_ATOMIC : REQ_BATCH;
-	struct req *req = &qp->req;
 
 	for (i = 0; i < batch; i++) {
 		enum engine_verdict v;
@@ -368,13 +394,13 @@ enum engine_verdict req_run(struct qp *qp)
 			flush(qp);
 			return ENGINE_IDLE;
 		}
-		if (!req->active && !next(qp))
-			return ENGINE_IDLE;
-		if (!req->active)
-			continue;
-		v = execute(qp);
+		/* Once for all of them: it costs as much as a lookup. */
+		local_bh_disable();
+		v = run_some(qp);
+		local_bh_enable();
 		if (v != ENGINE_MORE)
 			return v;
+		engine_breathe(&qp->engine);
 	}
 	return ENGINE_MORE;
 }
