@@ -56,6 +56,9 @@ def parse():
     p.add_argument("--timeout", type=float, default=600, metavar="S")
     p.add_argument("--share", type=pathlib.Path, metavar="DIR", help="read-only at /mnt/share")
     p.add_argument("--out", type=pathlib.Path, metavar="DIR", help="writable at /mnt/out")
+    p.add_argument("--hosts", type=int, default=1, choices=[1, 2],
+                   help="2: two network namespaces, a and b, see tests/wire/hosts.sh")
+    p.add_argument("--peer", default="mirage", choices=["mirage", "rxe"], help="with --hosts 2: b's device")
     p.add_argument("--no-mirage", action="store_true", help="neither build nor load mirage")
     p.add_argument("command", nargs=argparse.REMAINDER)
     args = p.parse_args()
@@ -64,6 +67,8 @@ def parse():
     if not args.command:
         p.error("no command; try: tests/vm/run -- ibv_devices")
     args.uml = args.kernel.startswith("uml")
+    if args.hosts == 2 and args.no_mirage:
+        p.error("--hosts 2 needs mirage: one of the two hosts has it")
     if args.icount and args.uml:
         p.error("--icount needs a QEMU kernel: 6.12, 7.3 or 6.1")
     if args.icount and (args.smp or 1) != 1:
@@ -112,6 +117,8 @@ class Guest:
             "KMEMLEAK": "1" if a.kernel == "uml-debug" and not a.no_mirage else "",
             # With icount the guest's clock runs ahead whenever it is idle.
             "HANG_REPORT": "" if a.icount else str(max(5, int(a.timeout) - 10)),
+            "HOSTS": str(a.hosts),
+            "PEER": a.peer,
             "MIRAGE_KERNEL": a.kernel,
             "MIRAGE_MODULES": modules,
             "MIRAGE_KO": "" if a.no_mirage else f"{modules}/mirage.ko",

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * peer.h - two processes on two hosts, a TCP connection between them, and queue
+ * pairs connected over the wire
+ *
+ * What they tell each other in band goes over the TCP connection as fixed structs:
+ * both ends are the same program on the same machine.
+ */
+#ifndef WIRE_PEER_H
+#define WIRE_PEER_H
+
+#include "rc.h"
+
+/* What one end tells the other of one queue pair. */
+struct peer_qp {
+	uint32_t qpn, psn;
+	union ibv_gid gid;
+};
+
+struct peer_end {
+	struct rc_dev *dev;
+	enum ibv_qp_type type;
+	struct ibv_qp *qp;
+	struct ibv_cq *scq, *rcq;
+	struct peer_qp mine, other;
+	struct ibv_ah *ah;		/* of a UD queue pair, to the other end */
+};
+
+#define PEER_QKEY	0x11223344u
+#define PEER_DEPTH	64
+
+/* A listening socket's first connection, or a connection that is tried until it is there. */
+int peer_accept(int port);
+int peer_connect(const char *host, int port);
+
+/* All of it, or the test case fails. */
+void peer_write(int fd, const void *p, size_t len);
+void peer_read(int fd, void *p, size_t len);
+
+/* A GID of this kind (IPv4 or IPv6) that is not link-local. */
+void peer_pick_gid(struct rc_dev *dev, bool ipv6);
+
+/* A queue pair up to RTS, connected (UD: with an address handle) to that of fd's end. */
+struct peer_end peer_end_create(struct rc_dev *dev, enum ibv_qp_type type, int fd,
+				enum ibv_mtu mtu);
+void peer_end_destroy(struct peer_end *end);
+
+#endif
