@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+"""Plausible defects of the data path, for tests/data/mutate.
+
+    defects.py list                 their names
+    defects.py about NAME           what is wrong with it
+    defects.py apply NAME DIR       put it into DIR/FILE
+    defects.py heal NAME DIR        take it out again
+
+A defect is a piece of code that stands once in a file, and what is there instead.
+"""
+
+import collections
+import pathlib
+import sys
+
+Defect = collections.namedtuple("Defect", "about file good bad")
+
+DEFECTS = {
+    "page-offset-dropped": Defect(
+        "every access starts at the beginning of its page", "kernel/mtt_copy.c",
+        "return (void *)((entry & PAGE_MASK) + (addr & mask));",
+        "return (void *)((entry & PAGE_MASK) + (addr & mask & PAGE_MASK));"),
+    "page-end-off-by-one": Defect(
+        "an entry is good for one byte behind its page", "kernel/mtt_chunk.h",
+        "*run = PAGE_SIZE - offset_in_page(addr);",
+        "*run = PAGE_SIZE - offset_in_page(addr) + 1;"),
+    "not-dirtied": Defect(
+        "a page that the device wrote to stays clean", "kernel/mtt_copy.c",
+        "folio_set_dirty(folio);",
+        "folio_clear_dirty(folio);"),
+    "no-zap": Defect(
+        "an invalidation takes nothing out of the table", "kernel/odp.c",
+        "odp_zap(odp, start + odp->va_to_iova, end + odp->va_to_iova);",
+        "(void)odp;"),
+    "zap-last-page-missed": Defect(
+        "an invalidation spares its last page", "kernel/odp.c",
+        "end = min(end - 1, odp->va_last);",
+        "end = min(end - 1 - PAGE_SIZE, odp->va_last);"),
+    "zap-by-user-address": Defect(
+        "an invalidation takes the address in the process for the iova", "kernel/odp.c",
+        "odp_zap(odp, start + odp->va_to_iova, end + odp->va_to_iova);",
+        "odp_zap(odp, start, end);"),
+    "fault-by-iova": Defect(
+        "a fault takes the iova for the address in the process", "kernel/odp_fill.c",
+        "va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));",
+        "va = iova & PAGE_MASK;"),
+    "commit-unchecked": Defect(
+        "pages are committed though they were invalidated meanwhile", "kernel/odp_fill.c",
+        "if (!mirror_range_valid(&fill->range))",
+        "if (!fill)"),
+    "read-only-written": Defect(
+        "a page that was faulted in for reading can be written to", "kernel/mtt.c",
+        "if (write)\n\t\tentry |= MTT_WRITE;",
+        "entry |= MTT_WRITE;"),
+    "sge-position-kept": Defect(
+        "the next SGE is begun where the last one ended", "kernel/bytes.c",
+        "b->off = 0;\n\t}",
+        "b->off &= ~7U;\n\t}"),
+    "miss-loses-position": Defect(
+        "after a missing page the source goes on where it began", "kernel/bytes.c",
+        "from->off += n;\n\tmissed(",
+        "from->off -= from->off;\n\tmissed("),
+    "long-message-recounted": Defect(
+        "what is left of a long message is counted from its last piece", "kernel/direct.c",
+        "req->done += n;",
+        "req->done = n;"),
+    "atomic-twice": Defect(
+        "an atomic whose result found no page is executed again", "kernel/direct.c",
+        "req->executed = true;",
+        "req->executed = false;"),
+}
+
+
+def change(name, top, old, new):
+    path = pathlib.Path(top, DEFECTS[name].file)
+    text = path.read_text()
+    if text.count(old) != 1:
+        sys.exit(f"{name}: '{old}' stands {text.count(old)} times in {DEFECTS[name].file}, not once")
+    path.write_text(text.replace(old, new))
+
+
+def main():
+    what, name, top = (sys.argv[1:] + ["", "", ""])[:3]
+    if what == "list":
+        print("\n".join(DEFECTS))
+        return
+    if name not in DEFECTS:
+        sys.exit(f"defects.py: no defect '{name}'; known: {' '.join(DEFECTS)}")
+    defect = DEFECTS[name]
+    if what == "about":
+        print(defect.about)
+    elif what == "apply":
+        change(name, top, defect.good, defect.bad)
+    elif what == "heal":
+        change(name, top, defect.bad, defect.good)
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
