@@ -9,6 +9,7 @@
 #include "device.h"
 #include "qp.h"
 #include "verbs.h"
+#include "wire.h"
 
 #define QPN_MIN		2
 #define QPN_MAX		0xfffffe
@@ -268,6 +269,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	engine_stop(&qp->engine);
 
 	req_reset(qp);
+	wire_disconnect(qp);
 	drop_rings(qp);
 	mirage_limit_put(&dev->num_qp);
 	qp_put(qp);

@@ -10,6 +10,7 @@
 #include "comp.h"
 #include "device.h"
 #include "qp.h"
+#include "wire.h"
 
 static int check_attr(const struct ib_qp_attr *attr, int mask)
 {
@@ -111,6 +112,7 @@ static int to_reset(struct qp *qp)
 	engine_stop(&qp->engine);
 
 	req_reset(qp);
+	wire_disconnect(qp);
 	ring_reset(&qp->sq);
 	engine_start(&qp->engine);
 	return 0;
@@ -125,6 +127,13 @@ static int to_err(struct qp *qp)
 static int from_reset_or_init(struct qp *qp, enum ib_qp_state to,
 			      const struct ib_qp_attr *attr, int mask)
 {
+	int ret;
+
+	if (to == IB_QPS_RTR && (mask & IB_QP_AV)) {
+		ret = wire_connect(qp, attr);
+		if (ret)
+			return ret;
+	}
 	enter(qp, to, attr, mask);
 	return 0;
 }
@@ -155,7 +164,7 @@ static int from_rts(struct qp *qp, enum ib_qp_state to,
 static int from_sqd(struct qp *qp, enum ib_qp_state to,
 		    const struct ib_qp_attr *attr, int mask)
 {
-	if (to == IB_QPS_SQD && READ_ONCE(qp->req.active))
+	if (to == IB_QPS_SQD && req_busy(qp))
 		return -EBUSY;
 	enter(qp, to, attr, mask);
 	engine_kick(&qp->engine);

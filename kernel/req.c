@@ -16,6 +16,7 @@
 #include "mw.h"
 #include "qp.h"
 #include "timer.h"
+#include "wire.h"
 
 /* Small work requests, or one step of a large one, are executed with BHs off. */
 #define REQ_SMALL	16
@@ -387,6 +388,9 @@ enum engine_verdict req_run(struct qp *qp)
 {
 	int i, batch = qp->engine.atomic ? REQ_BATCH_ATOMIC : REQ_BATCH;
 
+	if (qp->wire)
+		return wire_req_run(qp);
+
 	for (i = 0; i < batch; i++) {
 		enum engine_verdict v;
 
@@ -403,6 +407,12 @@ enum engine_verdict req_run(struct qp *qp)
 		engine_breathe(&qp->engine);
 	}
 	return ENGINE_MORE;
+}
+
+/** req_busy - is a work request under way? */
+bool req_busy(const struct qp *qp)
+{
+	return qp->wire ? wire_req_busy(qp) : READ_ONCE(qp->req.active);
 }
 
 /**

@@ -56,6 +56,7 @@ enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
 			    const struct send_wqe *wqe);
 enum ib_wc_status req_local(struct qp *qp, const struct op *op,
 			    const struct mirage_send_wqe *head, int *err);
+bool req_busy(const struct qp *qp);
 void req_drained(struct qp *qp);
 enum engine_verdict req_run(struct qp *qp);
 void req_reset(struct qp *qp);

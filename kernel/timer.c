@@ -55,7 +55,7 @@ void timer_arm(struct wire_req *req, unsigned long wait)
 /* Is it a page of ours that the peer's answers, or it, waits for? */
 static bool waits_here(const struct wire *wire)
 {
-	return wire->responses.parked || !skb_queue_empty(&wire->responses.queue) ||
+	return wire->responses.parked || wire->responses.draining ||
 	       READ_ONCE(wire->qp->engine.parked) == PARKED_FAULT;
 }
 

@@ -476,7 +476,7 @@ int wire_connect(struct qp *qp, const struct ib_qp_attr *attr)
 	if (err)
 		goto free;
 	WRITE_ONCE(qp->wire, wire);
-	err = wire_req_create(qp, &attr->ah_attr);
+	err = wire_req_create(qp, attr);
 	if (err)
 		goto destroy_resp;
 

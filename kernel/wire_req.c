@@ -131,6 +131,23 @@ static void rewind(struct qp *qp, struct wire_req *req)
 	req->rewind = false;
 }
 
+/* Nothing is under way: attributes and the first PSN may have been modified. */
+static void begin(struct qp *qp, struct wire_req *req)
+{
+	lockdep_assert_held(&req->lock);
+	/* IB_MTU_256 is 1. */
+	req->shift = qp->attr.path_mtu + 7;
+	if (!req->window)
+		req->window = WIRE_WINDOW >> req->shift;
+	req->una = qp->req.psn;
+	req->psn = req->una;
+	req->next = req->una;
+	req->cur = req->tail;
+	req->rewind = false;
+	req->retry_left = qp->attr.retry_cnt;
+	req->rnr_left = qp->attr.rnr_retry;
+}
+
 /* A look at what has come in meanwhile. False: nothing may be sent now. */
 static bool enter(struct run *r)
 {
@@ -142,16 +159,10 @@ static bool enter(struct run *r)
 	req->starved = false;
 	go = !req->failed && !req->rnr;
 	if (go) {
-		if (qp->sq.index == req->tail) {
-			req->una = qp->req.psn;
-			req->psn = req->una;
-			req->next = req->una;
-			req->cur = req->tail;
-			req->retry_left = qp->attr.retry_cnt;
-			req->rnr_left = qp->attr.rnr_retry;
-		} else if (req->rewind || psn_cmp(req->psn, req->una) < 0) {
+		if (qp->sq.index == req->tail)
+			begin(qp, req);
+		else if (req->rewind || psn_cmp(req->psn, req->una) < 0)
 			rewind(qp, req);
-		}
 		if (req->una == req->next)
 			req->progress = jiffies;
 		if (!req->armed && qp->attr.timeout)
@@ -427,7 +438,6 @@ static enum step send_data(struct run *r, const struct wire_wr *wr)
 		net_tx_cancel(&r->tx);
 		return STEP_MISS;
 	}
-	memset(to + n, 0, pkt.pad);
 	net_tx_seal(&r->tx);
 	if (pkt.ack) {
 		req->unasked = 0;
@@ -633,11 +643,11 @@ bool wire_req_busy(const struct qp *qp)
 /**
  * wire_req_create - a requester, idle
  * @qp: the QP; its wire is zeroed but for the lock, and no answer is let in
- * @ah: the peer's address
+ * @attr: ->ah_attr and ->dest_qp_num of the peer
  *
  * Process context. Return: 0, -ENOMEM, or what net_path_init() says.
  */
-int wire_req_create(struct qp *qp, const struct rdma_ah_attr *ah)
+int wire_req_create(struct qp *qp, const struct ib_qp_attr *attr)
 {
 	u32 room = (qp->sq.stride - sizeof(struct mirage_send_wqe)) /
 		   sizeof(struct mirage_sge);
@@ -645,8 +655,6 @@ int wire_req_create(struct qp *qp, const struct rdma_ah_attr *ah)
 	int ret;
 
 	timer_setup(&req->timer, timer_expired, 0);
-	req->shift = qp->attr.path_mtu + 7;
-	req->window = WIRE_WINDOW >> req->shift;
 	req->tail = qp->sq.index;
 	req->cur = req->tail;
 	room = min_t(u32, room, MIRAGE_MAX_SGE);
@@ -655,7 +663,8 @@ int wire_req_create(struct qp *qp, const struct rdma_ah_attr *ah)
 	req->wrs = kvcalloc(qp->sq.entries, req->stride, GFP_KERNEL_ACCOUNT);
 	if (!req->wrs)
 		return -ENOMEM;
-	ret = net_path_init(&req->path, qp->dev, ah, qp->qpn, qp->attr.dest_qp_num);
+	ret = net_path_init(&req->path, qp->dev, &attr->ah_attr, qp->qpn,
+			    attr->dest_qp_num);
 	if (ret) {
 		kvfree(req->wrs);
 		req->wrs = NULL;

@@ -129,7 +129,7 @@ static inline struct wire_wr *wire_wr(const struct wire_req *req, u32 entries, u
 }
 
 /* wire_req.c */
-int wire_req_create(struct qp *qp, const struct rdma_ah_attr *ah);
+int wire_req_create(struct qp *qp, const struct ib_qp_attr *attr);
 void wire_req_destroy(struct qp *qp);
 bool wire_req_busy(const struct qp *qp);
 
