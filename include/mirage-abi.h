@@ -36,7 +36,7 @@
 #endif
 
 /* Raised by every change that an older provider or kernel would misread. */
-#define MIRAGE_ABI_VERSION	1
+#define MIRAGE_ABI_VERSION	2
 
 /* A private driver id: the core assigns none to mirage (ASCII "MIRG"). */
 #define MIRAGE_DRIVER_ID	0x4d495247
@@ -100,6 +100,8 @@ enum mirage_wqe_flags {
  *	REG_MR		ex: the key (kernel users only)
  *	BIND_MW		rkey: the window's present one; ex: its new one; remote_addr:
  *			address; compare_add: length; swap: access << 32 | lkey
+ *	any, of UD	remote_addr: the address handle's number; rkey: Q_Key; swap:
+ *			P_Key index << 32 | destination QPN
  */
 struct mirage_send_wqe {
 	__aligned_u64 wr_id;
@@ -112,7 +114,8 @@ struct mirage_send_wqe {
 	__u32 ex;			/* immediate (big endian) or rkey to invalidate */
 	__aligned_u64 compare_add;
 	__aligned_u64 swap;
-	__u32 reserved[4];
+	__u32 srqn;			/* XRC: the peer's SRQ */
+	__u32 reserved[3];
 };
 
 static_assert(sizeof(struct mirage_send_wqe) == 64, "ABI");
@@ -126,11 +129,18 @@ struct mirage_recv_wqe {
 
 static_assert(sizeof(struct mirage_recv_wqe) == 16, "ABI");
 
-/* Those of enum ibv_wc_flags; the kernel's own enum has other values. */
+/*
+ * Those of enum ibv_wc_flags; the kernel's own enum has other values. What is beyond
+ * the lower eight bits libibverbs has no name for.
+ */
 enum mirage_wc_flags {
+	MIRAGE_WC_GRH		= 1 << 0,
 	MIRAGE_WC_WITH_IMM	= 1 << 1,
 	MIRAGE_WC_WITH_INV	= 1 << 3,
+	MIRAGE_WC_IPV4		= 1 << 8,	/* the GRH's last 20 bytes are an IPv4 header */
 };
+
+#define MIRAGE_WC_IBV_FLAGS	0xff
 
 struct mirage_cqe {
 	__aligned_u64 wr_id;
@@ -145,7 +155,10 @@ struct mirage_cqe {
 	__u8 status;			/* enum ibv_wc_status */
 	__u8 opcode;			/* enum ibv_wc_opcode */
 	__u32 sq_cons;			/* of a send: index after it; its slots are free now */
-	__u32 reserved[3];
+	__u16 pkey_index;		/* UD */
+	__u8 sl;			/* UD: service level */
+	__u8 reserved0;
+	__u32 reserved1[2];
 };
 
 static_assert(sizeof(struct mirage_cqe) == 64, "ABI");
@@ -163,6 +176,11 @@ struct mirage_alloc_ucontext_resp {
 
 struct mirage_alloc_pd_resp {
 	__u32 pdn;
+	__u32 reserved;
+};
+
+struct mirage_create_ah_resp {
+	__u32 num;
 	__u32 reserved;
 };
 
@@ -187,13 +205,14 @@ struct mirage_create_srq_resp {
 };
 
 struct mirage_create_qp_resp {
-	struct mirage_ring_info sq;
-	struct mirage_ring_info rq;	/* all zero with an SRQ */
+	struct mirage_ring_info sq;	/* both all zero where there is none: an SRQ, */
+	struct mirage_ring_info rq;	/* XRC */
 	__u32 max_inline;
 	__u32 reserved;
 };
 
 static_assert(sizeof(struct mirage_alloc_ucontext_resp) == 16, "ABI");
+static_assert(sizeof(struct mirage_create_ah_resp) == 8, "ABI");
 static_assert(sizeof(struct mirage_create_cq_resp) == 24, "ABI");
 static_assert(sizeof(struct mirage_create_srq_resp) == 32, "ABI");
 static_assert(sizeof(struct mirage_create_qp_resp) == 56, "ABI");

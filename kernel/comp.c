@@ -134,7 +134,8 @@ void comp_flush_sends(struct qp *qp)
 		.opcode = IB_WC_SEND,
 	};
 
-	while (ring_pending(&qp->sq) > 0) {
+	/* An XRC target has none. */
+	while (qp->sq.hdr && ring_pending(&qp->sq) > 0) {
 		const struct mirage_send_wqe *wqe;
 
 		wqe = ring_slot(&qp->sq, qp->sq.index);
@@ -164,7 +165,7 @@ void comp_flush_recvs(struct qp *qp)
 		cqe.wr_id = qp->resp.wqe.wr_id;
 		comp_recv(qp, &cqe, false);
 	}
-	if (qp->srq)
+	if (!qp->rq.hdr)
 		return;
 
 	ring_want_kick(&qp->rq, true);

@@ -14,6 +14,7 @@
 #include <rdma/ib_addr.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "ah.h"
 #include "cq.h"
 #include "device.h"
 #include "dma.h"
@@ -41,6 +42,15 @@ static const struct ib_odp_caps odp_caps = {
 		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE |
 		IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
 		IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE,
+	.per_transport_caps.uc_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE |
+		IB_ODP_SUPPORT_SRQ_RECV,
+	.per_transport_caps.ud_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV,
+	.per_transport_caps.xrc_odp_caps =
+		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
+		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
+		IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE,
 };
 
 static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
@@ -56,6 +66,7 @@ static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 				 IB_DEVICE_RC_RNR_NAK_GEN |
 				 IB_DEVICE_CURR_QP_STATE_MOD |
 				 IB_DEVICE_SRQ_RESIZE |
+				 IB_DEVICE_XRC |
 				 IB_DEVICE_MEM_WINDOW |
 				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
 				 IB_DEVICE_MEM_MGT_EXTENSIONS |
@@ -79,6 +90,9 @@ static void fill_limits(struct ib_device_attr *attr)
 	attr->max_mw = MIRAGE_MAX_MR; /* together with the regions */
 	attr->max_pd = MIRAGE_MAX_PD;
 	attr->max_ah = MIRAGE_MAX_AH;
+	attr->max_mcast_grp = MCAST_MAX_GROUPS;
+	attr->max_mcast_qp_attach = MCAST_MAX_MEMBERS;
+	attr->max_total_mcast_qp_attach = MCAST_MAX_GROUPS * MCAST_MAX_MEMBERS;
 	attr->max_srq = MIRAGE_MAX_SRQ;
 	attr->max_srq_wr = MIRAGE_MAX_WR;
 	attr->max_srq_sge = MIRAGE_MAX_SGE;
@@ -118,10 +132,10 @@ static void mirage_get_dev_fw_str(struct ib_device *ibdev, char *str)
 	snprintf(str, IB_FW_VERSION_NAME_MAX, "%d", MIRAGE_ABI_VERSION);
 }
 
-/* The largest payload of a RoCE packet that the netdev takes. */
-static enum ib_mtu mtu_of(const struct net_device *netdev)
+/** mirage_mtu - the largest payload of a RoCE packet that the netdev takes */
+enum ib_mtu mirage_mtu(const struct mirage_dev *dev)
 {
-	int room = (int)READ_ONCE(netdev->mtu) - MAX_HEADERS;
+	int room = (int)READ_ONCE(dev->netdev->mtu) - MAX_HEADERS;
 
 	return iboe_get_mtu(max(room, 256));
 }
@@ -135,7 +149,7 @@ static int mirage_query_port(struct ib_device *ibdev, u32 port,
 	attr->phys_state = attr->state == IB_PORT_ACTIVE ?
 			   IB_PORT_PHYS_STATE_LINK_UP : IB_PORT_PHYS_STATE_DISABLED;
 	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = mtu_of(dev->netdev);
+	attr->active_mtu = mirage_mtu(dev);
 	attr->ip_gids = true;
 	attr->gid_tbl_len = GID_TBL_LEN;
 	attr->pkey_tbl_len = PKEY_TBL_LEN;
@@ -197,6 +211,8 @@ static void mirage_dealloc_driver(struct ib_device *ibdev)
 	WARN_ON(!xa_empty(&dev->qps));
 	mr_table_free(&dev->mrs);
 	WARN_ON(!xa_empty(&dev->srqs));
+	WARN_ON(!xa_empty(&dev->ahs));
+	WARN_ON(!mcast_empty(&dev->mcast));
 	free_percpu(dev->stats);
 	netdev_put(dev->netdev, &dev->tracker);
 }
@@ -214,6 +230,9 @@ static const struct ib_device_ops ops = {
 	.alloc_mw = mirage_alloc_mw,
 	.alloc_pd = mirage_alloc_pd,
 	.alloc_ucontext = mirage_alloc_ucontext,
+	.alloc_xrcd = mirage_alloc_xrcd,
+	.attach_mcast = mirage_attach_mcast,
+	.create_ah = mirage_create_ah,
 	OPS_CREATE_CQ,
 	.create_qp = mirage_create_qp,
 	.create_srq = mirage_create_srq,
@@ -222,12 +241,14 @@ static const struct ib_device_ops ops = {
 	.dealloc_mw = mirage_dealloc_mw,
 	.dealloc_pd = mirage_dealloc_pd,
 	.dealloc_ucontext = mirage_dealloc_ucontext,
+	.dealloc_xrcd = mirage_dealloc_xrcd,
 	.del_gid = mirage_del_gid,
 	.dereg_mr = mirage_dereg_mr,
 	.destroy_ah = mirage_destroy_ah,
 	.destroy_cq = mirage_destroy_cq,
 	.destroy_qp = mirage_destroy_qp,
 	.destroy_srq = mirage_destroy_srq,
+	.detach_mcast = mirage_detach_mcast,
 	.disassociate_ucontext = mirage_disassociate_ucontext,
 	.fill_stat_mr_entry = mirage_fill_stat_mr,
 	.get_dma_mr = mirage_get_dma_mr,
@@ -261,6 +282,7 @@ static const struct ib_device_ops ops = {
 	INIT_RDMA_OBJ_SIZE(ib_qp, mirage_qp, ibqp),
 	INIT_RDMA_OBJ_SIZE(ib_srq, mirage_srq, ibsrq),
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, mirage_ucontext, ibuctx),
+	INIT_RDMA_OBJ_SIZE(ib_xrcd, mirage_xrcd, ibxrcd),
 };
 
 static void init_port(struct mirage_dev *dev, struct net_device *netdev)
@@ -304,6 +326,8 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 		goto free_stats;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
+	mcast_init(&dev->mcast);
 
 	/* From here on ib_dealloc_device() cleans up through dealloc_driver. */
 	init_port(dev, netdev);

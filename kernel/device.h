@@ -10,6 +10,7 @@
 #include <linux/xarray.h>
 #include <rdma/ib_verbs.h>
 
+#include "mcast.h"
 #include "mr.h"
 #include "stats.h"
 #include "wqe.h"
@@ -22,6 +23,7 @@
 #define MIRAGE_MAX_PD		65536
 #define MIRAGE_MAX_AH		65536
 #define MIRAGE_MAX_SRQ		65536
+#define MIRAGE_MAX_XRCD		65536
 #define MIRAGE_MAX_CQE		262144
 #define MIRAGE_MAX_RD_ATOMIC	128
 
@@ -37,6 +39,8 @@ struct net_host;
  * @next_qpn: where the search for a free QPN starts; lock of @qps
  * @mrs: what lkeys and rkeys name; read under RCU
  * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
+ * @ahs: number -> struct av; read under RCU
+ * @mcast: multicast groups
  * @wq: unbound; engines go on here when nobody else runs them
  * @stats: counters, one set per CPU
  * @net_host: where packets come in, once net_open() was called; of net.c
@@ -48,6 +52,7 @@ struct net_host;
  * @num_qp: live QPs
  * @num_mr: live regions
  * @num_srq: live SRQs
+ * @num_xrcd: live XRC domains
  */
 struct mirage_dev {
 	struct ib_device ibdev;
@@ -58,6 +63,8 @@ struct mirage_dev {
 	u32 next_qpn;
 	struct mr_table mrs;
 	struct xarray srqs;
+	struct xarray ahs;
+	struct mcast_table mcast;
 	struct workqueue_struct *wq;
 	struct mirage_stats __percpu *stats;
 	struct net_host *net_host;
@@ -69,6 +76,7 @@ struct mirage_dev {
 	atomic_t num_qp;
 	atomic_t num_mr;
 	atomic_t num_srq;
+	atomic_t num_xrcd;
 };
 
 static inline struct mirage_dev *to_mdev(struct ib_device *ibdev)
@@ -77,6 +85,7 @@ static inline struct mirage_dev *to_mdev(struct ib_device *ibdev)
 }
 
 struct mirage_dev *mirage_dev_create(struct net_device *netdev);
+enum ib_mtu mirage_mtu(const struct mirage_dev *dev);
 
 /* Counts one more object of a kind; false when its limit is reached. */
 static inline bool mirage_limit_get(atomic_t *count, int max)

@@ -6,51 +6,60 @@
 
 const struct op mirage_ops[OP_COUNT] = {
 	[IB_UVERBS_WR_RDMA_WRITE] = {
-		.class = OP_WRITE, .inline_ok = true,
+		.class = OP_WRITE, .transports = OP_RC | OP_UC,
+		.inline_ok = true,
 		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
 	},
 	[IB_UVERBS_WR_RDMA_WRITE_WITH_IMM] = {
-		.class = OP_WRITE, .inline_ok = true, .recv = true, .imm = true,
+		.class = OP_WRITE, .transports = OP_RC | OP_UC,
+		.inline_ok = true, .recv = true, .imm = true,
 		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
 	},
 	[IB_UVERBS_WR_SEND] = {
-		.class = OP_SEND, .inline_ok = true, .recv = true,
+		.class = OP_SEND, .transports = OP_ALL,
+		.inline_ok = true, .recv = true,
 		.wc = IB_WC_SEND,
 	},
 	[IB_UVERBS_WR_SEND_WITH_IMM] = {
-		.class = OP_SEND, .inline_ok = true, .recv = true, .imm = true,
+		.class = OP_SEND, .transports = OP_ALL,
+		.inline_ok = true, .recv = true, .imm = true,
 		.wc = IB_WC_SEND,
 	},
 	[IB_UVERBS_WR_SEND_WITH_INV] = {
-		.class = OP_SEND, .inline_ok = true, .recv = true, .inv = true,
+		.class = OP_SEND, .transports = OP_RC,
+		.inline_ok = true, .recv = true, .inv = true,
 		.wc = IB_WC_SEND,
 	},
 	[IB_UVERBS_WR_RDMA_READ] = {
-		.class = OP_READ, .local = IB_ACCESS_LOCAL_WRITE,
+		.class = OP_READ, .transports = OP_RC,
+		.local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_READ, .wc = IB_WC_RDMA_READ,
 	},
 	[IB_UVERBS_WR_ATOMIC_CMP_AND_SWP] = {
-		.class = OP_ATOMIC, .local = IB_ACCESS_LOCAL_WRITE,
+		.class = OP_ATOMIC, .transports = OP_RC,
+		.local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_COMP_SWAP,
 	},
 	[IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD] = {
-		.class = OP_ATOMIC, .local = IB_ACCESS_LOCAL_WRITE,
+		.class = OP_ATOMIC, .transports = OP_RC,
+		.local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_FETCH_ADD,
 	},
 	[IB_UVERBS_WR_FLUSH] = {
-		.class = OP_FLUSH, .wc = IB_WC_FLUSH,
+		.class = OP_FLUSH, .transports = OP_RC, .wc = IB_WC_FLUSH,
 	},
 	[IB_UVERBS_WR_ATOMIC_WRITE] = {
-		.class = OP_WRITE, .inline_ok = true, .word = true,
+		.class = OP_WRITE, .transports = OP_RC,
+		.inline_ok = true, .word = true,
 		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_ATOMIC_WRITE,
 	},
 	[IB_UVERBS_WR_LOCAL_INV] = {
-		.class = OP_LOCAL, .wc = IB_WC_LOCAL_INV,
+		.class = OP_LOCAL, .transports = OP_RC | OP_UC, .wc = IB_WC_LOCAL_INV,
 	},
 	[IB_UVERBS_WR_BIND_MW] = {
-		.class = OP_LOCAL, .wc = IB_WC_BIND_MW,
+		.class = OP_LOCAL, .transports = OP_RC | OP_UC, .wc = IB_WC_BIND_MW,
 	},
 	[MIRAGE_WR_REG_MR] = {
-		.class = OP_LOCAL, .wc = IB_WC_REG_MR,
+		.class = OP_LOCAL, .transports = OP_RC | OP_UC, .wc = IB_WC_REG_MR,
 	},
 };

@@ -20,9 +20,18 @@ enum op_class {
 	OP_LOCAL,	/* not at all */
 };
 
+/* Which transports have an opcode. */
+enum op_transport {
+	OP_RC	= 1 << 0,	/* XRC too */
+	OP_UC	= 1 << 1,
+	OP_UD	= 1 << 2,	/* GSI too */
+	OP_ALL	= OP_RC | OP_UC | OP_UD,
+};
+
 /**
  * struct op - facts of one opcode
  * @class: how it uses the responder
+ * @transports: enum op_transport
  * @recv: it consumes a receive work request
  * @imm: it carries an immediate
  * @inv: it carries an rkey to invalidate
@@ -35,6 +44,7 @@ enum op_class {
  */
 struct op {
 	enum op_class class;
+	u8 transports;
 	bool recv;
 	bool imm;
 	bool inv;
@@ -56,7 +66,7 @@ extern const struct op mirage_ops[OP_COUNT];
  * op_of - facts of a send opcode
  * @wr_opcode: enum ib_uverbs_wr_opcode, unchecked
  *
- * Return: NULL when an RC QP of this device has no such opcode.
+ * Return: NULL when no QP of this device has such an opcode.
  */
 static inline const struct op *op_of(u8 wr_opcode)
 {

@@ -18,6 +18,8 @@ static void qp_release(struct kref *ref)
 {
 	struct qp *qp = container_of(ref, struct qp, ref);
 
+	/* Who woke for a held datagram has no more use for it. */
+	kfree(qp->ud);
 	kfree_rcu(qp, rcu);
 }
 
@@ -82,6 +84,7 @@ void qp_error_locked(struct qp *qp, enum ib_event_type event)
 	if (event)
 		qp_event(qp, event);
 	resp_reset(qp);
+	ud_drop_held(qp);
 	comp_flush_recvs(qp);
 	if (qp->srq)
 		qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
@@ -96,55 +99,112 @@ void qp_error(struct qp *qp, enum ib_event_type event)
 	spin_unlock_bh(&qp->lock);
 }
 
+/**
+ * qp_send_error - a send work request has failed
+ * @qp: the QP; the caller is its runner
+ *
+ * Without a connection only the send queue is in error (IBA 10.3.1.6): its owner may
+ * bring it back, and receives go on.
+ */
+void qp_send_error(struct qp *qp)
+{
+	spin_lock_bh(&qp->lock);
+	if (qp->transport == OP_RC)
+		qp_error_locked(qp, 0);
+	else if (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD)
+		WRITE_ONCE(qp->state, IB_QPS_SQE);
+	spin_unlock_bh(&qp->lock);
+}
+
+/* No number: the type is not one of ours. */
+static enum op_transport transport_of(enum ib_qp_type type)
+{
+	switch (type) {
+	case IB_QPT_RC:
+	case IB_QPT_XRC_INI:
+	case IB_QPT_XRC_TGT:
+		return OP_RC;
+	case IB_QPT_UC:
+		return OP_UC;
+	case IB_QPT_UD:
+		return OP_UD;
+	default:
+		return 0;
+	}
+}
+
+static bool has_sq(enum ib_qp_type type)
+{
+	return type != IB_QPT_XRC_TGT;
+}
+
+static bool has_rq(enum ib_qp_type type)
+{
+	return type != IB_QPT_XRC_TGT && type != IB_QPT_XRC_INI;
+}
+
 static int check_init_attr(const struct ib_qp_init_attr *attr)
 {
+	u32 flags = attr->qp_type == IB_QPT_UD ? IB_QP_CREATE_BLOCK_MULTICAST_LOOPBACK : 0;
 	const struct ib_qp_cap *cap = &attr->cap;
 
-	if (attr->create_flags || attr->qp_type != IB_QPT_RC)
+	if (attr->create_flags & ~flags || !transport_of(attr->qp_type))
 		return -EOPNOTSUPP;
-	if (cap->max_send_wr > MIRAGE_MAX_WR || cap->max_send_sge > MIRAGE_MAX_SGE ||
-	    cap->max_inline_data > MIRAGE_MAX_INLINE)
+	if (has_sq(attr->qp_type) &&
+	    (cap->max_send_wr > MIRAGE_MAX_WR || cap->max_send_sge > MIRAGE_MAX_SGE ||
+	     cap->max_inline_data > MIRAGE_MAX_INLINE))
 		return -EINVAL;
-	if (!attr->srq && (cap->max_recv_wr > MIRAGE_MAX_WR ||
-			   cap->max_recv_sge > MIRAGE_MAX_SGE))
+	if (has_rq(attr->qp_type) && !attr->srq &&
+	    (cap->max_recv_wr > MIRAGE_MAX_WR || cap->max_recv_sge > MIRAGE_MAX_SGE))
 		return -EINVAL;
 	return 0;
 }
 
-/* Makes the rings, and tells in *cap what they hold. */
-static int make_rings(struct qp *qp, struct ib_qp_cap *cap)
+/* Makes the send ring, and tells in *cap what it holds. */
+static int make_sq(struct qp *qp, struct ib_qp_cap *cap)
 {
 	u32 stride;
-	int ret;
 
+	if (!has_sq(qp->type)) {
+		cap->max_send_wr = 0;
+		cap->max_send_sge = 0;
+		cap->max_inline_data = 0;
+		return 0;
+	}
 	cap->max_send_sge = max(cap->max_send_sge, 1U);
 	stride = wqe_send_stride(cap->max_send_sge, cap->max_inline_data);
 	cap->max_send_wr = roundup_pow_of_two(max(cap->max_send_wr, 1U));
 	cap->max_inline_data = min_t(u32, stride - sizeof(struct mirage_send_wqe),
 				     MIRAGE_MAX_INLINE);
-	ret = ring_create(&qp->sq, qp->uctx, cap->max_send_wr, stride);
-	if (ret)
-		return ret;
+	return ring_create(&qp->sq, qp->uctx, cap->max_send_wr, stride);
+}
 
-	if (qp->srq) {
+static int make_rq(struct qp *qp, struct ib_qp_cap *cap)
+{
+	if (qp->srq || !has_rq(qp->type)) {
 		cap->max_recv_wr = 0;
 		cap->max_recv_sge = 0;
 		return 0;
 	}
 	cap->max_recv_sge = max(cap->max_recv_sge, 1U);
 	cap->max_recv_wr = roundup_pow_of_two(max(cap->max_recv_wr, 1U));
-	ret = ring_create(&qp->rq, qp->uctx, cap->max_recv_wr,
-			  wqe_recv_stride(cap->max_recv_sge));
-	if (ret)
-		ring_destroy(&qp->sq);
-	return ret;
+	return ring_create(&qp->rq, qp->uctx, cap->max_recv_wr,
+			   wqe_recv_stride(cap->max_recv_sge));
 }
 
 static void drop_rings(struct qp *qp)
 {
 	ring_destroy(&qp->sq);
-	if (!qp->srq)
-		ring_destroy(&qp->rq);
+	ring_destroy(&qp->rq);
+}
+
+static int make_rings(struct qp *qp, struct ib_qp_cap *cap)
+{
+	int ret = make_sq(qp, cap) ?: make_rq(qp, cap);
+
+	if (ret)
+		drop_rings(qp);
+	return ret;
 }
 
 static int respond(const struct qp *qp, struct ib_udata *udata)
@@ -154,8 +214,7 @@ static int respond(const struct qp *qp, struct ib_udata *udata)
 	};
 
 	ring_info(&qp->sq, &resp.sq);
-	if (!qp->srq)
-		ring_info(&qp->rq, &resp.rq);
+	ring_info(&qp->rq, &resp.rq);
 	return ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
 }
 
@@ -178,7 +237,10 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	spin_lock_init(&qp->post_lock);
 	INIT_WORK(&qp->kick, kick_work);
 	qp->uctx = uctx;
+	qp->type = attr->qp_type;
+	qp->transport = transport_of(attr->qp_type);
 	qp->pd = ibqp->pd;
+	qp->xrcd = attr->xrcd;
 	qp->scq = to_mcq(attr->send_cq);
 	qp->rcq = to_mcq(attr->recv_cq);
 	if (attr->srq) {
@@ -186,6 +248,7 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 		qp->srqn = qp->srq->srqn;
 	}
 	qp->sig_all = attr->sq_sig_type == IB_SIGNAL_ALL_WR;
+	qp->mute_mcast = attr->create_flags & IB_QP_CREATE_BLOCK_MULTICAST_LOOPBACK;
 	qp->state = IB_QPS_RESET;
 	return qp;
 }
@@ -196,8 +259,8 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
  * @attr: what is asked for; the caps are raised to what there is
  * @udata: struct mirage_create_qp_resp; NULL for a kernel user
  *
- * Return: 0; -EOPNOTSUPP for another type than RC, -EINVAL above a limit,
- * -ENOMEM, -EFAULT.
+ * Return: 0; -EOPNOTSUPP for a type or flag that the device has not, -EINVAL above a
+ * limit, -ENOMEM, -EFAULT.
  */
 int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		     struct ib_udata *udata)
@@ -215,7 +278,7 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 	qp = alloc_qp(ibqp, attr, udata_context(udata));
 	if (!qp)
 		goto err_limit;
-	ret = make_rings(qp, &attr->cap);
+	ret = ud_create(qp) ?: make_rings(qp, &attr->cap);
 	if (ret)
 		goto err_free;
 	qp->cap = attr->cap;
@@ -239,6 +302,7 @@ err_qpn:
 err_rings:
 	drop_rings(qp);
 err_free:
+	kfree(qp->ud);
 	kfree(qp);
 err_limit:
 	mirage_limit_put(&dev->num_qp);
@@ -264,12 +328,14 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	resp_reset(qp);
+	ud_drop_held(qp);
 	spin_unlock_bh(&qp->lock);
 	/* Whoever put it in error before that may have queued the worker. */
 	engine_stop(&qp->engine);
 
 	req_reset(qp);
 	wire_disconnect(qp);
+	ud_reset(qp);
 	drop_rings(qp);
 	mirage_limit_put(&dev->num_qp);
 	qp_put(qp);
@@ -287,7 +353,7 @@ static void kick_recv(struct qp *qp)
 	} else if (qp->state != IB_QPS_RESET) {
 		if (qp->srq)
 			mirage_srq_kicked(qp->srq);
-		else
+		else if (has_rq(qp->type))
 			ring_want_kick(&qp->rq, false);
 		if (qp->rnr_peer)
 			peer = qp_get(qp->dev, qp->attr.dest_qp_num);
@@ -328,6 +394,12 @@ void qp_kick_later(struct qp *qp, enum qp_kick what)
 		qp_put(qp);
 }
 
+/* The SRQ that a QP takes, or would have taken, a receive from; 0 is none. */
+static u32 waited_srqn(const struct qp *qp)
+{
+	return qp->type == IB_QPT_XRC_TGT ? READ_ONCE(qp->rnr_srqn) : qp->srqn;
+}
+
 /**
  * qp_kick_srq - a receive was posted to an SRQ that somebody waits for
  * @dev: the device
@@ -349,8 +421,7 @@ int qp_kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 
 		if (!qp)
 			continue;
-		if (qp->srq && qp->srqn == srqn && qp->uctx == uctx &&
-		    READ_ONCE(qp->rnr_peer))
+		if (READ_ONCE(qp->rnr_peer) && srqn == waited_srqn(qp))
 			kick_recv(qp);
 		qp_put(qp);
 	}

@@ -18,6 +18,7 @@
 #include "req.h"
 #include "resp.h"
 #include "srq.h"
+#include "ud.h"
 
 struct wire;
 
@@ -47,14 +48,18 @@ struct mirage_qp {
  * @kick: kernel users: what was posted is looked at; holds a reference while queued
  * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
  *	and for the requester while it runs
- * @uctx: whose it is; NULL for a kernel user
- * @pd: whose keys it takes
+ * @type: what kind
+ * @transport: the opcodes that it has
+ * @uctx: whose it is; NULL: the kernel's, or that of an XRC domain
+ * @pd: whose keys it takes; NULL for an XRC target
+ * @xrcd: of an XRC target, compared by address only
  * @qpn: its number
  * @scq: completions of sends
  * @rcq: completions of receives
  * @srq: or NULL; followed under @lock and only while @state is not IB_QPS_RESET
  * @srqn: its number
  * @sig_all: every send completes visibly
+ * @mute_mcast: what it sends to its own multicast groups does not come back to it
  * @cap: as created
  * @mutex: one modify or destroy at a time
  * @lock: see above
@@ -64,26 +69,32 @@ struct mirage_qp {
  * @dgid: the peer's address; @lock
  * @rq: the receive ring, unless there is an SRQ; @lock
  * @rnr_peer: the peer waits for a receive work request; @lock
+ * @rnr_srqn: in the SRQ of that number, for an XRC target; @lock
  * @sqd_notify: IB_EVENT_SQ_DRAINED is owed; @lock
  * @resp: the responder; @lock
  * @wire: or NULL: the direct carrier; written under @mutex, followed under RCU
  * @sq: the send ring; of the requester
  * @req: of the requester
  * @engine: decides who is the requester
+ * @ud: what a QP for datagrams has besides, or NULL
  */
 struct qp {
 	struct kref ref;
 	struct rcu_head rcu;
 	struct mirage_dev *dev;
 	struct ib_qp *ibqp;
+	enum ib_qp_type type;
+	enum op_transport transport;
 	struct ib_ucontext *uctx;
 	struct ib_pd *pd;
+	struct ib_xrcd *xrcd;
 	u32 qpn;
 	struct mirage_cq *scq;
 	struct mirage_cq *rcq;
 	struct mirage_srq *srq;
 	u32 srqn;
 	bool sig_all;
+	bool mute_mcast;
 	struct ib_qp_cap cap;
 
 	struct mutex mutex;		/* one modify or destroy at a time */
@@ -94,6 +105,7 @@ struct qp {
 	union ib_gid dgid;
 	struct ring rq;
 	bool rnr_peer;
+	u32 rnr_srqn;
 	bool sqd_notify;
 	struct resp resp;
 	struct wire *wire;
@@ -105,6 +117,7 @@ struct qp {
 	struct ring sq ____cacheline_aligned;
 	struct req req;
 	struct engine engine;
+	struct ud *ud;
 };
 
 /* Bits of struct qp.kicks. */
@@ -124,6 +137,7 @@ void qp_kick_later(struct qp *qp, enum qp_kick what);
 void qp_event(struct qp *qp, enum ib_event_type type);
 void qp_error_locked(struct qp *qp, enum ib_event_type event);
 void qp_error(struct qp *qp, enum ib_event_type event);
+void qp_send_error(struct qp *qp);
 
 int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		     struct ib_udata *udata);

@@ -100,19 +100,20 @@ static int to_reset(struct qp *qp)
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	resp_reset(qp);
+	ud_drop_held(qp);
 	qp->resp.have_wqe = false;
 	qp->resp.established = false;
 	qp->rnr_peer = false;
 	qp->sqd_notify = false;
 	memset(&qp->attr, 0, sizeof(qp->attr));
-	if (!qp->srq)
-		ring_reset(&qp->rq);
+	ring_reset(&qp->rq);
 	spin_unlock_bh(&qp->lock);
 	/* Whoever put it in error before that may have queued the worker. */
 	engine_stop(&qp->engine);
 
 	req_reset(qp);
 	wire_disconnect(qp);
+	ud_reset(qp);
 	ring_reset(&qp->sq);
 	engine_start(&qp->engine);
 	return 0;
@@ -171,6 +172,14 @@ static int from_sqd(struct qp *qp, enum ib_qp_state to,
 	return 0;
 }
 
+static int from_sqe(struct qp *qp, enum ib_qp_state to,
+		    const struct ib_qp_attr *attr, int mask)
+{
+	enter(qp, to, attr, mask);
+	engine_kick(&qp->engine);
+	return 0;
+}
+
 static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 {
 	static int (*const from[])(struct qp *qp, enum ib_qp_state to,
@@ -180,6 +189,7 @@ static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 		[IB_QPS_RTR] = from_rtr,
 		[IB_QPS_RTS] = from_rts,
 		[IB_QPS_SQD] = from_sqd,
+		[IB_QPS_SQE] = from_sqe,
 	};
 	enum ib_qp_state cur = READ_ONCE(qp->state), to;
 	int ret;
@@ -190,7 +200,7 @@ static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 	to = mask & IB_QP_STATE ? attr->qp_state : cur;
 	if ((mask & IB_QP_CUR_STATE) && attr->cur_qp_state != cur)
 		return -EINVAL;
-	if (!ib_modify_qp_is_ok(cur, to, IB_QPT_RC, mask))
+	if (!ib_modify_qp_is_ok(cur, to, qp->type, mask))
 		return -EINVAL;
 	ret = check_attr(attr, mask);
 	if (ret)

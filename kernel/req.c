@@ -38,7 +38,7 @@ static noinline void finish(struct qp *qp, enum ib_wc_status status, int err)
 		qp_error(qp, IB_EVENT_QP_FATAL);
 	} else if (status != IB_WC_SUCCESS) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
-		qp_error(qp, 0);
+		qp_send_error(qp);
 	}
 }
 
@@ -61,7 +61,7 @@ static void fill_hdr(struct qp *qp)
 	}
 	hdr->op = op;
 	hdr->psn = req->psn;
-	hdr->packets = max(((u64)length + BIT(shift) - 1) >> shift, 1ULL);
+	hdr->packets = qp->ud ? 1 : max(((u64)length + BIT(shift) - 1) >> shift, 1ULL);
 	hdr->length = length;
 	hdr->access = op->remote;
 	hdr->reach = length;
@@ -95,7 +95,8 @@ static void fill_flush(struct req *req)
 enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
 			    const struct send_wqe *wqe)
 {
-	if (!op || (wqe->inline_data ? !op->inline_ok : op->word))
+	if (!op || !(op->transports & qp->transport) ||
+	    (wqe->inline_data ? !op->inline_ok : op->word))
 		return IB_WC_LOC_QP_OP_ERR;
 	if (op->class <= OP_WRITE)
 		return IB_WC_SUCCESS;
@@ -138,6 +139,8 @@ static void start(struct qp *qp)
 		status = ret == -EMSGSIZE ? IB_WC_LOC_LEN_ERR : IB_WC_LOC_QP_OP_ERR;
 	else
 		status = req_check(qp, req->op, wqe);
+	if (qp->ud && status == IB_WC_SUCCESS)
+		status = ud_check(qp);
 	if (status != IB_WC_SUCCESS) {
 		finish(qp, status, ret);
 		return;
@@ -292,7 +295,8 @@ static enum engine_verdict execute(struct qp *qp)
 	if (qp->req.op->class == OP_LOCAL)
 		return execute_local(qp);
 	if (!err) {
-		enum resp_verdict v = direct_request(qp, &e->miss);
+		enum resp_verdict v = qp->ud ? ud_request(qp, &e->miss) :
+					       direct_request(qp, &e->miss);
 
 		if (v != RESP_OK)
 			return answered(qp, v);
@@ -341,6 +345,8 @@ static bool next(struct qp *qp)
 	default:
 		return false;
 	}
+	if (!qp->sq.hdr)
+		return false;
 
 	pending = ring_pending(&qp->sq);
 	if (pending < 0)
@@ -392,9 +398,10 @@ enum engine_verdict req_run(struct qp *qp)
 		return wire_req_run(qp);
 
 	for (i = 0; i < batch; i++) {
+		enum ib_qp_state state = READ_ONCE(qp->state);
 		enum engine_verdict v;
 
-		if (READ_ONCE(qp->state) == IB_QPS_ERR) {
+		if (state == IB_QPS_ERR || state == IB_QPS_SQE) {
 			flush(qp);
 			return ENGINE_IDLE;
 		}

@@ -34,9 +34,15 @@ static enum resp_verdict nak(struct qp *qp, enum resp_verdict v)
 	return v;
 }
 
-/* The same, where a receive work request is what went wrong. */
-static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
-					  enum ib_wc_status status, int err)
+/**
+ * resp_fail_wqe - the receive work request that was taken has failed
+ * @qp: the QP; its lock is held
+ * @status: of its completion
+ * @err: the errno behind that
+ *
+ * The QP is in error afterwards.
+ */
+void resp_fail_wqe(struct qp *qp, enum ib_wc_status status, int err)
 {
 	struct mirage_cqe cqe = {
 		.wr_id = qp->resp.wqe.wr_id,
@@ -49,6 +55,13 @@ static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
 	qp->resp.have_wqe = false;
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
 	qp_error_locked(qp, 0);
+}
+
+/* The same, where a receive work request is what went wrong. */
+static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
+					  enum ib_wc_status status, int err)
+{
+	resp_fail_wqe(qp, status, err);
 	return v;
 }
 

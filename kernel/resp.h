@@ -87,6 +87,7 @@ enum resp_verdict resp_again(struct qp *qp, const struct resp_hdr *hdr, struct b
 enum resp_verdict resp_invalid(struct qp *qp);
 enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr);
 enum resp_verdict resp_fault_failed(struct qp *qp, const struct resp_hdr *hdr, int err);
+void resp_fail_wqe(struct qp *qp, enum ib_wc_status status, int err);
 void resp_reset(struct qp *qp);
 
 #endif

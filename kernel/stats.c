@@ -35,6 +35,8 @@ static const struct rdma_stat_desc descs[] = {
 	[MIRAGE_STAT_RX_SUPER_PACKETS].name = "rx_super_packets",
 	[MIRAGE_STAT_RX_MALFORMED].name = "rx_malformed",
 	[MIRAGE_STAT_RX_ICRC_ERRORS].name = "rx_icrc_errors",
+	[MIRAGE_STAT_UD_DROPPED].name = "ud_dropped",
+	[MIRAGE_STAT_QKEY_VIOLATIONS].name = "qkey_violations",
 };
 
 static_assert(ARRAY_SIZE(descs) == MIRAGE_STAT_MAX);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The small objects: contexts, PDs, address handles, the doorbell
+ * The small objects: contexts, PDs, XRC domains, the doorbell
  *
  * Nothing here has state of its own beyond its count; what an argument means is
  * checked here, what the core has checked is not checked again.
@@ -81,36 +81,26 @@ int mirage_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 }
 
 /**
- * mirage_create_ah - ib_device_ops.create_user_ah
- * @ah: the core's object
- * @attr: whereto; the core has resolved the GIDs and the MAC address
+ * mirage_alloc_xrcd - ib_device_ops.alloc_xrcd
+ * @xrcd: the core's object: who shares it is all there is to know of it
  * @udata: no driver data
  *
- * Return: 0, -EINVAL without a global route, which RoCE cannot do without, -ENOMEM
- * when there are MIRAGE_MAX_AH already.
+ * Return: 0, -ENOMEM when there are MIRAGE_MAX_XRCD already.
  */
-int mirage_create_ah(struct ib_ah *ah, struct rdma_ah_init_attr *attr,
-		     struct ib_udata *udata)
+int mirage_alloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata)
 {
-	const struct rdma_ah_attr *to = attr->ah_attr;
+	struct mirage_dev *dev = to_mdev(xrcd->device);
 	int err = ib_is_udata_in_empty(udata);
 
 	if (err)
 		return err;
-	if (!(rdma_ah_get_ah_flags(to) & IB_AH_GRH) || !to->grh.sgid_attr)
-		return -EINVAL;
-	if (!mirage_limit_get(&to_mdev(ah->device)->num_ah, MIRAGE_MAX_AH))
-		return -ENOMEM;
-	err = ib_respond_empty_udata(udata);
-	if (err)
-		mirage_limit_put(&to_mdev(ah->device)->num_ah);
-	return err;
+	return mirage_limit_get(&dev->num_xrcd, MIRAGE_MAX_XRCD) ? 0 : -ENOMEM;
 }
 
-/** mirage_destroy_ah - ib_device_ops.destroy_ah */
-int mirage_destroy_ah(struct ib_ah *ah, u32 flags)
+/** mirage_dealloc_xrcd - ib_device_ops.dealloc_xrcd; the core knows it is unused */
+int mirage_dealloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata)
 {
-	mirage_limit_put(&to_mdev(ah->device)->num_ah);
+	mirage_limit_put(&to_mdev(xrcd->device)->num_xrcd);
 	return 0;
 }
 

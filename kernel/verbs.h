@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The small objects: contexts, PDs, address handles, the doorbell
+ * The small objects: contexts, PDs, XRC domains, the doorbell
  */
 #ifndef MIRAGE_VERBS_H
 #define MIRAGE_VERBS_H
@@ -17,8 +17,8 @@ struct mirage_pd {
 	struct ib_pd ibpd;
 };
 
-struct mirage_ah {
-	struct ib_ah ibah;
+struct mirage_xrcd {
+	struct ib_xrcd ibxrcd;
 };
 
 /* The context of the process behind a call, or NULL for a kernel user. */
@@ -37,8 +37,7 @@ void mirage_disassociate_ucontext(struct ib_ucontext *uctx);
 int mirage_alloc_pd(struct ib_pd *pd, struct ib_udata *udata);
 int mirage_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata);
 
-int mirage_create_ah(struct ib_ah *ah, struct rdma_ah_init_attr *attr,
-		     struct ib_udata *udata);
-int mirage_destroy_ah(struct ib_ah *ah, u32 flags);
+int mirage_alloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata);
+int mirage_dealloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata);
 
 #endif

@@ -6,23 +6,30 @@
 
 #include "mirage.h"
 
+#define _STRUCT_mirage_create_ah_resp struct {}
+
+DECLARE_DRV_CMD(mirage_create_ah_cmd, IB_USER_VERBS_CMD_CREATE_AH,
+		empty, mirage_create_ah_resp);
+
 struct ibv_ah *mirage_create_ah(struct ibv_pd *ibpd, struct ibv_ah_attr *attr)
 {
-	struct ib_uverbs_create_ah_resp resp;
-	struct ibv_ah *ah;
+	struct mirage_create_ah_cmd_resp resp;
+	struct mirage_ah *ah;
 	int err;
 
 	ah = calloc(1, sizeof(*ah));
 	if (!ah)
 		return NULL;
 
-	err = ibv_cmd_create_ah(ibpd, ah, attr, &resp, sizeof(resp));
+	err = ibv_cmd_create_ah(ibpd, &ah->ibah, attr, &resp.ibv_resp,
+				sizeof(resp));
 	if (err) {
 		free(ah);
 		errno = err;
 		return NULL;
 	}
-	return ah;
+	ah->num = resp.drv_payload.num;
+	return &ah->ibah;
 }
 
 int mirage_destroy_ah(struct ibv_ah *ibah)
@@ -33,6 +40,6 @@ int mirage_destroy_ah(struct ibv_ah *ibah)
 	if (err)
 		return err;
 
-	free(ibah);
+	free(to_mah(ibah));
 	return 0;
 }

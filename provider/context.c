@@ -82,13 +82,16 @@ static const struct verbs_context_ops mirage_ops = {
 	.alloc_parent_domain = mirage_alloc_parent_domain,
 	.alloc_pd = mirage_alloc_pd,
 	.alloc_td = mirage_alloc_td,
+	.attach_mcast = ibv_cmd_attach_mcast,
 	.bind_mw = mirage_bind_mw,
+	.close_xrcd = mirage_close_xrcd,
 	.create_ah = mirage_create_ah,
 	.create_cq = mirage_create_cq,
 	.create_cq_ex = mirage_create_cq_ex,
 	.create_qp = mirage_create_qp,
 	.create_qp_ex = mirage_create_qp_ex,
 	.create_srq = mirage_create_srq,
+	.create_srq_ex = mirage_create_srq_ex,
 	.dealloc_mw = mirage_dealloc_mw,
 	.dealloc_pd = mirage_dealloc_pd,
 	.dealloc_td = mirage_dealloc_td,
@@ -97,10 +100,15 @@ static const struct verbs_context_ops mirage_ops = {
 	.destroy_cq = mirage_destroy_cq,
 	.destroy_qp = mirage_destroy_qp,
 	.destroy_srq = mirage_destroy_srq,
+	.detach_mcast = ibv_cmd_detach_mcast,
 	.free_context = mirage_free_context,
 	.get_srq_num = mirage_get_srq_num,
+	.import_mr = mirage_import_mr,
+	.import_pd = mirage_import_pd,
 	.modify_qp = mirage_modify_qp,
 	.modify_srq = mirage_modify_srq,
+	.open_qp = mirage_open_qp,
+	.open_xrcd = mirage_open_xrcd,
 	.poll_cq = mirage_poll_cq,
 	.post_recv = mirage_post_recv,
 	.post_send = mirage_post_send,
@@ -114,14 +122,14 @@ static const struct verbs_context_ops mirage_ops = {
 	.req_notify_cq = mirage_req_notify_cq,
 	.rereg_mr = mirage_rereg_mr,
 	.resize_cq = mirage_resize_cq,
+	.unimport_mr = mirage_unimport_mr,
+	.unimport_pd = mirage_unimport_pd,
 };
 
-static struct verbs_context *mirage_alloc_context(struct ibv_device *ibdev,
-						  int cmd_fd,
-						  void *private_data)
+/* @ask: how to make the kernel's side of it known. */
+static struct verbs_context *make_context(struct ibv_device *ibdev, int cmd_fd,
+					  int (*ask)(struct verbs_context *vctx))
 {
-	struct mirage_get_context_cmd_resp resp;
-	struct ibv_get_context cmd;
 	struct mirage_context *ctx;
 
 	ctx = verbs_init_and_alloc_context(ibdev, cmd_fd, ctx, vctx,
@@ -129,8 +137,7 @@ static struct verbs_context *mirage_alloc_context(struct ibv_device *ibdev,
 	if (!ctx)
 		return NULL;
 
-	if (ibv_cmd_get_context(&ctx->vctx, &cmd, sizeof(cmd), &resp.ibv_resp,
-				sizeof(resp))) {
+	if (ask(&ctx->vctx)) {
 		verbs_uninit_context(&ctx->vctx);
 		free(ctx);
 		return NULL;
@@ -139,6 +146,33 @@ static struct verbs_context *mirage_alloc_context(struct ibv_device *ibdev,
 	mirage_qpn_init(ctx);
 	verbs_set_ops(&ctx->vctx, &mirage_ops);
 	return &ctx->vctx;
+}
+
+static int get_context(struct verbs_context *vctx)
+{
+	struct mirage_get_context_cmd_resp resp;
+	struct ibv_get_context cmd;
+
+	return ibv_cmd_get_context(vctx, &cmd, sizeof(cmd), &resp.ibv_resp,
+				   sizeof(resp));
+}
+
+static struct verbs_context *mirage_alloc_context(struct ibv_device *ibdev,
+						  int cmd_fd,
+						  void *private_data)
+{
+	return make_context(ibdev, cmd_fd, get_context);
+}
+
+static int query_context(struct verbs_context *vctx)
+{
+	return ibv_cmd_query_context(&vctx->context, NULL);
+}
+
+static struct verbs_context *mirage_import_context(struct ibv_device *ibdev,
+						   int cmd_fd)
+{
+	return make_context(ibdev, cmd_fd, query_context);
 }
 
 static struct verbs_device *mirage_alloc_device(struct verbs_sysfs_dev *sysfs)
@@ -167,5 +201,6 @@ static const struct verbs_device_ops mirage_device_ops = {
 	.alloc_device = mirage_alloc_device,
 	.uninit_device = mirage_uninit_device,
 	.alloc_context = mirage_alloc_context,
+	.import_context = mirage_import_context,
 };
 PROVIDER_DRIVER(mirage, mirage_device_ops);

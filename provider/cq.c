@@ -61,10 +61,10 @@ static inline void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
 	wc->imm_data = (__force __be32)cqe->ex;
 	wc->qp_num = cqe->qp_num;
 	wc->src_qp = cqe->src_qp;
-	wc->wc_flags = cqe->wc_flags;
-	wc->pkey_index = 0;
+	wc->wc_flags = cqe->wc_flags & MIRAGE_WC_IBV_FLAGS;
+	wc->pkey_index = cqe->pkey_index;
 	wc->slid = 0;
-	wc->sl = 0;
+	wc->sl = cqe->sl;
 	wc->dlid_path_bits = 0;
 }
 
@@ -153,7 +153,7 @@ static uint32_t read_vendor_err(struct ibv_cq_ex *ibcq)
 
 static unsigned int read_wc_flags(struct ibv_cq_ex *ibcq)
 {
-	return to_mcq_ex(ibcq)->cqe->wc_flags;
+	return to_mcq_ex(ibcq)->cqe->wc_flags & MIRAGE_WC_IBV_FLAGS;
 }
 
 static uint32_t read_byte_len(struct ibv_cq_ex *ibcq)
@@ -177,7 +177,7 @@ static uint32_t read_src_qp(struct ibv_cq_ex *ibcq)
 	return to_mcq_ex(ibcq)->cqe->src_qp;
 }
 
-/* RoCE has no LIDs, and a RC completion no service level. */
+/* RoCE has no LIDs. */
 static uint32_t read_slid(struct ibv_cq_ex *ibcq)
 {
 	return 0;
@@ -185,7 +185,7 @@ static uint32_t read_slid(struct ibv_cq_ex *ibcq)
 
 static uint8_t read_sl(struct ibv_cq_ex *ibcq)
 {
-	return 0;
+	return to_mcq_ex(ibcq)->cqe->sl;
 }
 
 static uint8_t read_dlid_path_bits(struct ibv_cq_ex *ibcq)

@@ -56,6 +56,11 @@ struct mirage_pd {
 	atomic_uint users;		/* parent domains over this one */
 };
 
+struct mirage_ah {
+	struct ibv_ah ibah;
+	uint32_t num;			/* what the kernel calls it in a WQE */
+};
+
 struct mirage_cq {
 	struct verbs_cq vcq;
 	struct mirage_lock lock;	/* the fields below */
@@ -67,7 +72,7 @@ struct mirage_cq {
 };
 
 struct mirage_srq {
-	struct ibv_srq ibsrq;
+	struct verbs_srq vsrq;
 	struct mirage_wq wq;
 	uint32_t srqn;
 };
@@ -76,7 +81,8 @@ struct mirage_qp {
 	struct verbs_qp vqp;
 	struct mirage_wq sq;
 	struct mirage_wq rq;
-	uint32_t wr_ops;		/* asked for: 1 << enum ibv_wr_opcode */
+	uint32_t post_ops;		/* for post_send: 1 << enum ibv_wr_opcode */
+	uint32_t wr_ops;		/* for ibv_wr_*(): what was asked for */
 	uint32_t max_inline;
 	uint8_t wqe_flags;		/* set in every WQE */
 
@@ -101,6 +107,11 @@ static inline struct mirage_td *to_mtd(struct ibv_td *ibtd)
 	return container_of(ibtd, struct mirage_td, ibtd);
 }
 
+static inline struct mirage_ah *to_mah(struct ibv_ah *ibah)
+{
+	return container_of(ibah, struct mirage_ah, ibah);
+}
+
 static inline struct mirage_cq *to_mcq(struct ibv_cq *ibcq)
 {
 	return container_of(ibcq, struct mirage_cq, vcq.cq);
@@ -113,7 +124,7 @@ static inline struct mirage_cq *to_mcq_ex(struct ibv_cq_ex *ibcq)
 
 static inline struct mirage_srq *to_msrq(struct ibv_srq *ibsrq)
 {
-	return container_of(ibsrq, struct mirage_srq, ibsrq);
+	return container_of(ibsrq, struct mirage_srq, vsrq.srq);
 }
 
 static inline struct mirage_qp *to_mqp(struct ibv_qp *ibqp)
@@ -149,6 +160,8 @@ struct ibv_pd *
 mirage_alloc_parent_domain(struct ibv_context *context,
 			   struct ibv_parent_domain_init_attr *attr);
 int mirage_dealloc_pd(struct ibv_pd *ibpd);
+struct ibv_pd *mirage_import_pd(struct ibv_context *context, uint32_t handle);
+void mirage_unimport_pd(struct ibv_pd *ibpd);
 
 static inline bool mirage_pd_needs_locks(struct ibv_pd *ibpd)
 {
@@ -161,6 +174,8 @@ struct ibv_mr *mirage_reg_mr(struct ibv_pd *ibpd, void *addr, size_t length,
 int mirage_rereg_mr(struct verbs_mr *vmr, int flags, struct ibv_pd *ibpd,
 		    void *addr, size_t length, int access);
 int mirage_dereg_mr(struct verbs_mr *vmr);
+struct ibv_mr *mirage_import_mr(struct ibv_pd *ibpd, uint32_t handle);
+void mirage_unimport_mr(struct ibv_mr *mr);
 
 /* mw.c */
 struct ibv_mw *mirage_alloc_mw(struct ibv_pd *ibpd, enum ibv_mw_type type);
@@ -187,6 +202,8 @@ void mirage_cq_drop_qp(struct mirage_cq *cq, uint32_t qp_num);
 /* srq.c */
 struct ibv_srq *mirage_create_srq(struct ibv_pd *ibpd,
 				  struct ibv_srq_init_attr *attr);
+struct ibv_srq *mirage_create_srq_ex(struct ibv_context *context,
+				     struct ibv_srq_init_attr_ex *attr);
 int mirage_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 		      int mask);
 int mirage_query_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr);
@@ -198,10 +215,17 @@ struct ibv_qp *mirage_create_qp(struct ibv_pd *ibpd,
 				struct ibv_qp_init_attr *attr);
 struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 				   struct ibv_qp_init_attr_ex *attr);
+struct ibv_qp *mirage_open_qp(struct ibv_context *context,
+			      struct ibv_qp_open_attr *attr);
 int mirage_modify_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int mask);
 int mirage_query_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int mask,
 		    struct ibv_qp_init_attr *init);
 int mirage_destroy_qp(struct ibv_qp *ibqp);
+
+/* xrcd.c */
+struct ibv_xrcd *mirage_open_xrcd(struct ibv_context *context,
+				  struct ibv_xrcd_init_attr *attr);
+int mirage_close_xrcd(struct ibv_xrcd *xrcd);
 
 /* wr.c */
 int mirage_qp_set_ops(struct mirage_qp *qp, struct ibv_context *context,

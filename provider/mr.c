@@ -50,3 +50,26 @@ int mirage_dereg_mr(struct verbs_mr *vmr)
 	free(vmr);
 	return 0;
 }
+
+struct ibv_mr *mirage_import_mr(struct ibv_pd *ibpd, uint32_t handle)
+{
+	struct verbs_mr *vmr;
+	int err;
+
+	vmr = calloc(1, sizeof(*vmr));
+	if (!vmr)
+		return NULL;
+
+	err = ibv_cmd_query_mr(ibpd, vmr, handle);
+	if (err) {
+		free(vmr);
+		errno = err;
+		return NULL;
+	}
+	return &vmr->ibv_mr;
+}
+
+void mirage_unimport_mr(struct ibv_mr *mr)
+{
+	free(verbs_get_mr(mr));
+}

@@ -36,6 +36,24 @@ struct ibv_pd *mirage_alloc_pd(struct ibv_context *context)
 	return &pd->ibpd;
 }
 
+/* The kernel looks at the handle when something is made in the domain. */
+struct ibv_pd *mirage_import_pd(struct ibv_context *context, uint32_t handle)
+{
+	struct mirage_pd *pd = calloc(1, sizeof(*pd));
+
+	if (!pd)
+		return NULL;
+
+	pd->ibpd.context = context;
+	pd->ibpd.handle = handle;
+	return &pd->ibpd;
+}
+
+void mirage_unimport_pd(struct ibv_pd *ibpd)
+{
+	free(to_mpd(ibpd));
+}
+
 struct ibv_td *mirage_alloc_td(struct ibv_context *context,
 			       struct ibv_td_init_attr *attr)
 {

@@ -15,15 +15,28 @@ static int check_init_attr(const struct ibv_qp_init_attr_ex *attr)
 {
 	if (!check_comp_mask(attr->comp_mask,
 			     IBV_QP_INIT_ATTR_PD |
+			     IBV_QP_INIT_ATTR_XRCD |
 			     IBV_QP_INIT_ATTR_CREATE_FLAGS |
 			     IBV_QP_INIT_ATTR_SEND_OPS_FLAGS))
 		return EOPNOTSUPP;
 
 	if ((attr->comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS) &&
-	    attr->create_flags)
+	    (attr->create_flags & ~IBV_QP_CREATE_BLOCK_SELF_MCAST_LB ||
+	     (attr->create_flags && attr->qp_type != IBV_QPT_UD)))
 		return EOPNOTSUPP;
 
+	if (attr->qp_type == IBV_QPT_XRC_RECV)
+		return attr->comp_mask & IBV_QP_INIT_ATTR_XRCD ? 0 : EINVAL;
 	return attr->comp_mask & IBV_QP_INIT_ATTR_PD ? 0 : EINVAL;
+}
+
+/*
+ * What only brings work requests to the SRQs of its domain: it has no queues, nothing
+ * is posted to it, and several handles of a process can be one queue pair.
+ */
+static bool is_target(const struct mirage_qp *qp)
+{
+	return qp->vqp.qp.qp_type == IBV_QPT_XRC_RECV;
 }
 
 static int init_queues(struct mirage_qp *qp,
@@ -61,7 +74,7 @@ static void fini_queues(struct mirage_qp *qp)
 struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 				   struct ibv_qp_init_attr_ex *attr)
 {
-	struct mirage_create_qp_cmd_resp resp;
+	struct mirage_create_qp_cmd_resp resp = {};
 	struct ibv_create_qp_ex cmd;
 	struct mirage_qp *qp;
 	int err;
@@ -85,6 +98,8 @@ struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 	if (err)
 		goto err_free;
 
+	if (is_target(qp))
+		return &qp->vqp.qp;
 	if (attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
 		qp->vqp.comp_mask |= VERBS_QP_EX;
 
@@ -131,11 +146,34 @@ struct ibv_qp *mirage_create_qp(struct ibv_pd *ibpd,
 	return ibqp;
 }
 
+struct ibv_qp *mirage_open_qp(struct ibv_context *context,
+			      struct ibv_qp_open_attr *attr)
+{
+	struct ib_uverbs_create_qp_resp resp;
+	struct ibv_open_qp cmd;
+	struct mirage_qp *qp;
+	int err;
+
+	qp = calloc(1, sizeof(*qp));
+	if (!qp)
+		return NULL;
+
+	err = ibv_cmd_open_qp(context, &qp->vqp, sizeof(qp->vqp), attr, &cmd,
+			      sizeof(cmd), &resp, sizeof(resp));
+	if (err) {
+		free(qp);
+		errno = err;
+		return NULL;
+	}
+	return &qp->vqp.qp;
+}
+
 /* No completion of the queue pair's former life is delivered in its next. */
 static void drop_completions(struct ibv_qp *ibqp)
 {
-	mirage_cq_drop_qp(to_mcq(ibqp->send_cq), ibqp->qp_num);
-	if (ibqp->recv_cq != ibqp->send_cq)
+	if (ibqp->send_cq)
+		mirage_cq_drop_qp(to_mcq(ibqp->send_cq), ibqp->qp_num);
+	if (ibqp->recv_cq && ibqp->recv_cq != ibqp->send_cq)
 		mirage_cq_drop_qp(to_mcq(ibqp->recv_cq), ibqp->qp_num);
 }
 
@@ -175,8 +213,10 @@ int mirage_destroy_qp(struct ibv_qp *ibqp)
 		return err;
 
 	drop_completions(ibqp);
-	mirage_qpn_remove(to_mctx(ibqp->context), qp);
-	fini_queues(qp);
+	if (!is_target(qp)) {
+		mirage_qpn_remove(to_mctx(ibqp->context), qp);
+		fini_queues(qp);
+	}
 	free(qp);
 	return 0;
 }

@@ -8,42 +8,82 @@
 
 #define _STRUCT_mirage_create_srq_resp struct {}
 
-DECLARE_DRV_CMD(mirage_create_srq_cmd, IB_USER_VERBS_CMD_CREATE_SRQ,
+DECLARE_DRV_CMD(mirage_create_srq_cmd, IB_USER_VERBS_CMD_CREATE_XSRQ,
 		empty, mirage_create_srq_resp);
 
-struct ibv_srq *mirage_create_srq(struct ibv_pd *ibpd,
-				  struct ibv_srq_init_attr *attr)
+static int check_init_attr(const struct ibv_srq_init_attr_ex *attr)
+{
+	if (!check_comp_mask(attr->comp_mask, IBV_SRQ_INIT_ATTR_TYPE |
+					      IBV_SRQ_INIT_ATTR_PD |
+					      IBV_SRQ_INIT_ATTR_XRCD |
+					      IBV_SRQ_INIT_ATTR_CQ))
+		return EOPNOTSUPP;
+
+	if ((attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) &&
+	    attr->srq_type != IBV_SRQT_BASIC && attr->srq_type != IBV_SRQT_XRC)
+		return EOPNOTSUPP;
+
+	return attr->comp_mask & IBV_SRQ_INIT_ATTR_PD ? 0 : EINVAL;
+}
+
+struct ibv_srq *mirage_create_srq_ex(struct ibv_context *context,
+				     struct ibv_srq_init_attr_ex *attr)
 {
 	struct mirage_create_srq_cmd_resp resp;
-	struct ibv_create_srq cmd;
+	struct ibv_create_xsrq cmd;
 	struct mirage_srq *srq;
 	int err;
 
-	srq = calloc(1, sizeof(*srq));
-	if (!srq)
-		return NULL;
+	err = check_init_attr(attr);
+	if (err)
+		goto err_out;
 
-	err = ibv_cmd_create_srq(ibpd, &srq->ibsrq, attr, &cmd, sizeof(cmd),
-				 &resp.ibv_resp, sizeof(resp));
+	srq = calloc(1, sizeof(*srq));
+	if (!srq) {
+		err = ENOMEM;
+		goto err_out;
+	}
+
+	err = ibv_cmd_create_srq_ex(context, &srq->vsrq, attr, &cmd, sizeof(cmd),
+				    &resp.ibv_resp, sizeof(resp));
 	if (err)
 		goto err_free;
 
-	err = mirage_wq_init(&srq->wq, ibpd->context->cmd_fd,
-			     &resp.drv_payload.ring, attr->attr.max_wr,
-			     attr->attr.max_sge, mirage_pd_needs_locks(ibpd));
+	err = mirage_wq_init(&srq->wq, context->cmd_fd, &resp.drv_payload.ring,
+			     attr->attr.max_wr, attr->attr.max_sge,
+			     mirage_pd_needs_locks(attr->pd));
 	if (err)
 		goto err_destroy;
 
 	srq->srqn = resp.drv_payload.srqn;
 	mirage_wq_set_doorbell(&srq->wq, srq->srqn, MIRAGE_KICK_SRQ);
-	return &srq->ibsrq;
+	return &srq->vsrq.srq;
 
 err_destroy:
-	ibv_cmd_destroy_srq(&srq->ibsrq);
+	ibv_cmd_destroy_srq(&srq->vsrq.srq);
 err_free:
 	free(srq);
+err_out:
 	errno = err;
 	return NULL;
+}
+
+struct ibv_srq *mirage_create_srq(struct ibv_pd *ibpd,
+				  struct ibv_srq_init_attr *attr)
+{
+	struct ibv_srq_init_attr_ex ex = {
+		.srq_context = attr->srq_context,
+		.attr = attr->attr,
+		.comp_mask = IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD,
+		.srq_type = IBV_SRQT_BASIC,
+		.pd = ibpd,
+	};
+	struct ibv_srq *ibsrq;
+
+	ibsrq = mirage_create_srq_ex(ibpd->context, &ex);
+	if (ibsrq)
+		attr->attr = ex.attr;
+	return ibsrq;
 }
 
 int mirage_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,

@@ -22,6 +22,12 @@
 
 #define MW_OPS		(OP(BIND_MW) | OP(LOCAL_INV))
 
+/* What each type of queue pair can be asked for. */
+#define RC_OPS		(SEND_OPS | WRITE_OPS | OP(RDMA_READ) | ATOMIC_OPS | \
+			 MW_OPS | OP(ATOMIC_WRITE) | OP(FLUSH))
+#define UC_OPS		(OP(SEND) | OP(SEND_WITH_IMM) | WRITE_OPS | MW_OPS)
+#define UD_OPS		(OP(SEND) | OP(SEND_WITH_IMM))
+
 /* All that struct ibv_send_wr can say; ibv_wr_*() can say more: send_ops[]. */
 #define POST_OPS	(SEND_OPS | WRITE_OPS | OP(RDMA_READ) | ATOMIC_OPS | MW_OPS)
 #define INLINE_OPS	(SEND_OPS | WRITE_OPS)
@@ -136,6 +142,14 @@ static inline void put_flush(struct mirage_send_wqe *wqe, uint64_t length,
 	wqe->swap = (uint64_t)level << 32 | type;
 }
 
+static inline void put_datagram(struct mirage_send_wqe *wqe, struct ibv_ah *ah,
+				uint32_t qpn, uint32_t qkey)
+{
+	wqe->remote_addr = to_mah(ah)->num;
+	wqe->swap = qpn;
+	wqe->rkey = qkey;
+}
+
 static inline struct mirage_sge *sge_of(struct mirage_send_wqe *wqe)
 {
 	return (struct mirage_sge *)(wqe + 1);
@@ -222,11 +236,23 @@ static void put_special(struct mirage_send_wqe *wqe,
 	}
 }
 
+/* What the type of the queue pair needs besides. */
+static void put_transport(const struct mirage_qp *qp,
+			  struct mirage_send_wqe *wqe,
+			  const struct ibv_send_wr *wr)
+{
+	if (qp->vqp.qp.qp_type == IBV_QPT_UD)
+		put_datagram(wqe, wr->wr.ud.ah, wr->wr.ud.remote_qpn,
+			     wr->wr.ud.remote_qkey);
+	else if (qp->vqp.qp.qp_type == IBV_QPT_XRC_SEND)
+		wqe->srqn = wr->qp_type.xrc.remote_srqn;
+}
+
 static inline int encode(const struct mirage_qp *qp,
 			 struct mirage_send_wqe *wqe,
 			 const struct ibv_send_wr *wr)
 {
-	if (unlikely(!op_in(POST_OPS, wr->opcode) ||
+	if (unlikely(!op_in(qp->post_ops, wr->opcode) ||
 		     wr->send_flags > SEND_FLAGS))
 		return EINVAL;
 
@@ -238,6 +264,8 @@ static inline int encode(const struct mirage_qp *qp,
 	} else {
 		put_special(wqe, wr);
 	}
+	if (unlikely(qp->vqp.qp.qp_type != IBV_QPT_RC))
+		put_transport(qp, wqe, wr);
 
 	if (wr->send_flags & IBV_SEND_INLINE)
 		return put_inline_sges(qp, wqe, wr);
@@ -472,6 +500,23 @@ static inline struct mirage_send_wqe *wr_current(struct mirage_qp *qp)
 	return qp->wqe;
 }
 
+static void wr_set_ud_addr(struct ibv_qp_ex *ibqp, struct ibv_ah *ah,
+			   uint32_t qpn, uint32_t qkey)
+{
+	struct mirage_send_wqe *wqe = wr_current(to_mqp_ex(ibqp));
+
+	if (likely(wqe))
+		put_datagram(wqe, ah, qpn, qkey);
+}
+
+static void wr_set_xrc_srqn(struct ibv_qp_ex *ibqp, uint32_t srqn)
+{
+	struct mirage_send_wqe *wqe = wr_current(to_mqp_ex(ibqp));
+
+	if (likely(wqe))
+		wqe->srqn = srqn;
+}
+
 static void wr_set_sge(struct ibv_qp_ex *ibqp, uint32_t lkey, uint64_t addr,
 		       uint32_t length)
 {
@@ -545,6 +590,8 @@ static void set_wr_functions(struct ibv_qp_ex *ex)
 	ex->wr_flush = wr_flush;
 	ex->wr_bind_mw = wr_bind_mw;
 	ex->wr_local_inv = wr_local_inv;
+	ex->wr_set_ud_addr = wr_set_ud_addr;
+	ex->wr_set_xrc_srqn = wr_set_xrc_srqn;
 	ex->wr_set_sge = wr_set_sge;
 	ex->wr_set_sge_list = wr_set_sge_list;
 	ex->wr_set_inline_data = wr_set_inline_data;
@@ -578,14 +625,32 @@ static int find_ops(struct ibv_context *context, uint64_t flags, uint32_t *ops)
 	return flags || !device_has(context, caps) ? EOPNOTSUPP : 0;
 }
 
+static uint32_t ops_of(enum ibv_qp_type type)
+{
+	switch (type) {
+	case IBV_QPT_RC:
+	case IBV_QPT_XRC_SEND:
+		return RC_OPS;
+	case IBV_QPT_UC:
+		return UC_OPS;
+	case IBV_QPT_UD:
+		return UD_OPS;
+	default:
+		return 0;
+	}
+}
+
 /* What may be posted to a queue pair that is about to be made. */
 int mirage_qp_set_ops(struct mirage_qp *qp, struct ibv_context *context,
 		      const struct ibv_qp_init_attr_ex *attr)
 {
+	uint32_t ops = ops_of(attr->qp_type);
 	int err;
 
-	if (attr->qp_type != IBV_QPT_RC)
+	if (!ops && attr->qp_type != IBV_QPT_XRC_RECV)
 		return EOPNOTSUPP;
+
+	qp->post_ops = ops & POST_OPS;
 
 	if (attr->sq_sig_all)
 		qp->wqe_flags = MIRAGE_WQE_SIGNALED;
@@ -593,6 +658,8 @@ int mirage_qp_set_ops(struct mirage_qp *qp, struct ibv_context *context,
 		return 0;
 
 	err = find_ops(context, attr->send_ops_flags, &qp->wr_ops);
+	if (!err && qp->wr_ops & ~ops)
+		err = EOPNOTSUPP;
 	if (!err)
 		set_wr_functions(&qp->vqp.qp_ex);
 	return err;
