@@ -34,6 +34,10 @@
 /* Bytes that a slow queue may hold for all QPs of a namespace, truesize. */
 #define NET_SNDBUF	SZ_32M
 
+/* That many wrong packets in merged skbs within a second, and GRO is off for a minute. */
+#define GRO_FAILURES	16
+#define GRO_PAUSE	(60 * HZ)
+
 /**
  * struct net_inlet - where packets of one IP version come in
  * @host: whose
@@ -52,6 +56,9 @@ struct net_inlet {
  * @devs: devices that called net_open()
  * @only: the one of @devs when it is the only one
  * @inlet: by IP version, IPv6 is 1; NULL without sockets
+ * @gro_off: GRO is not to merge; it did so with what does not belong together
+ * @gro_failures: how often since @gro_since; both and @gro_off may be a little wrong
+ * @gro_since: in jiffies; while @gro_off, since then
  * @dead: the namespace ends
  */
 struct net_host {
@@ -59,6 +66,9 @@ struct net_host {
 	struct list_head devs;
 	struct mirage_dev __rcu *only;
 	struct net_inlet __rcu *inlet[2];
+	bool gro_off;
+	unsigned int gro_failures;
+	unsigned long gro_since;
 	bool dead;
 };
 
@@ -167,10 +177,46 @@ static void count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
 	}
 }
 
+/* What a local sender made stays whole all the same. */
+static void gro_switch(struct net_host *host, bool on)
+{
+	struct net_inlet *inlet;
+	int v6;
+
+	WRITE_ONCE(host->gro_off, !on);
+	host->gro_failures = 0;
+	host->gro_since = jiffies;
+	for (v6 = 0; v6 < 2; v6++) {
+		inlet = rcu_dereference(host->inlet[v6]);
+		if (inlet)
+			udp_assign_bit(GRO_ENABLED, inlet->sock->sk, on);
+	}
+}
+
+void net_merged_wrongly(struct mirage_dev *dev)
+{
+	struct net_host *host;
+
+	rcu_read_lock();
+	host = READ_ONCE(dev->net_host);
+	if (host && !host->gro_off) {
+		if (time_after(jiffies, host->gro_since + HZ)) {
+			host->gro_since = jiffies;
+			host->gro_failures = 0;
+		}
+		if (++host->gro_failures >= GRO_FAILURES)
+			gro_switch(host, false);
+	}
+	rcu_read_unlock();
+}
+
 static void receive(struct net_host *host, struct sk_buff *skb)
 {
 	struct mirage_dev *dev = dev_of(host, skb);
 
+	if (unlikely(READ_ONCE(host->gro_off)) &&
+	    time_after(jiffies, host->gro_since + GRO_PAUSE))
+		gro_switch(host, true);
 	if (!dev) {
 		kfree_skb(skb);
 		return;
@@ -324,12 +370,12 @@ static int open_locked(struct mirage_dev *dev)
 	if (err == -EADDRINUSE && !dev->net_refused) {
 		dev->net_refused = true;
 		dev_notice(&dev->ibdev.dev,
-			   "UDP port %d of this network namespace is taken, by Soft-RoCE perhaps: no traffic but within the device; put the two in two namespaces\n",
+			   "UDP port %d of this network namespace is taken: no traffic but within the device; unload rdma_rxe, or put the two in two namespaces\n",
 			   ROCE_V2_UDP_DPORT);
 	}
 	if (err)
 		return err;
-	dev->net_host = host;
+	WRITE_ONCE(dev->net_host, host);
 	list_add_tail_rcu(&dev->net_entry, &host->devs);
 	devs_changed(host);
 	return 0;
@@ -351,7 +397,7 @@ static void close_locked(struct mirage_dev *dev)
 
 	if (!host)
 		return;
-	dev->net_host = NULL;
+	WRITE_ONCE(dev->net_host, NULL);
 	list_del_rcu(&dev->net_entry);
 	devs_changed(host);
 	if (list_empty(&host->devs))

@@ -208,6 +208,9 @@ void net_close(struct mirage_dev *dev);
 /** net_addresses_changed - @dev has a GID more or less; any context */
 void net_addresses_changed(struct mirage_dev *dev);
 
+/** net_merged_wrongly - packets of one skb, for @dev, had no common header; BHs off */
+void net_merged_wrongly(struct mirage_dev *dev);
+
 /** net_sock - the namespace's socket; NULL while there is none; RCU or a path protects it */
 struct sock *net_sock(struct net *net, bool v6);
 

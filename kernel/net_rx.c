@@ -5,7 +5,8 @@
  * A super-packet has one IP header for all of its packets, but the ICRC of each covers
  * its own IPv4 identification. Who segments counts up from the first, and GRO merges
  * what counts up; it also merges what stays the same where "don't fragment" is set, as
- * some NICs have it. Which of the two, the second packet's ICRC tells.
+ * some NICs have it. Which of the two, the second packet's ICRC tells. Where it is
+ * neither, GRO merged what it should not have.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -114,8 +115,10 @@ static bool icrc_ok(struct sk_buff *skb, u32 off, const void *data, u32 len)
 	id = cb->fixed_id ? first : first + off / skb_shinfo(skb)->gso_size;
 	if (icrc_packet(&flow, id, data, len) == icrc)
 		return true;
-	if (cb->fixed_id || icrc_packet(&flow, first, data, len) != icrc)
+	if (cb->fixed_id || icrc_packet(&flow, first, data, len) != icrc) {
+		net_merged_wrongly(cb->dev);
 		return false;
+	}
 	cb->fixed_id = true;
 	return true;
 }
