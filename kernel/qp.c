@@ -324,6 +324,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 
 	xa_erase(&dev->qps, qp->qpn);
 	engine_stop(&qp->engine);
+	wire_disconnect(qp);
 	/* A peer's runner that already has the QP finds it gone under the lock. */
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
@@ -334,7 +335,6 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	engine_stop(&qp->engine);
 
 	req_reset(qp);
-	wire_disconnect(qp);
 	ud_reset(qp);
 	drop_rings(qp);
 	mirage_limit_put(&dev->num_qp);
@@ -355,7 +355,7 @@ static void kick_recv(struct qp *qp)
 			mirage_srq_kicked(qp->srq);
 		else if (has_rq(qp->type))
 			ring_want_kick(&qp->rq, false);
-		if (qp->rnr_peer)
+		if (qp->rnr_peer && !qp->wire)
 			peer = qp_get(qp->dev, qp->attr.dest_qp_num);
 		qp->rnr_peer = false;
 	}

@@ -97,6 +97,7 @@ static void enter(struct qp *qp, enum ib_qp_state state,
 static int to_reset(struct qp *qp)
 {
 	engine_stop(&qp->engine);
+	wire_disconnect(qp);
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	resp_reset(qp);
@@ -112,7 +113,6 @@ static int to_reset(struct qp *qp)
 	engine_stop(&qp->engine);
 
 	req_reset(qp);
-	wire_disconnect(qp);
 	ud_reset(qp);
 	ring_reset(&qp->sq);
 	engine_start(&qp->engine);
@@ -128,15 +128,13 @@ static int to_err(struct qp *qp)
 static int from_reset_or_init(struct qp *qp, enum ib_qp_state to,
 			      const struct ib_qp_attr *attr, int mask)
 {
-	int ret;
+	int err = 0;
 
-	if (to == IB_QPS_RTR && (mask & IB_QP_AV)) {
-		ret = wire_connect(qp, attr);
-		if (ret)
-			return ret;
-	}
-	enter(qp, to, attr, mask);
-	return 0;
+	if (to == IB_QPS_RTR && (mask & IB_QP_AV))
+		err = wire_connect(qp, attr);
+	if (!err)
+		enter(qp, to, attr, mask);
+	return err;
 }
 
 static int from_rtr(struct qp *qp, enum ib_qp_state to,

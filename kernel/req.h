@@ -59,6 +59,7 @@ enum ib_wc_status req_local(struct qp *qp, const struct op *op,
 bool req_busy(const struct qp *qp);
 void req_drained(struct qp *qp);
 enum engine_verdict req_run(struct qp *qp);
+bool req_busy(const struct qp *qp);
 void req_reset(struct qp *qp);
 
 #endif

@@ -169,7 +169,7 @@ static void hold_queue_work(struct wire_hold *h, unsigned long delay)
 }
 
 /* From here on the fault, or the work item, has the direction. */
-static void park(struct wire_hold *h, const struct miss *miss)
+static void park(struct wire_hold *h, enum wire_verdict v, const struct miss *miss)
 {
 	struct qp *qp = h->wire->qp;
 	int err;
@@ -178,7 +178,7 @@ static void park(struct wire_hold *h, const struct miss *miss)
 	h->parked = true;
 	h->draining = false;
 	if (!miss->mr) {
-		hold_queue_work(h, 0);
+		hold_queue_work(h, v == WIRE_STALLED);
 		return;
 	}
 	kref_get(&qp->ref);
@@ -212,7 +212,7 @@ static enum wire_verdict hold_step(struct wire_hold *h, struct miss *miss)
 		return v;
 
 	v = feed_held(h, skb, miss);
-	if (v == WIRE_DONE || (v == WIRE_READING && !net_cb(skb)->off))
+	if (v != WIRE_HELD && !net_cb(skb)->off)
 		hold_remove(h, skb);
 	return v;
 }
@@ -233,13 +233,18 @@ static void hold_end(struct wire_hold *h)
 /* True: there is more to do here. False: the direction is somebody else's by now. */
 static bool drain_round(struct wire_hold *h, struct miss *miss)
 {
+	enum wire_verdict v;
+
 	lockdep_assert_held(lock_of(h));
 	if (h->closed) {
 		h->draining = false;
 		wake_up_all(&h->idle);
 		return false;
 	}
-	if (hold_step(h, miss) == WIRE_DONE && skb_queue_empty(&h->queue))
+	v = hold_step(h, miss);
+	if (v == WIRE_STALLED)
+		park(h, v, miss);
+	else if (v == WIRE_DONE && skb_queue_empty(&h->queue))
 		hold_end(h);
 	if (is_request(h))
 		wire_request_end(h->wire->qp);
@@ -260,7 +265,7 @@ static bool drain_fault(struct wire_hold *h, struct miss *miss)
 		spin_lock_bh(lock_of(h));
 		here = h->closed;
 		if (!here)
-			park(h, miss);
+			park(h, WIRE_HELD, miss);
 		spin_unlock_bh(lock_of(h));
 	}
 	mirage_mr_put(mr);
@@ -375,8 +380,8 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 	} else {
 		v = feed_run(h, skb, &off, seg, &miss);
 		if (v != WIRE_DONE)
-			park(h, &miss);
-		if (v == WIRE_HELD || (v == WIRE_READING && off)) {
+			park(h, v, &miss);
+		if (v == WIRE_HELD || (v != WIRE_DONE && off)) {
 			hold_add(h, skb, off);
 			off = skip_ours(h, skb, off);
 		}

@@ -82,6 +82,7 @@ enum wire_verdict {
 	WIRE_DONE,		/* consumed, or dropped */
 	WIRE_HELD,		/* a page is missing: the same packet again, later */
 	WIRE_READING,		/* consumed, but the READ it asks for is not done yet */
+	WIRE_STALLED,		/* the same, and nothing can be sent for now */
 };
 
 /**
@@ -109,7 +110,7 @@ void wire_input(struct mirage_dev *dev, struct sk_buff *skb);
 
 /*
  * wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled, with WIRE_READING it
- * may be: without one, go on soon.
+ * may be: without one, go on at once.
  */
 enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
 			       struct miss *miss);

@@ -230,12 +230,11 @@ static enum pkt_kind read_kind(const struct wire_read *r, u32 len)
 	return r->begun ? PKT_READ_RESPONSE_MIDDLE : PKT_READ_RESPONSE_FIRST;
 }
 
-/* The next response. False: a page is missing. */
+/* The next response. False: a page is missing, or there is no way out: no @miss. */
 static bool read_packet(struct qp *qp, u32 len, struct miss *miss)
 {
 	struct wire_resp *w = resp_of(qp);
 	struct wire_read *r = &w->read;
-	struct bytes *from = r->again ? &r->bytes : &qp->resp.bytes;
 	struct pkt pkt = {
 		.opcode = answer_opcode(qp, read_kind(r, len)),
 		.psn = r->psn,
@@ -245,13 +244,13 @@ static bool read_packet(struct qp *qp, u32 len, struct miss *miss)
 	void *at = open_packet(qp, &pkt, r->left - len);
 
 	if (!at)
-		bytes_seek(from, r->length - r->left + len);
-	else if (len && !bytes_read(from, at, len, r->left, miss))
-		return net_tx_cancel(&w->tx), false;
-	if (at) {
-		memset(at + len, 0, pkt.pad);
-		net_tx_seal(&w->tx);
+		return false;
+	if (len && !bytes_read(r->again ? &r->bytes : &qp->resp.bytes, at, len, r->left,
+			       miss)) {
+		net_tx_cancel(&w->tx);
+		return false;
 	}
+	net_tx_seal(&w->tx);
 	r->begun = true;
 	r->psn = (r->psn + 1) & PSN_MASK;
 	r->left -= len;
@@ -268,7 +267,7 @@ static enum wire_verdict read_turn(struct qp *qp, struct miss *miss)
 		u32 len = min(r->left, mtu);
 
 		if (!read_packet(qp, len, miss))
-			return WIRE_READING;
+			return miss->mr ? WIRE_READING : WIRE_STALLED;
 		sent += len;
 	} while (r->left && sent < READ_TURN);
 	if (r->left)
@@ -291,7 +290,6 @@ static void start_read(struct qp *qp, const struct pkt *pkt, bool again)
 	r->again = again;
 	r->begun = false;
 	r->psn = pkt->psn;
-	r->length = pkt->dmalen;
 	r->left = pkt->dmalen;
 }
 

@@ -21,8 +21,7 @@ struct wire;
  * @again: it is a duplicate; its bytes are those of @bytes
  * @begun: its first response was sent
  * @psn: of the next response
- * @length: its bytes
- * @left: those still to send
+ * @left: bytes still to send
  * @bytes: the source of a duplicate: the responder's own may be in use
  */
 struct wire_read {
@@ -30,7 +29,6 @@ struct wire_read {
 	bool again;
 	bool begun;
 	u32 psn;
-	u32 length;
 	u32 left;
 	struct bytes bytes;
 };

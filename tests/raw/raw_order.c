@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Packets ahead, behind and again; receive buffers that are not there
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "raw.h"
+
+#define LEN	(256 * 1024)
+
+static uint8_t data[LEN], back[LEN];
+
+/* Ahead: one NAK that names what is expected, then silence until it comes. */
+static void ahead(void)
+{
+	struct raw *r = raw_open(NULL, 0xfffffe);
+	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
+	long long before = raw_stat(r, "out_of_sequence");
+	struct raw_pkt pkt[5];
+	int i;
+
+	rc_fill(data, 500, 1);
+	for (i = 0; i < 5; i++)
+		raw_write_pkts(r, &pkt[i], data + 100 * i, 100, &buf, 100 * i);
+	raw_send(r, &pkt[0], 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, 0xfffffe);
+	raw_send(r, &pkt[2], 3);
+	raw_expect(r, ACKNOWLEDGE, NAK_PSN, 0xffffff);
+	raw_silence(r);
+	CHECK_EQ(raw_stat(r, "out_of_sequence") - before, 3);
+	raw_send(r, &pkt[1], 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, 0xffffff);
+	/* Another loss is another NAK. */
+	raw_send(r, &pkt[3], 1);
+	raw_expect(r, ACKNOWLEDGE, NAK_PSN, 0);
+	raw_send(r, &pkt[2], 3);
+	for (i = 2; i < 5; i++)
+		raw_expect(r, ACKNOWLEDGE, ACK, pkt[i].psn);
+	rc_verify(buf.addr, 500, 1, "in the end");
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+/* A write that comes again is acknowledged with the latest PSN, and not done again. */
+static void write_again(void)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, 4 * PAGE, RC_ACCESS_ALL);
+	long long before = raw_stat(r, "duplicate_request");
+	struct raw_pkt pkt[8];
+	size_t n;
+
+	rc_fill(data, 5000, 1);
+	n = raw_write_pkts(r, pkt, data, 5000, &buf, 0);
+	raw_write_pkts(r, &pkt[n], data, 10, &buf, 8000);
+	raw_send(r, pkt, n + 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN + n - 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN + n);
+	memset(buf.addr, 0, buf.len);
+	raw_gso(r, pkt, n);
+	do {
+		raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN + n);
+	} while (raw_pending(r));
+	CHECK_EQ(buf.addr[0] | buf.addr[1500] | buf.addr[4999], 0);
+	CHECK_EQ(raw_stat(r, "duplicate_request") - before, n);
+	/* In the middle of a message a duplicate disturbs nothing. */
+	n = raw_write_pkts(r, pkt, data, 3000, &buf, 0);
+	raw_send(r, pkt, 2);
+	raw_send(r, pkt, 2);
+	raw_expect(r, ACKNOWLEDGE, ACK, pkt[1].psn);
+	raw_send(r, &pkt[2], 1);
+	while (raw_recv(r).psn != pkt[2].psn)
+		;
+	rc_verify(buf.addr, 3000, 1, "through a duplicate");
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+static void send_again(void)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
+	struct ibv_sge sge = rc_sge(&buf, 0, 100);
+	struct raw_pkt pkt;
+
+	rc_recv(&r->end, 1, &sge, 1);
+	rc_recv(&r->end, 2, &sge, 1);
+	raw_send_pkts(r, &pkt, data, 100);
+	raw_send(r, &pkt, 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN);
+	rc_wc_ok(r->end.rcq);
+	raw_send(r, &pkt, 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN);
+	rc_wc_none(r->end.rcq);
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+/* A read that comes again is read again, all of it or a tail. */
+static void read_again(void)
+{
+	struct raw *r = raw_open(NULL, 0xfffff0);
+	struct rc_buf buf = rc_buf(r->dev, LEN, RC_ACCESS_ALL), gone;
+	struct raw_pkt pkt = raw_read_pkt(r, &buf, 0, 10000), tail, part[3], w;
+	size_t n;
+
+	rc_fill(buf.addr, LEN, 1);
+	raw_send(r, &pkt, 1);
+	raw_read_answer(r, 0xfffff0, back, 10000);
+	rc_verify(back, 10000, 1, "read");
+	rc_fill(buf.addr, LEN, 2);
+	raw_send(r, &pkt, 1);
+	raw_read_answer(r, 0xfffff0, back, 10000);
+	rc_verify(back, 10000, 2, "read again");
+	tail = (struct raw_pkt){ .opcode = READ_REQUEST, .psn = 0xfffff4 };
+	raw_reth(&tail, (uintptr_t)buf.addr + 4096, buf.mr->rkey, 10000 - 4096);
+	raw_send(r, &tail, 1);
+	raw_read_answer(r, 0xfffff4, back + 4096, 10000 - 4096);
+	rc_verify(back, 10000, 2, "and its tail");
+
+	/* While a write is under way, which it does not disturb. */
+	rc_fill(data, 3000, 3);
+	n = raw_write_pkts(r, part, data, 3000, &buf, 20000);
+	raw_send(r, part, 2);
+	raw_send(r, &pkt, 1);
+	raw_read_answer(r, 0xfffff0, back, 10000);
+	raw_send(r, &part[2], 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, part[n - 1].psn);
+	rc_verify(buf.addr + 20000, 3000, 3, "the write");
+
+	/* One that reaches beyond what was done is none; nor one without a right to. */
+	tail.psn = r->psn - 1;
+	raw_send(r, &tail, 1);
+	gone = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
+	pkt = raw_read_pkt(r, &gone, 0, 100);
+	raw_send(r, &pkt, 1);
+	raw_read_answer(r, pkt.psn, back, 100);
+	rc_buf_free(&gone);
+	raw_send(r, &pkt, 1);
+	raw_silence(r);
+	raw_write_pkts(r, &w, data, 4, &buf, 0);
+	raw_send(r, &w, 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, w.psn);
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+static struct raw_pkt fetch_add(struct raw *r, const struct rc_buf *buf, uint64_t add)
+{
+	struct raw_pkt pkt = { .opcode = FETCH_ADD, .psn = r->psn++ };
+
+	raw_atomic_eth(&pkt, (uintptr_t)buf->addr, buf->mr->rkey, add, 0);
+	return pkt;
+}
+
+/* An atomic that comes again gets the answer it got, as long as that is kept. */
+static void atomic_again(void)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
+	struct raw_pkt pkt[16], w;
+	struct raw_ans a;
+	int i, k;
+
+	for (i = 0; i < 16; i++) {
+		pkt[i] = fetch_add(r, &buf, 1000);
+		raw_send(r, &pkt[i], 1);
+		CHECK_EQ(raw_recv(r).orig, 1000 * i);
+	}
+	for (k = 0; k < 3; k++) {
+		for (i = 15; i >= 0; i -= 3) {
+			raw_send(r, &pkt[i], 1);
+			a = raw_recv(r);
+			CHECK_EQ(a.opcode, ATOMIC_ACK);
+			CHECK_EQ(a.psn, pkt[i].psn);
+			CHECK_EQ(a.orig, 1000 * i);
+		}
+	}
+	CHECK_EQ(*(uint64_t *)buf.addr, 16000);
+	/* A PSN where there was none. */
+	raw_write_pkts(r, &w, data, 4, &buf, 100);
+	raw_send(r, &w, 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, w.psn);
+	pkt[0].psn = w.psn;
+	raw_send(r, &pkt[0], 1);
+	raw_silence(r);
+	CHECK_EQ(*(uint64_t *)buf.addr, 16000);
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+/* No receive buffer: an RNR NAK with the timer; what follows is dropped in silence. */
+static void not_ready(void)
+{
+	struct raw *r = raw_open(&(struct rc_attr){ .min_rnr_timer = 9 }, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, 2 * PAGE, RC_ACCESS_ALL);
+	struct ibv_sge sge = rc_sge(&buf, 0, PAGE);
+	long long before = raw_stat(r, "rnr_nak");
+	struct raw_pkt pkt[4];
+	size_t n;
+
+	rc_fill(data, 2100, 1);
+	n = raw_send_pkts(r, pkt, data, 2100);
+	raw_send(r, pkt, n);
+	raw_expect(r, ACKNOWLEDGE, RNR | 9, RAW_PSN);
+	raw_silence(r);
+	/* Still none: another one. */
+	raw_send(r, pkt, n);
+	raw_expect(r, ACKNOWLEDGE, RNR | 9, RAW_PSN);
+	raw_silence(r);
+	CHECK_EQ(raw_stat(r, "rnr_nak") - before, 2);
+	rc_recv(&r->end, 1, &sge, 1);
+	raw_send(r, pkt, n);
+	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN + n - 1);
+	rc_wc_ok(r->end.rcq);
+	rc_verify(buf.addr, 2100, 1, "sent");
+
+	/* A write with immediate needs it at its end only, and goes on from there. */
+	n = raw_write_pkts(r, pkt, data, 2100, &buf, PAGE);
+	pkt[n - 1].opcode++;
+	raw_u32(&pkt[n - 1], 1);
+	raw_send(r, pkt, n);
+	raw_expect(r, ACKNOWLEDGE, RNR | 9, pkt[n - 1].psn);
+	rc_recv(&r->end, 2, &sge, 1);
+	raw_send(r, &pkt[n - 1], 1);
+	raw_expect(r, ACKNOWLEDGE, ACK, pkt[n - 1].psn);
+	rc_wc_ok(r->end.rcq);
+	rc_verify(buf.addr + PAGE, 2100, 1, "written");
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+/* Requests behind a long read are done after it: it reads what was there before. */
+static void behind_a_read(void)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, 8 * LEN, RC_ACCESS_ALL);
+	static uint8_t all[8 * LEN];
+	struct raw_pkt pkt[3];
+	uint64_t word;
+
+	rc_fill(buf.addr, buf.len, 1);
+	memset(data, 0x55, 100);
+	memcpy(&word, buf.addr, 8);
+	pkt[0] = raw_read_pkt(r, &buf, 0, 8 * LEN);
+	raw_write_pkts(r, &pkt[1], data, 100, &buf, 8 * LEN - 100);
+	pkt[2] = fetch_add(r, &buf, 1);
+	raw_send(r, pkt, 3);
+	raw_read_answer(r, RAW_PSN, all, 8 * LEN);
+	rc_verify(all, 8 * LEN, 1, "before the write");
+	raw_expect(r, ACKNOWLEDGE, ACK, pkt[1].psn);
+	CHECK_EQ(raw_recv(r).orig, word);
+	CHECK(!memcmp(buf.addr + 8 * LEN - 100, data, 100));
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+static const struct test_case cases[] = {
+	{ "raw_ahead", ahead, 0 },
+	{ "raw_write_again", write_again, 0 },
+	{ "raw_send_again", send_again, 0 },
+	{ "raw_read_again", read_again, 0 },
+	{ "raw_atomic_again", atomic_again, 0 },
+	{ "raw_not_ready", not_ready, 0 },
+	{ "raw_behind_a_read", behind_a_read, 0 },
+};
+
+CASE_TABLE(raw_order_cases, cases);

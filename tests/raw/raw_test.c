@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * What a responder says to packets, one by one: usage as every test program's, started
+ * by tests/raw/run, which makes the namespaces.
+ */
+#include "raw.h"
+
+int main(int argc, char **argv)
+{
+	const struct case_table *tables[] = {
+		&raw_request_cases, &raw_order_cases, &raw_hold_cases, &raw_fuzz_cases,
+	};
+	int i = 1, used;
+	size_t t;
+
+	test_options.device = "mirage0";
+	while (i < argc) {
+		used = test_options_take(argc - i, argv + i);
+		if (!used)
+			test_fail("unknown option %s", argv[i]);
+		i += used;
+	}
+	for (t = 0; t < ARRAY_SIZE(tables); t++)
+		test_run(tables[t]->cases, tables[t]->n);
+	return test_close();
+}
