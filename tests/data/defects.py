@@ -19,12 +19,12 @@ Defect = collections.namedtuple("Defect", "about file good bad")
 DEFECTS = {
     "page-offset-dropped": Defect(
         "every access starts at the beginning of its page", "kernel/mtt_copy.c",
-        "return (void *)((entry & PAGE_MASK) + (addr & mask));",
-        "return (void *)((entry & PAGE_MASK) + (addr & mask & PAGE_MASK));"),
+        "return (void *)((*entry & PAGE_MASK) + offset);",
+        "return (void *)((*entry & PAGE_MASK) + (offset & PAGE_MASK));"),
     "page-end-off-by-one": Defect(
-        "an entry is good for one byte behind its page", "kernel/mtt_chunk.h",
-        "*run = PAGE_SIZE - offset_in_page(addr);",
-        "*run = PAGE_SIZE - offset_in_page(addr) + 1;"),
+        "an entry is good for one byte behind its page", "kernel/mtt_copy.c",
+        "*run = size - offset;",
+        "*run = size - offset + 1;"),
     "not-dirtied": Defect(
         "a page that the device wrote to stays clean", "kernel/mtt_copy.c",
         "folio_set_dirty(folio);",
@@ -58,9 +58,9 @@ DEFECTS = {
         "b->off = 0;\n\t}",
         "b->off &= ~7U;\n\t}"),
     "miss-loses-position": Defect(
-        "after a missing page the source goes on where it began", "kernel/bytes.c",
-        "from->off += n;\n\tmissed(",
-        "from->off -= from->off;\n\tmissed("),
+        "after a missing page the source goes on where it was", "kernel/bytes.c",
+        "advance(from, n);\n\t\t\tmoved += n;",
+        "if (side == MTT_MISS_NONE)\n\t\t\t\tadvance(from, n);\n\t\t\tmoved += n;"),
     "long-message-recounted": Defect(
         "what is left of a long message is counted from its last piece", "kernel/direct.c",
         "req->done += n;",
