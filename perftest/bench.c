@@ -38,6 +38,19 @@ static enum bench_mode parse_mode(const char *name)
 	die("mode %s is not one of pinned, odp, implicit", name);
 }
 
+static enum ibv_mtu parse_mtu(const char *text)
+{
+	static const char * const names[] = {
+		[IBV_MTU_256] = "256", [IBV_MTU_512] = "512", [IBV_MTU_1024] = "1024",
+		[IBV_MTU_2048] = "2048", [IBV_MTU_4096] = "4096",
+	};
+
+	for (unsigned int i = IBV_MTU_256; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(text, names[i]))
+			return i;
+	die("MTU %s is not one of 256, 512, 1024, 2048, 4096", text);
+}
+
 static unsigned long parse_number(const char *what, const char *text)
 {
 	char *end;
@@ -56,10 +69,17 @@ void bench_options(struct bench *b, int argc, char **argv)
 
 	memset(b, 0, sizeof(*b));
 	b->samples = 3;
-	while ((opt = getopt(argc, argv, "d:m:o:s:r:")) != -1) {
+	b->mtu = IBV_MTU_1024;
+	while ((opt = getopt(argc, argv, "d:p:t:m:o:s:r:")) != -1) {
 		switch (opt) {
 		case 'd':
 			b->device = optarg;
+			break;
+		case 'p':
+			b->peer_name = optarg;
+			break;
+		case 't':
+			b->mtu = parse_mtu(optarg);
 			break;
 		case 'm':
 			b->mode = parse_mode(optarg);
@@ -74,7 +94,7 @@ void bench_options(struct bench *b, int argc, char **argv)
 			b->samples = parse_number("sample count", optarg);
 			break;
 		default:
-			die("usage: [-d DEVICE] [-m pinned|odp|implicit] [-o OPERATION] [-s SIZE] [-r SAMPLES]");
+			die("usage: [-d DEVICE] [-p PEER] [-t MTU] [-m pinned|odp|implicit] [-o OPERATION] [-s SIZE] [-r SAMPLES]");
 		}
 	}
 	if (optind != argc)

@@ -42,6 +42,9 @@ enum bench_mode {
 
 struct bench {
 	const char *device;
+	const char *peer_name;		/* NULL: the device's own QPs talk to each other */
+	struct bench *peer;		/* the other device, opened */
+	enum ibv_mtu mtu;
 	enum bench_mode mode;
 	const char *only_op;		/* NULL: every operation */
 	size_t only_size;		/* 0: every size */
@@ -64,7 +67,7 @@ struct bench_end {
 	struct ibv_comp_channel *channel;
 };
 
-/* Two RC QPs of one device, connected to each other. */
+/* Two RC QPs, of one device or of two, connected to each other. */
 struct bench_pair {
 	struct bench_end near;
 	struct bench_end far;
@@ -82,12 +85,18 @@ struct bench_op {
 
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* -d DEVICE, -m MODE, -o OPERATION, -s SIZE, -r SAMPLES */
+/* -d DEVICE, -p PEER, -t MTU, -m MODE, -o OPERATION, -s SIZE, -r SAMPLES */
 void bench_options(struct bench *b, int argc, char **argv);
 
-/* Opens the device, a PD, and finds the RoCE v2 IPv4 GID; clears nothing set by options. */
+/*
+ * Opens the device, a PD, and finds the RoCE v2 IPv4 GID; clears nothing set by options.
+ * The same with the peer, if there is one.
+ */
 void bench_open(struct bench *b);
 void bench_close(struct bench *b);
+
+/* The device that the pair's far end is of. */
+struct bench *bench_far(struct bench *b);
 const char *bench_mode_name(const struct bench *b);
 
 /* Exit status of main(). */
@@ -127,7 +136,8 @@ void bench_dereg(struct bench *b, struct ibv_mr *mr);
 /* Room for LIST work requests each way; the channel only where asked for. */
 void bench_end_open(struct bench *b, struct bench_end *e, bool channel);
 void bench_end_close(struct bench_end *e);
-void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn);
+void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn,
+		   const union ibv_gid *remote);
 void bench_pair_open(struct bench *b, struct bench_pair *pair);
 void bench_pair_close(struct bench_pair *pair);
 

@@ -50,8 +50,28 @@ static void run_doorbell(struct bench_pair *pair, struct work *w)
 		bench_poll(pair->far.recv_cq, LIST);
 }
 
+/* A buffer's regions: one when both ends are of one device. */
+struct keys {
+	struct ibv_mr *near, *far;
+};
+
+static struct keys reg(struct bench *b, void *p, size_t size)
+{
+	struct keys k = { .near = bench_reg(b, p, size) };
+
+	k.far = b->peer ? bench_reg(b->peer, p, size) : k.near;
+	return k;
+}
+
+static void dereg(struct bench *b, struct keys k)
+{
+	if (b->peer)
+		bench_dereg(b->peer, k.far);
+	bench_dereg(b, k.near);
+}
+
 static void set_up(struct work *w, enum ibv_wr_opcode opcode, size_t size,
-		   const struct ibv_mr *src, const struct ibv_mr *dst)
+		   const struct keys *src, const struct keys *dst)
 {
 	bool read = opcode == IBV_WR_RDMA_READ;
 
@@ -59,11 +79,11 @@ static void set_up(struct work *w, enum ibv_wr_opcode opcode, size_t size,
 	w->op.opcode = opcode;
 	w->op.size = size;
 	w->op.local = read ? w->dst : w->src;
-	w->op.lkey = read ? dst->lkey : src->lkey;
+	w->op.lkey = (read ? dst : src)->near->lkey;
 	w->op.remote = read ? w->src : w->dst;
-	w->op.rkey = read ? src->rkey : dst->rkey;
+	w->op.rkey = (read ? src : dst)->far->rkey;
 	bench_list_make(&w->list, &w->op, NULL, LIST);
-	bench_recvs_make(&w->recvs, w->dst, dst->lkey, size, LIST);
+	bench_recvs_make(&w->recvs, w->dst, dst->far->lkey, size, LIST);
 }
 
 static double sample(struct bench_pair *pair, struct work *w, unsigned int doorbells)
@@ -98,7 +118,7 @@ static void measure(struct bench *b, struct bench_pair *pair, struct work *w, co
 int main(int argc, char **argv)
 {
 	const size_t room = MIB * LIST;
-	struct ibv_mr *src_mr, *dst_mr;
+	struct keys src_keys, dst_keys;
 	static struct work w;
 	struct bench_pair pair;
 	struct bench b;
@@ -110,19 +130,19 @@ int main(int argc, char **argv)
 	bench_pair_open(&b, &pair);
 	w.src = bench_map(room);
 	w.dst = bench_map(room);
-	src_mr = bench_reg(&b, w.src, room);
-	dst_mr = bench_reg(&b, w.dst, room);
+	src_keys = reg(&b, w.src, room);
+	dst_keys = reg(&b, w.dst, room);
 	pattern_fill(w.src, room, 1);
 	for (unsigned int o = 0; o < ARRAY_SIZE(operations); o++) {
 		for (unsigned int s = 0; s < ARRAY_SIZE(sizes); s++) {
 			if (!bench_wanted(&b, operations[o].name, sizes[s].size))
 				continue;
-			set_up(&w, operations[o].opcode, sizes[s].size, src_mr, dst_mr);
+			set_up(&w, operations[o].opcode, sizes[s].size, &src_keys, &dst_keys);
 			measure(&b, &pair, &w, operations[o].name, sizes[s].doorbells);
 		}
 	}
-	bench_dereg(&b, src_mr);
-	bench_dereg(&b, dst_mr);
+	dereg(&b, src_keys);
+	dereg(&b, dst_keys);
 	bench_pair_close(&pair);
 	bench_close(&b);
 	return bench_status(&b);

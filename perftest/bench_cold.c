@@ -204,13 +204,15 @@ static struct figures sample(struct bench *b, struct run *r)
 	const struct cold_case *c = r->c;
 	struct ibv_mr *cold_mr, *other_mr;
 	bool cold_is_local = c->kind == WRITE_OUT_OF;
+	struct bench *cold_end = cold_is_local ? b : bench_far(b);
+	struct bench *other_end = cold_is_local ? bench_far(b) : b;
 	struct figures f;
 
 	r->other = bench_map(c->total);
 	memset(r->other, 1, c->total);
-	other_mr = bench_reg_pinned(b, r->other, c->total);
+	other_mr = bench_reg_pinned(other_end, r->other, c->total);
 	r->cold = map_for(c);
-	cold_mr = bench_reg(b, r->cold, c->total);
+	cold_mr = bench_reg(cold_end, r->cold, c->total);
 	r->op = (struct bench_op) {
 		.opcode = c->kind == READ_FROM ? IBV_WR_RDMA_READ : IBV_WR_RDMA_WRITE,
 		.size = c->size,
@@ -220,8 +222,8 @@ static struct figures sample(struct bench *b, struct run *r)
 		.rkey = cold_is_local ? other_mr->rkey : cold_mr->rkey,
 	};
 	f = take_sample(r);
-	bench_dereg(b, cold_mr);
-	bench_dereg(b, other_mr);
+	bench_dereg(cold_end, cold_mr);
+	bench_dereg(other_end, other_mr);
 	bench_unmap(r->cold, c->total);
 	bench_unmap(r->other, c->total);
 	return f;

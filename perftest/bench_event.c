@@ -124,7 +124,7 @@ static void side_open(struct bench *b, struct side *s, int peer)
 	qpn = s->end.qp->qp_num;
 	check_write(peer, &qpn, sizeof(qpn));
 	check_read(peer, &qpn, sizeof(qpn));
-	bench_connect(b, &s->end, qpn);
+	bench_connect(b, &s->end, qpn, &b->gid);
 	s->buf = bench_map(PAGE);
 	s->mr = bench_reg(b, s->buf, PAGE);
 	for (; s->received < RECVS; s->received++)

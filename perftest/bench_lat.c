@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 		{ "send",	"lat_send",	IBV_WR_SEND },
 		{ "read",	"lat_read",	IBV_WR_RDMA_READ },
 	};
-	struct ibv_mr *src_mr, *dst_mr;
+	struct ibv_mr *src_mr, *dst_mr, *far_src, *far_dst;
 	struct bench_pair pair;
 	static struct work w;
 	struct bench_op op;
@@ -83,7 +83,9 @@ int main(int argc, char **argv)
 	w.dst = bench_map(room);
 	src_mr = bench_reg(&b, (void *)w.src, room);
 	dst_mr = bench_reg(&b, (void *)w.dst, room);
-	bench_recvs_make(&w.recvs, (void *)w.dst, dst_mr->lkey, op.size, 1);
+	far_src = b.peer ? bench_reg(b.peer, (void *)w.src, room) : src_mr;
+	far_dst = b.peer ? bench_reg(b.peer, (void *)w.dst, room) : dst_mr;
+	bench_recvs_make(&w.recvs, (void *)w.dst, far_dst->lkey, op.size, 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(operations); i++) {
 		bool read = operations[i].opcode == IBV_WR_RDMA_READ;
 
@@ -94,9 +96,13 @@ int main(int argc, char **argv)
 		op.local = (void *)(read ? w.dst : w.src);
 		op.lkey = read ? dst_mr->lkey : src_mr->lkey;
 		op.remote = (void *)(read ? w.src : w.dst);
-		op.rkey = read ? src_mr->rkey : dst_mr->rkey;
+		op.rkey = read ? far_src->rkey : far_dst->rkey;
 		bench_list_make(&w.list, &op, NULL, 1);
 		measure(&b, &pair, &w, operations[i].name, op.size);
+	}
+	if (b.peer) {
+		bench_dereg(b.peer, far_src);
+		bench_dereg(b.peer, far_dst);
 	}
 	bench_dereg(&b, src_mr);
 	bench_dereg(&b, dst_mr);

@@ -52,10 +52,8 @@ static void find_gid(struct bench *b)
 	die("%s has no RoCE v2 GID of an IPv4 address", b->device);
 }
 
-void bench_open(struct bench *b)
+static void open_one(struct bench *b)
 {
-	if (!b->device)
-		die("-d DEVICE is missing");
 	b->ctx = open_device(b->device);
 	if (ibv_query_device(b->ctx, &b->attr))
 		die("%s: query: %s", b->device, strerror(errno));
@@ -65,13 +63,42 @@ void bench_open(struct bench *b)
 		die("%s: PD: %s", b->device, strerror(errno));
 }
 
-void bench_close(struct bench *b)
+void bench_open(struct bench *b)
+{
+	if (!b->device)
+		die("-d DEVICE is missing");
+	open_one(b);
+	if (!b->peer_name)
+		return;
+	b->peer = malloc(sizeof(*b->peer));
+	if (!b->peer)
+		die("out of memory");
+	*b->peer = *b;
+	b->peer->device = b->peer_name;
+	b->peer->peer = NULL;
+	open_one(b->peer);
+}
+
+struct bench *bench_far(struct bench *b)
+{
+	return b->peer ? b->peer : b;
+}
+
+static void close_one(struct bench *b)
 {
 	if (b->implicit && ibv_dereg_mr(b->implicit))
 		die("dereg of the implicit region: %s", strerror(errno));
 	if (ibv_dealloc_pd(b->pd))
 		die("dealloc of the PD: %s", strerror(errno));
 	ibv_close_device(b->ctx);
+}
+
+void bench_close(struct bench *b)
+{
+	if (b->peer)
+		close_one(b->peer);
+	free(b->peer);
+	close_one(b);
 }
 
 bool bench_mode_supported(const struct bench *b)
@@ -196,7 +223,8 @@ static void modify(struct bench_end *e, struct ibv_qp_attr *attr, int mask)
 		die("QP to state %d: %s", attr->qp_state, strerror(ret));
 }
 
-void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn)
+void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn,
+		   const union ibv_gid *remote)
 {
 	struct ibv_qp_attr init = {
 		.qp_state = IBV_QPS_INIT,
@@ -205,7 +233,7 @@ void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn)
 	};
 	struct ibv_qp_attr rtr = {
 		.qp_state = IBV_QPS_RTR,
-		.path_mtu = IBV_MTU_1024,
+		.path_mtu = b->mtu,
 		.dest_qp_num = remote_qpn,
 		.max_dest_rd_atomic = read_depth(b),
 		.min_rnr_timer = 12,
@@ -213,7 +241,7 @@ void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn)
 			.is_global = 1,
 			.port_num = PORT,
 			.grh = {
-				.dgid = b->gid,
+				.dgid = *remote,
 				.sgid_index = b->gid_index,
 				.hop_limit = 64,
 			},
@@ -237,10 +265,12 @@ void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn)
 
 void bench_pair_open(struct bench *b, struct bench_pair *pair)
 {
+	struct bench *far = bench_far(b);
+
 	bench_end_open(b, &pair->near, false);
-	bench_end_open(b, &pair->far, false);
-	bench_connect(b, &pair->near, pair->far.qp->qp_num);
-	bench_connect(b, &pair->far, pair->near.qp->qp_num);
+	bench_end_open(far, &pair->far, false);
+	bench_connect(b, &pair->near, pair->far.qp->qp_num, &far->gid);
+	bench_connect(far, &pair->far, pair->near.qp->qp_num, &b->gid);
 }
 
 void bench_pair_close(struct bench_pair *pair)
