@@ -40,7 +40,8 @@
  *
  * READs are asked for WIRE_READ_MAX bytes at a time, however long they are. So what
  * has to be asked for again is short, and PSNs never get so far ahead that they
- * compare wrongly.
+ * compare wrongly. Where such a part ends never changes: to the responder a request
+ * is either one that it has executed, as a whole or up to its end, or a new one.
  */
 #include <linux/slab.h>
 
@@ -60,8 +61,8 @@
 #define WIRE_ASK	SZ_64K
 #define WIRE_ASK_WITHIN	SZ_256K
 
-/* Bytes of one READ request. */
-#define WIRE_READ_MAX	SZ_1M
+/* Bytes of one READ request; a multiple of every path MTU. */
+#define WIRE_READ_MAX	SZ_256K
 
 static_assert(WIRE_READS_MAX == MIRAGE_MAX_RD_ATOMIC);
 static_assert((WIRE_WINDOW + WIRE_READ_MAX) >> 8 < (PSN_MASK + 1) / 4);
@@ -140,10 +141,9 @@ static void begin(struct qp *qp, struct wire_req *req)
 	if (!req->window)
 		req->window = WIRE_WINDOW >> req->shift;
 	req->una = qp->req.psn;
-	req->psn = req->una;
 	req->next = req->una;
-	req->cur = req->tail;
-	req->rewind = false;
+	rewind(qp, req);
+	req->urge = false;
 	req->retry_left = qp->attr.retry_cnt;
 	req->rnr_left = qp->attr.rnr_retry;
 }
@@ -485,7 +485,7 @@ static enum step send_read(struct run *r, const struct wire_wr *wr)
 			return s;
 		close_local(req);
 	}
-	n = min3(n, WIRE_READ_MAX, READ_ONCE(req->window) << req->shift);
+	n = min_t(u32, n, WIRE_READ_MAX - off % WIRE_READ_MAX);
 	pkt.va += off;
 	pkt.dmalen = n;
 	n = max_t(u32, DIV_ROUND_UP(n, BIT(req->shift)), 1);
