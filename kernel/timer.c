@@ -82,6 +82,7 @@ static unsigned long due(struct wire *wire)
 	} else {
 		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
 		req->progress = jiffies;
+		req->timeouts++;
 		wire_again(wire->qp);
 	}
 	return wire->qp->attr.timeout && !req->failed ? wait : 0;

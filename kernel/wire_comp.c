@@ -144,6 +144,7 @@ static void progress(struct qp *qp, u32 psn)
 
 	req->una = psn;
 	req->nakked = false;
+	req->timeouts = 0;
 	req->retry_left = qp->attr.retry_cnt;
 	req->rnr_left = qp->attr.rnr_retry;
 	req->progress = jiffies;

@@ -67,6 +67,9 @@
 static_assert(WIRE_READS_MAX == MIRAGE_MAX_RD_ATOMIC);
 static_assert((WIRE_WINDOW + WIRE_READ_MAX) >> 8 < (PSN_MASK + 1) / 4);
 
+/* So many timeouts in a row may be a path's that drops super-packets as such. */
+#define WIRE_DOUBT	2
+
 /* What a step of a burst ended with. */
 enum step {
 	STEP_ON,	/* go on */
@@ -163,6 +166,8 @@ static bool enter(struct run *r)
 			begin(qp, req);
 		else if (req->rewind || psn_cmp(req->psn, req->una) < 0)
 			rewind(qp, req);
+		if (req->timeouts >= WIRE_DOUBT)
+			req->path.single = true;
 		if (req->una == req->next)
 			req->progress = jiffies;
 		if (!req->armed && qp->attr.timeout)

@@ -55,6 +55,7 @@ struct wire_wr {
  * @error: owed when the lock is dropped: the QP goes to the error state
  * @armed: @timer runs, sooner or later than needed
  * @into_open: @into is where the oldest work request wants its response
+ * @timeouts: of @una
  * @retry_left: times @una may still be sent anew
  * @rnr_left: RNR NAKs it may still get
  * @event: to raise with @error, or 0
@@ -95,6 +96,7 @@ struct wire_req {
 	bool error;
 	bool armed;
 	bool into_open;
+	u8 timeouts;
 	u8 retry_left;
 	u8 rnr_left;
 	enum ib_event_type event;
