@@ -142,23 +142,35 @@ enum mirage_wc_flags {
 
 #define MIRAGE_WC_IBV_FLAGS	0xff
 
+/* Which of its QP's rings the work request of a CQE stood in. */
+enum mirage_cqe_ring {
+	MIRAGE_CQE_NO_RING	= 0,	/* an SRQ's: see there */
+	MIRAGE_CQE_SQ		= 1,
+	MIRAGE_CQE_RQ		= 2,
+};
+
+/*
+ * A completion: up to wc_flags as struct ibv_wc, which polling fills from here. The
+ * slots of the ring before the index cons are free now: those of requests that
+ * complete unseen go with the next one that is seen. (An SRQ's complete in no order;
+ * they are free when the kernel has taken them, by the cons of its ring.)
+ */
 struct mirage_cqe {
 	__aligned_u64 wr_id;
-	__aligned_u64 timestamp;	/* ns, CLOCK_MONOTONIC_RAW; 0 unless asked for */
-	__aligned_u64 wallclock;	/* ns, CLOCK_REALTIME; 0 unless asked for */
+	__u32 status;			/* enum ibv_wc_status */
+	__u32 opcode;			/* enum ibv_wc_opcode */
+	__u32 vendor_err;		/* the errno behind a bad status, or 0 */
 	__u32 byte_len;
 	__u32 ex;			/* immediate (big endian) or invalidated rkey */
 	__u32 qp_num;
 	__u32 src_qp;
-	__u32 vendor_err;		/* the errno behind a bad status, or 0 */
-	__u16 wc_flags;			/* enum mirage_wc_flags */
-	__u8 status;			/* enum ibv_wc_status */
-	__u8 opcode;			/* enum ibv_wc_opcode */
-	__u32 sq_cons;			/* of a send: index after it; its slots are free now */
-	__u16 pkey_index;		/* UD */
+	__u32 wc_flags;			/* enum mirage_wc_flags */
+	__u32 cons;
+	__u8 ring;			/* enum mirage_cqe_ring */
 	__u8 sl;			/* UD: service level */
-	__u8 reserved0;
-	__u32 reserved1[2];
+	__u16 pkey_index;		/* UD */
+	__aligned_u64 timestamp;	/* ns, CLOCK_MONOTONIC_RAW; 0 unless asked for */
+	__aligned_u64 wallclock;	/* ns, CLOCK_REALTIME; 0 unless asked for */
 };
 
 static_assert(sizeof(struct mirage_cqe) == 64, "ABI");

@@ -50,8 +50,16 @@ int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 	return 0;
 }
 
+/* bytes_release() of all but the first of some pieces. */
+void bytes_release_rest(struct bytes *b, u32 num)
+{
+	while (--num)
+		mirage_mr_put(b->seg[num].mr);
+}
+
 static void advance(struct bytes *b, u32 n)
 {
+	b->whole = 0;
 	b->off += n;
 	if (!b->buf && b->off == b->seg[b->cur].len) {
 		b->cur++;
@@ -205,6 +213,7 @@ bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
 void bytes_seek(struct bytes *b, u32 to)
 {
 	bytes_rewind(b);
+	b->whole = 0;
 	while (!b->buf && b->cur < b->num && to >= b->seg[b->cur].len)
 		to -= b->seg[b->cur++].len;
 	b->off = to;

@@ -30,6 +30,7 @@ struct seg {
  * @num: pieces in @seg
  * @cur: the piece the position is in
  * @off: bytes of that piece, or of @buf, that are done
+ * @whole: length of the only piece, until the position moves; may be 0 at any time
  * @seg: the pieces
  */
 struct bytes {
@@ -37,6 +38,7 @@ struct bytes {
 	u32 num;
 	u32 cur;
 	u32 off;
+	u32 whole;
 	struct seg seg[MIRAGE_MAX_SGE];
 };
 
@@ -66,6 +68,7 @@ int bytes_from_list(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		    const struct mirage_sge *sge, u32 num, int access);
 int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
+void bytes_release_rest(struct bytes *b, u32 num);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
 u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
 bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss);
@@ -89,6 +92,7 @@ static inline void bytes_from_buf(struct bytes *b, const void *buf)
 {
 	b->buf = (void *)buf;
 	b->num = 0;
+	b->whole = 0;
 	bytes_rewind(b);
 }
 
@@ -98,6 +102,7 @@ static __always_inline void bytes_from_mr(struct bytes *b, struct mirage_mr *mr,
 {
 	b->buf = NULL;
 	b->num = 1;
+	b->whole = len;
 	bytes_rewind(b);
 	b->seg[0] = (struct seg) { .mr = mr, .addr = addr, .len = len };
 }
@@ -158,17 +163,16 @@ static __always_inline int bytes_from_region(struct bytes *b, struct mirage_dev 
 }
 
 /** bytes_release - drop the references on regions; the sequence is empty then */
-static inline void bytes_release(struct bytes *b)
+static __always_inline void bytes_release(struct bytes *b)
 {
-	while (b->num)
-		mirage_mr_put(b->seg[--b->num].mr);
-	b->buf = NULL;
-}
+	u32 num = b->num;
 
-/* Are the next bytes the first of the first piece? */
-static __always_inline bool bytes_start_with(const struct bytes *b, u32 len)
-{
-	return !b->buf && !b->cur && !b->off && len <= b->seg[0].len;
+	b->buf = NULL;
+	b->num = 0;
+	if (unlikely(num > 1))
+		bytes_release_rest(b, num);
+	if (num)
+		mirage_mr_put(b->seg[0].mr);
 }
 
 /**
@@ -187,8 +191,7 @@ static __always_inline u32 bytes_move(struct bytes *to, struct bytes *from, u32 
 				      struct miss *miss)
 {
 	/* A small message, and there is one. */
-	if (left - 1 < PAGE_SIZE && bytes_start_with(to, left) &&
-	    bytes_start_with(from, left) &&
+	if (left - 1 < PAGE_SIZE && left <= to->whole && left <= from->whole &&
 	    likely(mtt_copy_small(&to->seg[0].mr->mtt, to->seg[0].addr,
 				  &from->seg[0].mr->mtt, from->seg[0].addr, left)))
 		return left;

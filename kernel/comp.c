@@ -25,50 +25,11 @@ int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
 		.vendor_err = -err,
 		.status = status,
 		.opcode = req->op ? req->op->wc : IB_WC_SEND,
-		.sq_cons = qp->sq.index,
+		.cons = qp->sq.index,
+		.ring = MIRAGE_CQE_SQ,
 	};
 
 	return mirage_cq_post(qp->scq, &cqe, false);
-}
-
-/**
- * comp_recv_ok - complete the receive work request of a message
- * @qp: the QP; its lock is held
- * @hdr: the message
- *
- * Return: 0, or -EOVERFLOW as mirage_cq_post().
- */
-int comp_recv_ok(struct qp *qp, const struct resp_hdr *hdr)
-{
-	const struct op *op = hdr->op;
-	struct mirage_cq *cq = qp->rcq;
-	struct mirage_cqe *slot;
-	bool fire = false;
-
-	lockdep_assert_held(&qp->lock);
-	spin_lock(&cq->lock);
-	slot = mirage_cq_slot(cq);
-	if (likely(slot)) {
-		*slot = (struct mirage_cqe) {
-			.wr_id = qp->resp.wqe.wr_id,
-			.byte_len = hdr->length,
-			.ex = op->imm || op->inv ? hdr->ex : 0,
-			.qp_num = qp->qpn,
-			.src_qp = qp->attr.dest_qp_num,
-			.wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
-				    (op->inv ? MIRAGE_WC_WITH_INV : 0),
-			.status = IB_WC_SUCCESS,
-			.opcode = op->class == OP_SEND ? IB_WC_RECV :
-							 IB_WC_RECV_RDMA_WITH_IMM,
-		};
-		fire = mirage_cq_publish(cq, slot, hdr->solicited);
-	}
-	spin_unlock(&cq->lock);
-
-	if (unlikely(!slot))
-		return mirage_cq_overflow(cq);
-	mirage_cq_fire(cq, fire);
-	return 0;
 }
 
 /**
@@ -92,6 +53,7 @@ int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op
 		.vendor_err = -err,
 		.status = status,
 		.opcode = op ? op->wc : IB_WC_SEND,
+		.ring = MIRAGE_CQE_SQ,
 	};
 
 	lockdep_assert_held(&qp->wire->req.lock);
@@ -99,14 +61,14 @@ int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op
 	if (status == IB_WC_SUCCESS && !qp->sig_all &&
 	    !(head->flags & MIRAGE_WQE_SIGNALED))
 		return 0;
-	cqe.sq_cons = qp->sq.index;
+	cqe.cons = qp->sq.index;
 	return mirage_cq_post(qp->scq, &cqe, false);
 }
 
 /**
  * comp_recv - complete a receive work request
  * @qp: the QP; its lock is held
- * @cqe: all but the QP's number
+ * @cqe: all but the QP's number and its ring's slots
  * @solicited: the sender asked for an event
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
@@ -116,6 +78,8 @@ int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited)
 	lockdep_assert_held(&qp->lock);
 
 	cqe->qp_num = qp->qpn;
+	cqe->cons = qp->rq.index;
+	cqe->ring = qp->srq ? MIRAGE_CQE_NO_RING : MIRAGE_CQE_RQ;
 	return mirage_cq_post(qp->rcq, cqe, solicited);
 }
 
@@ -132,6 +96,7 @@ void comp_flush_sends(struct qp *qp)
 		.qp_num = qp->qpn,
 		.status = IB_WC_WR_FLUSH_ERR,
 		.opcode = IB_WC_SEND,
+		.ring = MIRAGE_CQE_SQ,
 	};
 
 	/* An XRC target has none. */
@@ -141,7 +106,7 @@ void comp_flush_sends(struct qp *qp)
 		wqe = ring_slot(&qp->sq, qp->sq.index);
 		cqe.wr_id = READ_ONCE(wqe->wr_id);
 		ring_consume(&qp->sq);
-		cqe.sq_cons = qp->sq.index;
+		cqe.cons = qp->sq.index;
 		mirage_cq_post(qp->scq, &cqe, false);
 	}
 }

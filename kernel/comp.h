@@ -14,7 +14,6 @@ struct mirage_send_wqe;
 int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err);
 int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
 	      u32 length, enum ib_wc_status status, int err);
-int comp_recv_ok(struct qp *qp, const struct resp_hdr *hdr);
 int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited);
 void comp_flush_sends(struct qp *qp);
 void comp_flush_recvs(struct qp *qp);

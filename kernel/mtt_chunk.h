@@ -60,25 +60,22 @@ static inline unsigned int mtt_page_of(u64 addr)
 
 struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index);
 
-/* The chunk with a number up to mtt->span, or NULL. Softirqs off. */
+/* The chunk with a number, or NULL; there is none above mtt->span. Softirqs off. */
 static __always_inline struct mtt_chunk *mtt_find(struct mtt *mtt, unsigned long index)
 {
-	struct mtt_chunk *chunk;
+	struct mtt_chunk *chunk = READ_ONCE(mtt->hint[index % MTT_HINTS]);
 
-	if (!mtt->shift)
-		return READ_ONCE(mtt->root);
-	chunk = READ_ONCE(mtt->hint[index % MTT_HINTS]);
 	if (likely(chunk && chunk->index == index))
 		return chunk;
-	return mtt_walk(mtt, index);
+	if (unlikely(index > mtt->span))
+		return NULL;
+	return mtt->shift ? mtt_walk(mtt, index) : READ_ONCE(mtt->root);
 }
 
 /* The chunk of an address, or NULL. Softirqs off. */
 static __always_inline struct mtt_chunk *mtt_find_addr(struct mtt *mtt, u64 addr)
 {
-	unsigned long index = mtt_index(mtt, addr);
-
-	return likely(index <= mtt->span) ? mtt_find(mtt, index) : NULL;
+	return mtt_find(mtt, mtt_index(mtt, addr));
 }
 
 /* The entry for addr, and how many bytes it is good for from there. */

@@ -61,15 +61,20 @@ static void fill_hdr(struct qp *qp)
 	}
 	hdr->op = op;
 	hdr->psn = req->psn;
-	hdr->packets = qp->ud ? 1 : max(((u64)length + BIT(shift) - 1) >> shift, 1ULL);
+	hdr->packets = 1;
+	if (length > ib_mtu_enum_to_int(IB_MTU_256) && !qp->ud)
+		hdr->packets = ((u64)length + BIT(shift) - 1) >> shift;
 	hdr->length = length;
 	hdr->access = op->remote;
+	hdr->ex = head->ex;
+	hdr->solicited = head->flags & MIRAGE_WQE_SOLICITED;
+	/* Nobody asks where a send goes. */
+	if (op->class == OP_SEND)
+		return;
 	hdr->reach = length;
 	hdr->any = false;
 	hdr->rkey = head->rkey;
 	hdr->addr = head->remote_addr;
-	hdr->ex = head->ex;
-	hdr->solicited = head->flags & MIRAGE_WQE_SOLICITED;
 }
 
 /* The fields of a flush stand where an atomic has its operands. */
@@ -357,6 +362,13 @@ static bool next(struct qp *qp)
 	return true;
 }
 
+/* Is what stands in the send queue to be flushed? */
+static bool flushes(const struct qp *qp)
+{
+	/* In error, or that of its send queue alone. */
+	return READ_ONCE(qp->state) >= IB_QPS_SQE;
+}
+
 /* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
 static enum engine_verdict run_some(struct qp *qp)
 {
@@ -366,7 +378,7 @@ static enum engine_verdict run_some(struct qp *qp)
 	for (i = 0; i < REQ_SMALL; i++) {
 		enum engine_verdict v;
 
-		if (unlikely(READ_ONCE(qp->state) == IB_QPS_ERR))
+		if (unlikely(flushes(qp)))
 			break;
 		if (!req->active && !next(qp))
 			return ENGINE_IDLE;
@@ -398,10 +410,9 @@ enum engine_verdict req_run(struct qp *qp)
 		return wire_req_run(qp);
 
 	for (i = 0; i < batch; i++) {
-		enum ib_qp_state state = READ_ONCE(qp->state);
 		enum engine_verdict v;
 
-		if (state == IB_QPS_ERR || state == IB_QPS_SQE) {
+		if (flushes(qp)) {
 			flush(qp);
 			return ENGINE_IDLE;
 		}

@@ -19,7 +19,7 @@
 #include "qp.h"
 #include "comp.h"
 
-static void release_bytes(struct resp *resp)
+static __always_inline void release_bytes(struct resp *resp)
 {
 	bytes_release(&resp->bytes);
 	resp->busy = false;
@@ -65,26 +65,14 @@ static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
 	return v;
 }
 
-/* None there: be told when one is posted, and look once more. */
-static int pop_or_ask(struct qp *qp, struct recv_wqe *wqe)
+/* Not taken at the first look. */
+static noinline enum resp_verdict not_taken(struct qp *qp, int ret)
 {
-	int ret = wqe_pop_recv(&qp->rq, wqe);
-
-	if (ret != -ENOENT)
-		return ret;
-	ring_want_kick(&qp->rq, true);
-	return wqe_pop_recv(&qp->rq, wqe);
-}
-
-static enum resp_verdict take_wqe(struct qp *qp)
-{
-	struct recv_wqe *wqe = &qp->resp.wqe;
-	int ret;
-
-	if (qp->srq)
-		ret = mirage_srq_pop(qp->srq, wqe);
-	else
-		ret = pop_or_ask(qp, wqe);
+	if (ret == -ENOENT && !qp->srq) {
+		/* Be told when one is posted, and look once more. */
+		ring_want_kick(&qp->rq, true);
+		ret = wqe_pop_recv(&qp->rq, &qp->resp.wqe);
+	}
 
 	switch (ret) {
 	case 0:
@@ -102,8 +90,19 @@ static enum resp_verdict take_wqe(struct qp *qp)
 	}
 }
 
+static __always_inline enum resp_verdict take_wqe(struct qp *qp)
+{
+	struct recv_wqe *wqe = &qp->resp.wqe;
+	int ret = qp->srq ? mirage_srq_pop(qp->srq, wqe) : wqe_pop_recv(&qp->rq, wqe);
+
+	if (unlikely(ret))
+		return not_taken(qp, ret);
+	qp->resp.have_wqe = true;
+	return RESP_OK;
+}
+
 /* May this QP do that at all (IBA 9.7.4.1.2, 9.7.4.1.5)? */
-static bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
+static __always_inline bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
 {
 	const struct op *op = hdr->op;
 
@@ -111,6 +110,8 @@ static bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
 		return false;
 	if (hdr->length > MIRAGE_MAX_MSG)
 		return false;
+	if (op->class <= OP_WRITE && !op->word)
+		return true;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
 	    !qp->attr.max_dest_rd_atomic)
 		return false;
@@ -119,7 +120,8 @@ static bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
 	return (op->class != OP_ATOMIC && !op->word) || IS_ALIGNED(hdr->addr, 8);
 }
 
-static enum resp_verdict open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
+static __always_inline enum resp_verdict
+open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
 {
 	struct resp *resp = &qp->resp;
 	int ret;
@@ -283,14 +285,45 @@ enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *ol
 	return RESP_MISS;
 }
 
-/* The request used up a receive work request: complete it. */
-static enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
+/* The request used up a receive work request: complete it, where it will be read. */
+static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
 {
+	const struct op *op = hdr->op;
+	struct mirage_cq *cq = qp->rcq;
+	struct mirage_cqe *slot;
+	bool fire = false;
+
 	qp->resp.have_wqe = false;
-	if (likely(!comp_recv_ok(qp, hdr)))
-		return RESP_OK;
-	qp_error_locked(qp, IB_EVENT_QP_FATAL);
-	return RESP_NAK_OPERATIONAL;
+	spin_lock(&cq->lock);
+	slot = mirage_cq_slot(cq);
+	if (likely(slot)) {
+		/* All but the clocks, which are 0 in a CQ without any. */
+		slot->wr_id = qp->resp.wqe.wr_id;
+		slot->status = IB_WC_SUCCESS;
+		slot->opcode = op->class == OP_SEND ? IB_WC_RECV :
+						      IB_WC_RECV_RDMA_WITH_IMM;
+		slot->vendor_err = 0;
+		slot->byte_len = hdr->length;
+		slot->ex = op->imm || op->inv ? hdr->ex : 0;
+		slot->qp_num = qp->qpn;
+		slot->src_qp = qp->attr.dest_qp_num;
+		slot->wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
+				 (op->inv ? MIRAGE_WC_WITH_INV : 0);
+		slot->cons = qp->rq.index;
+		slot->ring = qp->srq ? MIRAGE_CQE_NO_RING : MIRAGE_CQE_RQ;
+		slot->sl = 0;
+		slot->pkey_index = 0;
+		fire = mirage_cq_publish(cq, slot, hdr->solicited);
+	}
+	spin_unlock(&cq->lock);
+
+	if (unlikely(!slot)) {
+		mirage_cq_overflow(cq);
+		qp_error_locked(qp, IB_EVENT_QP_FATAL);
+		return RESP_NAK_OPERATIONAL;
+	}
+	mirage_cq_fire(cq, fire);
+	return RESP_OK;
 }
 
 /**

@@ -47,7 +47,6 @@ struct recv_wqe {
 
 u32 wqe_send_stride(u32 max_sge, u32 max_inline);
 u32 wqe_recv_stride(u32 max_sge);
-int wqe_pop_recv(struct ring *ring, struct recv_wqe *to);
 
 static __always_inline int wqe_copy_sges(struct mirage_sge *to, const void *from,
 					 u32 num, u32 room, u32 *length)
@@ -120,6 +119,26 @@ static inline int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 strid
 	to->length = 0;
 	return wqe_copy_sges(to->sge, head + 1, num, stride - sizeof(*head),
 			     &to->length);
+}
+
+/**
+ * wqe_pop_recv - take the oldest receive work request of a ring
+ * @ring: the ring; the lock of its queue is held
+ * @to: the copy
+ *
+ * Return: 0, -ENOENT when there is none, -EPROTO when the process' index is out of
+ * bounds, or what is wrong with the work request (it is consumed all the same).
+ */
+static __always_inline int wqe_pop_recv(struct ring *ring, struct recv_wqe *to)
+{
+	int ret = ring_pending(ring);
+
+	if (ret <= 0)
+		return ret ?: -ENOENT;
+
+	ret = wqe_copy_recv(to, ring_slot(ring, ring->index), ring->stride);
+	ring_consume(ring);
+	return ret;
 }
 
 #endif

@@ -37,13 +37,17 @@ static inline bool waits(const struct mirage_ring *ring, uint32_t cons,
 	return *seen != cons;
 }
 
-/* A CQE of a send is taken: the slots up to that are free now. */
+/* A CQE is taken: the slots up to that of its work request are free now. */
 static inline void retire(const struct mirage_context *ctx,
 			  const struct mirage_cqe *cqe)
 {
-	if (!(cqe->opcode & IBV_WC_RECV))
-		mirage_wq_set_tail(&mirage_qpn_find(ctx, cqe->qp_num)->sq,
-				   cqe->sq_cons);
+	struct mirage_qp *qp;
+
+	if (unlikely(cqe->ring == MIRAGE_CQE_NO_RING))
+		return;
+	qp = mirage_qpn_find(ctx, cqe->qp_num);
+	mirage_wq_set_tail(cqe->ring == MIRAGE_CQE_SQ ? &qp->sq : &qp->rq,
+			   cqe->cons);
 }
 
 static inline void release(struct mirage_cq *cq)
@@ -51,17 +55,25 @@ static inline void release(struct mirage_cq *cq)
 	mirage_store_index(&cq->ring.hdr->cons, cq->cons);
 }
 
+#define SAME_PLACE(wc_field, cqe_field)					\
+	static_assert(offsetof(struct ibv_wc, wc_field) ==		\
+		      offsetof(struct mirage_cqe, cqe_field), "ABI")
+
+SAME_PLACE(wr_id, wr_id);
+SAME_PLACE(status, status);
+SAME_PLACE(opcode, opcode);
+SAME_PLACE(vendor_err, vendor_err);
+SAME_PLACE(byte_len, byte_len);
+SAME_PLACE(imm_data, ex);
+SAME_PLACE(qp_num, qp_num);
+SAME_PLACE(src_qp, src_qp);
+SAME_PLACE(wc_flags, wc_flags);
+SAME_PLACE(pkey_index, cons);
+
 static inline void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
 {
-	wc->wr_id = cqe->wr_id;
-	wc->status = cqe->status;
-	wc->opcode = cqe->opcode;
-	wc->vendor_err = cqe->vendor_err;
-	wc->byte_len = cqe->byte_len;
-	wc->imm_data = (__force __be32)cqe->ex;
-	wc->qp_num = cqe->qp_num;
-	wc->src_qp = cqe->src_qp;
-	wc->wc_flags = cqe->wc_flags & MIRAGE_WC_IBV_FLAGS;
+	memcpy(wc, cqe, offsetof(struct ibv_wc, pkey_index));
+	wc->wc_flags &= MIRAGE_WC_IBV_FLAGS;
 	wc->pkey_index = cqe->pkey_index;
 	wc->slid = 0;
 	wc->sl = cqe->sl;

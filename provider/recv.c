@@ -6,33 +6,34 @@
  */
 #include "mirage.h"
 
-/* Slots are free when the kernel has taken their receives. */
-static inline bool full(struct mirage_wq *wq, uint32_t index)
+/*
+ * A queue pair's slots are free when their completion was polled. An SRQ's complete
+ * through many queue pairs and CQs in no order, so one that is slow would keep all
+ * that were posted after it: they are free when the kernel has taken them.
+ */
+static inline bool full(struct mirage_wq *wq, uint32_t index, bool shared)
 {
 	if (likely(!mirage_wq_full(wq, index)))
 		return false;
-
-	mirage_wq_set_tail(wq, mirage_load_index(&wq->ring.hdr->cons));
+	if (shared)
+		mirage_wq_set_tail(wq,
+				   mirage_load_index(&wq->ring.hdr->cons));
 	return mirage_wq_full(wq, index);
 }
 
-static int fill(struct mirage_wq *wq, uint32_t index,
-		const struct ibv_recv_wr *wr)
+static inline int fill(struct mirage_wq *wq, const struct mirage_ring *ring,
+		       uint32_t index, const struct ibv_recv_wr *wr)
 {
-	struct mirage_recv_wqe *wqe;
-	struct mirage_sge *sge;
+	struct mirage_recv_wqe *wqe = mirage_ring_slot(ring, index);
+	struct mirage_sge *sge = (struct mirage_sge *)(wqe + 1);
 	int i;
 
 	/* As unsigned: a negative count is too many as well. */
 	if (unlikely((uint32_t)wr->num_sge > wq->max_sge))
 		return EINVAL;
-	if (unlikely(full(wq, index)))
-		return ENOMEM;
 
-	wqe = mirage_ring_slot(&wq->ring, index);
 	wqe->wr_id = wr->wr_id;
 	wqe->num_sge = wr->num_sge;
-	sge = (struct mirage_sge *)(wqe + 1);
 	for (i = 0; i < wr->num_sge; i++) {
 		sge[i].addr = wr->sg_list[i].addr;
 		sge[i].length = wr->sg_list[i].length;
@@ -41,9 +42,11 @@ static int fill(struct mirage_wq *wq, uint32_t index,
 	return 0;
 }
 
-static int post(struct mirage_wq *wq, int fd, struct ibv_recv_wr *wr,
-		struct ibv_recv_wr **bad_wr)
+static int post(struct mirage_wq *wq, bool shared, int fd,
+		struct ibv_recv_wr *wr, struct ibv_recv_wr **bad_wr)
 {
+	/* A copy, which no store to a WQE can change in the compiler's eyes. */
+	const struct mirage_ring ring = wq->ring;
 	struct ibv_recv_wr *first = wr;
 	bool kick = false;
 	uint32_t next;
@@ -51,7 +54,8 @@ static int post(struct mirage_wq *wq, int fd, struct ibv_recv_wr *wr,
 
 	mirage_lock(&wq->lock);
 	for (next = wq->next; wr; wr = wr->next, next++) {
-		err = fill(wq, next, wr);
+		err = likely(!full(wq, next, shared)) ?
+		      fill(wq, &ring, next, wr) : ENOMEM;
 		if (unlikely(err)) {
 			*bad_wr = wr;
 			break;
@@ -84,11 +88,12 @@ int mirage_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr,
 		*bad_wr = wr;
 		return EINVAL;
 	}
-	return post(&qp->rq, ibqp->context->cmd_fd, wr, bad_wr);
+	return post(&qp->rq, false, ibqp->context->cmd_fd, wr, bad_wr);
 }
 
 int mirage_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr,
 			 struct ibv_recv_wr **bad_wr)
 {
-	return post(&to_msrq(ibsrq)->wq, ibsrq->context->cmd_fd, wr, bad_wr);
+	return post(&to_msrq(ibsrq)->wq, true, ibsrq->context->cmd_fd, wr,
+		    bad_wr);
 }

@@ -94,10 +94,10 @@ union mirage_doorbell {
 
 /*
  * A send or receive queue. Slots before @next are written; the kernel has been
- * told of them up to hdr->prod. Those of a send queue are free again when their
- * completion is polled, not when the kernel is done with them: who posts until
- * the queue is full does not overflow a CQ as large. The poller moves @tail then,
- * under no lock of the poster.
+ * told of them up to hdr->prod. They are free again when their completion is
+ * polled, not when the kernel is done with them: who posts until the queue is full
+ * does not overflow a CQ as large. The poller moves @tail then, under no lock of
+ * the poster. (An SRQ is different: recv.c.)
  */
 struct mirage_wq {
 	struct mirage_lock lock;	/* all the fields below but tail */

@@ -290,12 +290,54 @@ static void limit_post_sge(void)
 	rc_close(dev);
 }
 
+/*
+ * A receive is outstanding until its completion was polled: who posts until the
+ * queue is full does not overflow a CQ as large. It used to end when the device
+ * took the request.
+ */
+static void limit_outstanding_recvs(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct rc_pair *p = rc_pair_create(dev, NULL);
+	struct rc_buf buf = rc_buf(dev, PAGE, RC_ACCESS_ALL);
+	struct ibv_sge sg = rc_sge(&buf, 0, 64);
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr qa;
+	unsigned int i, n, round;
+
+	CHECK_EQ(ibv_query_qp(p->b.qp, &qa, IBV_QP_CAP, &init), 0);
+	for (n = 0; n < qa.cap.max_recv_wr; n++)
+		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), 0);
+	for (round = 0; round < 3 * n; round++) {
+		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
+		rc_op(&p->a, IBV_WR_SEND, sg, &buf, 0);
+		rc_wc_ok(p->a.scq);
+		/* Taken, executed and complete, but nobody has looked. */
+		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
+		rc_wc_ok(p->b.rcq);
+		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), 0);
+	}
+	/* A flushed one also counts until it is polled, and RESET frees them all. */
+	CHECK_EQ(rc_to_state(&p->b, IBV_QPS_ERR), 0);
+	CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
+	rc_wc_status(p->b.rcq, IBV_WC_WR_FLUSH_ERR);
+	CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), 0);
+	rc_pair_reset(p);
+	for (i = 0; i < n; i++)
+		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), 0);
+	CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
+	rc_buf_free(&buf);
+	rc_pair_destroy(p);
+	rc_close(dev);
+}
+
 static const struct test_case cases[] = {
 	{ "limit_qp_caps", limit_qp_caps, 0 },
 	{ "limit_cqe", limit_cqe, 0 },
 	{ "limit_srq", limit_srq, 0 },
 	{ "limit_objects", limit_objects, 360 },
 	{ "limit_post_sge", limit_post_sge, 0 },
+	{ "limit_outstanding_recvs", limit_outstanding_recvs, 0 },
 };
 
 CASE_TABLE(limits_cases, cases);
