@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <rdma/ib_user_verbs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -93,6 +94,11 @@ void peer_pick_gid(struct rc_dev *dev, bool ipv6)
 	test_fail("no IPv%d GID", ipv6 ? 6 : 4);
 }
 
+bool peer_has_flush(struct rc_dev *dev)
+{
+	return dev->attr.device_cap_flags_ex & IB_UVERBS_DEVICE_FLUSH_GLOBAL;
+}
+
 static struct ibv_ah_attr address(struct peer_end *end)
 {
 	return (struct ibv_ah_attr){
@@ -102,12 +108,19 @@ static struct ibv_ah_attr address(struct peer_end *end)
 	};
 }
 
+/* Kernels that know no flush refuse its right. */
+static int flush_right(struct rc_dev *dev)
+{
+	return peer_has_flush(dev) ? IBV_ACCESS_FLUSH_GLOBAL : 0;
+}
+
 static void to_init(struct peer_end *end)
 {
 	struct ibv_qp_attr qa = {
 		.qp_state = IBV_QPS_INIT, .port_num = 1, .qkey = PEER_QKEY,
 		.qp_access_flags = end->type == IBV_QPT_UC ?
-			IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : RC_ACCESS_ALL,
+			IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE :
+			RC_ACCESS_ALL | flush_right(end->dev),
 	};
 	int mask = IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT;
 
@@ -146,11 +159,13 @@ static void to_rts(struct peer_end *end)
 }
 
 struct peer_end peer_end_create(struct rc_dev *dev, enum ibv_qp_type type, int fd,
-				enum ibv_mtu mtu)
+				enum ibv_mtu mtu, uint64_t send_ops)
 {
 	struct peer_end end = { .dev = dev, .type = type };
-	struct ibv_qp_init_attr init = {
-		.qp_type = type,
+	struct ibv_qp_init_attr_ex init = {
+		.qp_type = type, .pd = dev->pd, .send_ops_flags = send_ops,
+		.comp_mask = IBV_QP_INIT_ATTR_PD |
+			     (send_ops ? IBV_QP_INIT_ATTR_SEND_OPS_FLAGS : 0),
 		.cap = { .max_send_wr = PEER_DEPTH, .max_recv_wr = PEER_DEPTH,
 			 .max_send_sge = 4, .max_recv_sge = 5 },
 	};
@@ -161,7 +176,7 @@ struct peer_end peer_end_create(struct rc_dev *dev, enum ibv_qp_type type, int f
 	CHECK(end.scq && end.rcq);
 	init.send_cq = end.scq;
 	init.recv_cq = end.rcq;
-	end.qp = ibv_create_qp(dev->pd, &init);
+	end.qp = ibv_create_qp_ex(dev->ctx, &init);
 	CHECK(end.qp, "(%s)", strerror(errno));
 	end.mine = (struct peer_qp){ .qpn = end.qp->qp_num, .gid = dev->gid,
 				     .psn = 0xfffff0 + (end.qp->qp_num & 7) };

@@ -40,9 +40,14 @@ void peer_read(int fd, void *p, size_t len);
 /* A GID of this kind (IPv4 or IPv6) that is not link-local. */
 void peer_pick_gid(struct rc_dev *dev, bool ipv6);
 
-/* A queue pair up to RTS, connected (UD: with an address handle) to that of fd's end. */
+bool peer_has_flush(struct rc_dev *dev);	/* and the atomic write */
+
+/*
+ * A queue pair up to RTS, connected (UD: with an address handle) to that of fd's end.
+ * send_ops not 0: with ibv_qp_ex.
+ */
 struct peer_end peer_end_create(struct rc_dev *dev, enum ibv_qp_type type, int fd,
-				enum ibv_mtu mtu);
+				enum ibv_mtu mtu, uint64_t send_ops);
 void peer_end_destroy(struct peer_end *end);
 
 #endif

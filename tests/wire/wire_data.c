@@ -33,7 +33,7 @@
 
 static const char *server;	/* NULL: this end is the server */
 static int port = 18515;
-static bool use_odp, use_ipv6;
+static bool use_odp, use_ipv6, no_flush;
 static int path_mtu;
 
 struct region {
@@ -99,7 +99,8 @@ static void *churn_loop(void *arg)
 /* A shared file: what drops out of the process is still there. */
 static void region_create(struct session *s, struct region *r, uint64_t seed)
 {
-	int access = RC_ACCESS_ALL | (use_odp ? IBV_ACCESS_ON_DEMAND : 0);
+	int access = RC_ACCESS_ALL | IBV_ACCESS_MW_BIND | (use_odp ? IBV_ACCESS_ON_DEMAND : 0) |
+		     (peer_has_flush(s->dev) ? IBV_ACCESS_FLUSH_GLOBAL : 0);
 
 	r->fd = memfd_create("wire_data", 0);
 	CHECK_EQ(ftruncate(r->fd, REGION + PAGE), 0);
@@ -134,7 +135,7 @@ static bool is_atomic(uint32_t opcode)
 	return opcode == IBV_WR_ATOMIC_FETCH_AND_ADD || opcode == IBV_WR_ATOMIC_CMP_AND_SWP;
 }
 
-static void session_open(struct session *s, enum ibv_qp_type type)
+static void session_open(struct session *s, enum ibv_qp_type type, uint64_t send_ops)
 {
 	static uint8_t grh[GRH];
 	enum ibv_mtu mtu;
@@ -146,7 +147,7 @@ static void session_open(struct session *s, enum ibv_qp_type type)
 	mtu = s->dev->port.active_mtu;
 	if (path_mtu && (int)mtu > path_mtu)
 		mtu = path_mtu;
-	s->end = peer_end_create(s->dev, type, s->fd, mtu);
+	s->end = peer_end_create(s->dev, type, s->fd, mtu, send_ops);
 	region_create(s, &s->mem, test_options.seed * 2 + !server + 1);
 	s->grh = ibv_reg_mr(s->dev->pd, grh, GRH, IBV_ACCESS_LOCAL_WRITE);
 	CHECK(s->grh);
@@ -371,23 +372,18 @@ static void one_batch(struct session *s)
 	s->ops += b.count;
 }
 
-static void drive(struct session *s)
+static void shadows_create(struct session *s)
 {
-	double until = test_now() + (test_options.seconds ?: DEFAULT_SECONDS);
-	struct batch end = {};
-	char bye;
-
 	s->random = test_options.seed;
 	s->here = malloc(REGION);
 	s->there = malloc(REGION);
 	s->got = malloc(REGION);
 	memcpy(s->here, s->mem.base, REGION);
 	rc_fill(s->there, REGION, test_options.seed * 2 + 2);
-	do {
-		one_batch(s);
-	} while (test_now() < until);
-	peer_write(s->fd, &end, sizeof(end));
-	peer_read(s->fd, &bye, 1);
+}
+
+static void shadows_destroy(struct session *s)
+{
 	test_note("seed %llu: %llu operations, %llu bytes right, %lu times pages taken away here",
 		  (unsigned long long)test_options.seed, (unsigned long long)s->ops,
 		  (unsigned long long)s->bytes, s->mem.churned);
@@ -396,11 +392,134 @@ static void drive(struct session *s)
 	free(s->got);
 }
 
+static void drive(struct session *s)
+{
+	double until = test_now() + (test_options.seconds ?: DEFAULT_SECONDS);
+	struct batch end = {};
+	char bye;
+
+	shadows_create(s);
+	do {
+		one_batch(s);
+	} while (test_now() < until);
+	peer_write(s->fd, &end, sizeof(end));
+	peer_read(s->fd, &bye, 1);
+	shadows_destroy(s);
+}
+
+/* --- what only ibv_wr_*() can say ------------------------------------------- */
+
+#define EX_OPS	(IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_RDMA_WRITE | \
+		 IBV_QP_EX_WITH_SEND_WITH_INV | IBV_QP_EX_WITH_SEND)
+#define EX_NEW	(IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE)
+#define EX_LEN	5000	/* some packets */
+
+/* Whether this kernel, and so the other side's, knows the newer operations. */
+static bool ex_open(struct session *s)
+{
+	struct rc_dev *dev = rc_open();
+	bool new_ops = peer_has_flush(dev);
+
+	rc_close(dev);
+	session_open(s, IBV_QPT_RC, EX_OPS | (new_ops ? EX_NEW : 0));
+	return new_ops;
+}
+
+/* A window over the region, bound anew for each round; the client invalidates it. */
+static void ex_serve(struct session *s)
+{
+	struct ibv_qp_ex *qx = ibv_qp_to_qp_ex(s->end.qp);
+	struct ibv_mw_bind_info info = {
+		.mr = s->mem.mr, .addr = (uintptr_t)s->mem.base, .length = REGION,
+		.mw_access_flags = IBV_ACCESS_REMOTE_WRITE,
+	};
+	struct ibv_mw *mw = ibv_alloc_mw(s->dev->pd, IBV_MW_TYPE_2);
+	struct op nothing = { .opcode = IBV_WR_SEND };
+	struct ibv_wc wc;
+	uint32_t rkey;
+	char more;
+
+	CHECK(mw, "(%s)", strerror(errno));
+	rkey = mw->rkey;
+	for (peer_read(s->fd, &more, 1); more; peer_read(s->fd, &more, 1)) {
+		rkey = ibv_inc_rkey(rkey);
+		ibv_wr_start(qx);
+		qx->wr_flags = IBV_SEND_SIGNALED;
+		ibv_wr_bind_mw(qx, mw, rkey, &info);
+		CHECK_EQ(ibv_wr_complete(qx), 0);
+		rc_wc_ok(s->end.scq);
+		post_recv(s, &nothing, 0);
+		peer_write(s->fd, &rkey, sizeof(rkey));
+		wc = rc_wc_ok(s->end.rcq);
+		/* rxe sets the kernel's bit, which is another one. */
+		CHECK(wc.wc_flags & IBV_WC_WITH_INV || !rc_is_mirage(s->dev));
+		CHECK_EQ(wc.invalidated_rkey, rkey);
+		peer_write(s->fd, s->mem.base, REGION);
+	}
+	CHECK_EQ(ibv_dealloc_mw(mw), 0);
+}
+
+static void ex_round(struct session *s, bool new_ops)
+{
+	struct ibv_qp_ex *qx = ibv_qp_to_qp_ex(s->end.qp);
+	size_t local = below(s, REGION - EX_LEN), remote = below(s, REGION - EX_LEN);
+	size_t word = below(s, REGION / 8) * 8;
+	uint64_t value = rc_random(&s->random);
+	int i, n = 2 + new_ops + (new_ops && !no_flush);
+	struct batch none = {};
+	uint32_t window;
+	char more = 1;
+
+	peer_write(s->fd, &more, 1);
+	peer_read(s->fd, &window, sizeof(window));
+	ibv_wr_start(qx);
+	qx->wr_flags = IBV_SEND_SIGNALED;
+	ibv_wr_rdma_write(qx, window, s->to.addr + remote);
+	ibv_wr_set_sge(qx, s->mem.mr->lkey, (uintptr_t)s->mem.base + local, EX_LEN);
+	memcpy(s->there + remote, s->here + local, EX_LEN);
+	if (new_ops) {
+		ibv_wr_atomic_write(qx, s->to.rkey, s->to.addr + word, &value);
+		memcpy(s->there + word, &value, 8);
+	}
+	if (new_ops && !no_flush)
+		ibv_wr_flush(qx, s->to.rkey, s->to.addr + remote, EX_LEN, IBV_FLUSH_GLOBAL,
+			     IBV_FLUSH_RANGE);
+	ibv_wr_send_inv(qx, window);
+	ibv_wr_set_sge_list(qx, 0, NULL);
+	CHECK_EQ(ibv_wr_complete(qx), 0);
+	for (i = 0; i < n; i++)
+		rc_wc_ok(s->end.scq);
+	peer_read(s->fd, s->got, REGION);
+	compare(s, &none, s->got, s->there, "server's");
+	s->ops += n;
+	s->bytes += EX_LEN;
+}
+
+static void data_ex(void)
+{
+	double until = test_now() + (test_options.seconds ?: DEFAULT_SECONDS);
+	struct session s = {};
+	bool new_ops = ex_open(&s);
+	char more = 0;
+
+	if (server) {
+		shadows_create(&s);
+		do {
+			ex_round(&s, new_ops);
+		} while (test_now() < until);
+		peer_write(s.fd, &more, 1);
+		shadows_destroy(&s);
+	} else {
+		ex_serve(&s);
+	}
+	session_close(&s);
+}
+
 static void run_type(enum ibv_qp_type type)
 {
 	struct session s = {};
 
-	session_open(&s, type);
+	session_open(&s, type, 0);
 	if (server)
 		drive(&s);
 	else
@@ -435,6 +554,8 @@ static int take_option(int argc, char **argv)
 		return use_odp = true;
 	if (!strcmp(argv[0], "--ipv6"))
 		return use_ipv6 = true;
+	if (!strcmp(argv[0], "--no-flush"))
+		return no_flush = true;
 	if (argc < 2)
 		return 0;
 	if (!strcmp(argv[0], "--client"))
@@ -454,6 +575,7 @@ int main(int argc, char **argv)
 		{ "data_rc", data_rc, 0 },
 		{ "data_uc", data_uc, 0 },
 		{ "data_ud", data_ud, 0 },
+		{ "data_ex", data_ex, 0 },
 	};
 	struct test_case timed[ARRAY_SIZE(cases)];
 	int i = 1, used;
@@ -463,8 +585,8 @@ int main(int argc, char **argv)
 		used = take_option(argc - i, argv + i);
 		if (!used) {
 			fprintf(stderr, "usage: wire_data --server | --client ADDRESS [--port N] "
-				"[--device NAME] [--odp] [--ipv6] [--mtu 1..5] [--only data_TYPE] "
-				"[--seconds N] [--seed N]\n");
+				"[--device NAME] [--odp] [--ipv6] [--mtu 1..5] [--no-flush] "
+				"[--only data_TYPE] [--seconds N] [--seed N]\n");
 			return 2;
 		}
 		i += used;
