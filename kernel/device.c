@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <net/addrconf.h>
 #include <rdma/ib_addr.h>
+#include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
 
 #include "ah.h"
@@ -179,8 +180,8 @@ static enum rdma_link_layer mirage_get_link_layer(struct ib_device *ibdev, u32 p
 static int mirage_get_port_immutable(struct ib_device *ibdev, u32 port,
 				     struct ib_port_immutable *immutable)
 {
-	immutable->core_cap_flags = RDMA_CORE_CAP_PROT_ROCE_UDP_ENCAP |
-				    RDMA_CORE_CAP_AF_IB | RDMA_CORE_CAP_ETH_AH;
+	immutable->core_cap_flags = RDMA_CORE_PORT_IBA_ROCE_UDP_ENCAP;
+	immutable->max_mad_size = IB_MGMT_MAD_SIZE;
 	immutable->gid_tbl_len = GID_TBL_LEN;
 	immutable->pkey_tbl_len = PKEY_TBL_LEN;
 	return 0;

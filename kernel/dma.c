@@ -34,15 +34,27 @@
 #define DMA_SPAN	BIT_ULL(52)
 
 /**
- * struct fast - a fast-registration region
- * @mr: what the core knows: never in the table of keys itself, first for kfree_rcu()
- * @lock: protects what follows up to @live, and the slot; taken with BHs off
- * @gone: deregistered
- * @posted: an IB_WR_REG_MR was posted and not executed yet
- * @key: of that request, as the next three
+ * struct fast_request - what an IB_WR_REG_MR says
+ * @key: the key it will have
  * @access: IB_ACCESS_*
  * @iova: first byte
  * @length: bytes
+ */
+struct fast_request {
+	u32 key;
+	int access;
+	u64 iova;
+	u64 length;
+};
+
+/**
+ * struct fast - a fast-registration region
+ * @mr: what the core knows: never in the table of keys itself, first for kfree_rcu()
+ * @lock: protects what follows up to @live, and the slot; taken with IRQs off: who
+ *	posts may hold locks of interrupts
+ * @gone: deregistered
+ * @posted: an IB_WR_REG_MR was posted and not executed yet
+ * @request: the last one
  * @live: the registration in force, or NULL
  * @max: room in @pfns
  * @num: pages mapped
@@ -53,10 +65,7 @@ struct fast {
 	spinlock_t lock;		/* see above */
 	bool gone;
 	bool posted;
-	u32 key;
-	int access;
-	u64 iova;
-	u64 length;
+	struct fast_request request;
 	struct mirage_mr *live;
 	u32 max;
 	u32 num;
@@ -210,11 +219,11 @@ static void fast_dereg(struct mirage_mr *mr)
 	struct fast *fast = to_fast(mr);
 	struct mirage_mr *live = NULL;
 
-	spin_lock_bh(&fast->lock);
+	spin_lock_irq(&fast->lock);
 	fast->gone = true;
 	swap(live, fast->live);
 	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)fast | MR_SLOT_FAST);
-	spin_unlock_bh(&fast->lock);
+	spin_unlock_irq(&fast->lock);
 	fast_region_end(live);
 }
 
@@ -337,10 +346,12 @@ int fast_prepare(struct ib_mr *ibmr, u32 key, int access)
 		return err;
 	spin_lock_irqsave(&fast->lock, flags);
 	fast->posted = true;
-	fast->key = key;
-	fast->access = access;
-	fast->iova = ibmr->iova;
-	fast->length = ibmr->length;
+	fast->request = (struct fast_request) {
+		.key = key,
+		.access = access,
+		.iova = ibmr->iova,
+		.length = ibmr->length,
+	};
 	spin_unlock_irqrestore(&fast->lock, flags);
 	return 0;
 }
@@ -362,23 +373,21 @@ static struct fast *fast_find(struct mirage_dev *dev, const struct ib_pd *pd, u3
 	return fast && fast->mr.key >> 8 == key >> 8 && fast->mr.pd == pd ? fast : NULL;
 }
 
-static struct mirage_mr *fast_make(struct fast *fast)
-	__must_hold(&fast->lock)
+static struct mirage_mr *fast_make(const struct fast *fast, const struct fast_request *r)
 {
 	struct mirage_mr *mr = kzalloc_obj(*mr, GFP_ATOMIC | __GFP_NOWARN);
 
-	lockdep_assert_held(&fast->lock);
 	if (!mr)
 		return NULL;
 	kref_init(&mr->ref);
 	mr->dev = fast->mr.dev;
 	mr->pd = fast->mr.pd;
-	mr->key = fast->key;
-	mr->access = fast->access;
-	mr->iova = fast->iova;
-	mr->last = fast->iova + fast->length - 1;
+	mr->key = r->key;
+	mr->access = r->access;
+	mr->iova = r->iova;
+	mr->last = r->iova + r->length - 1;
 	mr->backend = &fast_region_backend;
-	mr->priv = fast;
+	mr->priv = (void *)fast;
 	mtt_init(&mr->mtt, mr->iova, mr->last, true);
 	mr->mtt.atomic = true;
 	if (!fast_commit(mr, fast))
@@ -387,7 +396,7 @@ static struct mirage_mr *fast_make(struct fast *fast)
 	return NULL;
 }
 
-static int fast_register_locked(struct fast *fast)
+static int fast_can_register(const struct fast *fast)
 	__must_hold(&fast->lock)
 {
 	lockdep_assert_held(&fast->lock);
@@ -395,15 +404,38 @@ static int fast_register_locked(struct fast *fast)
 		return -ENOENT;
 	if (fast->live)
 		return -EBUSY;
-	if (!fast->posted)
-		return -EINVAL;
-	fast->live = fast_make(fast);
-	if (!fast->live)
+	return fast->posted ? 0 : -EINVAL;
+}
+
+/* Under rcu_read_lock(). The table is made without the lock: not with IRQs off. */
+static int fast_execute(struct fast *fast)
+{
+	struct mirage_mr *mr = NULL;
+	struct fast_request r;
+	unsigned long flags;
+	int err;
+
+	spin_lock_irqsave(&fast->lock, flags);
+	err = fast_can_register(fast);
+	r = fast->request;
+	spin_unlock_irqrestore(&fast->lock, flags);
+	if (err)
+		return err;
+	mr = fast_make(fast, &r);
+	if (!mr)
 		return -ENOMEM;
-	fast->posted = false;
-	fast->mr.key = fast->key;
-	mr_slot_set(&fast->mr.dev->mrs, fast->key, (unsigned long)fast->live);
-	return 0;
+
+	spin_lock_irqsave(&fast->lock, flags);
+	err = fast_can_register(fast);
+	if (!err) {
+		fast->posted = false;
+		fast->mr.key = r.key;
+		mr_slot_set(&fast->mr.dev->mrs, r.key, (unsigned long)mr);
+		swap(fast->live, mr);
+	}
+	spin_unlock_irqrestore(&fast->lock, flags);
+	fast_region_end(mr);
+	return err;
 }
 
 /**
@@ -422,11 +454,8 @@ int fast_register(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 
 	rcu_read_lock();
 	fast = fast_find(dev, pd, key);
-	if (fast) {
-		spin_lock_bh(&fast->lock);
-		err = fast_register_locked(fast);
-		spin_unlock_bh(&fast->lock);
-	}
+	if (fast)
+		err = fast_execute(fast);
 	rcu_read_unlock();
 	return err;
 }
@@ -445,19 +474,20 @@ int fast_register(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 int fast_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 {
 	struct mirage_mr *live = NULL;
+	unsigned long flags;
 	struct fast *fast;
 	int err = -ENOENT;
 
 	rcu_read_lock();
 	fast = fast_find(dev, pd, key);
 	if (fast) {
-		spin_lock_bh(&fast->lock);
+		spin_lock_irqsave(&fast->lock, flags);
 		if (!fast->gone && fast->mr.key == key) {
 			swap(live, fast->live);
 			mr_slot_set(&dev->mrs, key, (unsigned long)fast | MR_SLOT_FAST);
 			err = 0;
 		}
-		spin_unlock_bh(&fast->lock);
+		spin_unlock_irqrestore(&fast->lock, flags);
 	}
 	rcu_read_unlock();
 	fast_region_end(live);

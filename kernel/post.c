@@ -5,10 +5,11 @@
  * What the provider does in a process: work requests are encoded into the ring, and
  * the queue is kicked. Kernel users post from any context and with their own locks
  * held, even with IRQs off, and expect no completion handler to be called meanwhile:
- * so the kick is left to a worker.
+ * see qp_kick_send().
  */
 #include <linux/string.h>
 
+#include "ah.h"
 #include "device.h"
 #include "dma.h"
 #include "post.h"
@@ -70,6 +71,13 @@ static int put_reg(struct mirage_send_wqe *slot, const struct ib_reg_wr *wr)
 	return fast_prepare(wr->mr, wr->key, wr->access);
 }
 
+static void put_datagram(struct mirage_send_wqe *slot, const struct ib_ud_wr *wr)
+{
+	slot->remote_addr = to_mah(wr->ah)->av->num;
+	slot->rkey = wr->remote_qkey;
+	slot->swap = (u64)wr->pkey_index << 32 | wr->remote_qpn;
+}
+
 /* What else than data an opcode has. */
 static int put_operands(struct mirage_send_wqe *slot, const struct ib_send_wr *wr)
 {
@@ -127,6 +135,8 @@ static int put_send(const struct qp *qp, const struct ib_send_wr *wr)
 	err = put_operands(slot, wr);
 	if (err)
 		return err;
+	if (qp->ud)
+		put_datagram(slot, ud_wr(wr));
 	if (wr->send_flags & IB_SEND_INLINE)
 		return put_inline(slot, wr, qp->cap.max_inline_data);
 	memcpy(slot + 1, wr->sg_list, wr->num_sge * sizeof(*wr->sg_list));
@@ -166,7 +176,7 @@ int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	}
 	spin_unlock_irqrestore(&qp->post_lock, flags);
 
-	qp_kick_later(qp, QP_KICK_SEND);
+	qp_kick_send(qp);
 	*bad_wr = wr;
 	return err;
 }
@@ -230,7 +240,7 @@ int mirage_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	kick = wants_kick(&qp->rq);
 	spin_unlock_irqrestore(&qp->post_lock, flags);
 	if (kick)
-		qp_kick_later(qp, QP_KICK_RECV);
+		qp_kick_recv_later(qp);
 	return err;
 }
 

@@ -11,6 +11,8 @@
 #include "verbs.h"
 #include "wire.h"
 
+/* The general services interface, of the MAD layer. */
+#define QPN_GSI		1
 #define QPN_MIN		2
 #define QPN_MAX		0xfffffe
 
@@ -127,6 +129,7 @@ static enum op_transport transport_of(enum ib_qp_type type)
 	case IB_QPT_UC:
 		return OP_UC;
 	case IB_QPT_UD:
+	case IB_QPT_GSI:
 		return OP_UD;
 	default:
 		return 0;
@@ -143,12 +146,14 @@ static bool has_rq(enum ib_qp_type type)
 	return type != IB_QPT_XRC_TGT && type != IB_QPT_XRC_INI;
 }
 
-static int check_init_attr(const struct ib_qp_init_attr *attr)
+static int check_init_attr(const struct ib_qp_init_attr *attr, bool kernel)
 {
 	u32 flags = attr->qp_type == IB_QPT_UD ? IB_QP_CREATE_BLOCK_MULTICAST_LOOPBACK : 0;
 	const struct ib_qp_cap *cap = &attr->cap;
 
 	if (attr->create_flags & ~flags || !transport_of(attr->qp_type))
+		return -EOPNOTSUPP;
+	if (attr->qp_type == IB_QPT_GSI && !kernel)
 		return -EOPNOTSUPP;
 	if (has_sq(attr->qp_type) &&
 	    (cap->max_send_wr > MIRAGE_MAX_WR || cap->max_send_sge > MIRAGE_MAX_SGE ||
@@ -218,7 +223,8 @@ static int respond(const struct qp *qp, struct ib_udata *udata)
 	return ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
 }
 
-static void kick_work(struct work_struct *work);
+static void kick_send_tasklet(struct tasklet_struct *t);
+static void kick_recv_work(struct work_struct *work);
 
 static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *attr,
 			   struct ib_ucontext *uctx)
@@ -235,7 +241,8 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	qp->dev = dev;
 	qp->ibqp = ibqp;
 	spin_lock_init(&qp->post_lock);
-	INIT_WORK(&qp->kick, kick_work);
+	tasklet_setup(&qp->send_kick, kick_send_tasklet);
+	INIT_WORK(&qp->recv_kick, kick_recv_work);
 	qp->uctx = uctx;
 	qp->type = attr->qp_type;
 	qp->transport = transport_of(attr->qp_type);
@@ -251,6 +258,18 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	qp->mute_mcast = attr->create_flags & IB_QP_CREATE_BLOCK_MULTICAST_LOOPBACK;
 	qp->state = IB_QPS_RESET;
 	return qp;
+}
+
+/* Nothing is found by the number yet. */
+static int reserve_qpn(struct qp *qp)
+{
+	struct xarray *qps = &qp->dev->qps;
+
+	if (qp->type != IB_QPT_GSI)
+		return xa_alloc_cyclic(qps, &qp->qpn, NULL, XA_LIMIT(QPN_MIN, QPN_MAX),
+				       &qp->dev->next_qpn, GFP_KERNEL);
+	qp->qpn = QPN_GSI;
+	return xa_insert(qps, qp->qpn, NULL, GFP_KERNEL);
 }
 
 /**
@@ -269,7 +288,7 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 	struct qp *qp;
 	int ret;
 
-	ret = check_init_attr(attr);
+	ret = check_init_attr(attr, !udata);
 	if (ret)
 		return ret;
 	if (!mirage_limit_get(&dev->num_qp, MIRAGE_MAX_QP))
@@ -283,8 +302,7 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		goto err_free;
 	qp->cap = attr->cap;
 
-	ret = xa_alloc_cyclic(&dev->qps, &qp->qpn, NULL, XA_LIMIT(QPN_MIN, QPN_MAX),
-			      &dev->next_qpn, GFP_KERNEL);
+	ret = reserve_qpn(qp);
 	if (ret < 0)
 		goto err_rings;
 	ret = udata ? respond(qp, udata) : 0;
@@ -323,6 +341,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	struct mirage_dev *dev = qp->dev;
 
 	xa_erase(&dev->qps, qp->qpn);
+	tasklet_kill(&qp->send_kick);
 	engine_stop(&qp->engine);
 	wire_disconnect(qp);
 	/* A peer's runner that already has the QP finds it gone under the lock. */
@@ -367,31 +386,56 @@ static void kick_recv(struct qp *qp)
 	}
 }
 
-static void kick_work(struct work_struct *work)
+static void kick_recv_work(struct work_struct *work)
 {
-	struct qp *qp = container_of(work, struct qp, kick);
+	struct qp *qp = container_of(work, struct qp, recv_kick);
 
-	if (test_and_clear_bit(QP_KICK_RECV, &qp->kicks))
-		kick_recv(qp);
-	if (test_and_clear_bit(QP_KICK_SEND, &qp->kicks))
-		engine_kick(&qp->engine);
+	kick_recv(qp);
 	qp_put(qp);
 }
 
 /**
- * qp_kick_later - a kernel user has posted
+ * qp_kick_recv_later - a kernel user has posted a receive that somebody waits for
  * @qp: its QP
- * @what: where
  *
  * Any context but hardirq; locks may be held and IRQs be off.
  */
-void qp_kick_later(struct qp *qp, enum qp_kick what)
+void qp_kick_recv_later(struct qp *qp)
 {
-	/* Ordered after the ring's index: the work sees the one with the other. */
-	set_bit(what, &qp->kicks);
 	kref_get(&qp->ref);
-	if (!queue_work(qp->dev->wq, &qp->kick))
+	if (!queue_work(qp->dev->wq, &qp->recv_kick))
 		qp_put(qp);
+}
+
+static void kick_send_tasklet(struct tasklet_struct *t)
+{
+	struct qp *qp = from_tasklet(qp, t, send_kick);
+
+	clear_bit(0, &qp->send_kicked);
+	/* Who finds the bit set has posted before that, and is seen here. */
+	smp_mb__after_atomic();
+	engine_kick_atomic(&qp->engine);
+	qp_put(qp);
+}
+
+/**
+ * qp_kick_send - a kernel user has posted sends
+ * @qp: its QP
+ *
+ * Any context but hardirq; locks may be held and IRQs be off. Runs the queue at once
+ * where nothing of that is so, and otherwise in a softirq of this CPU: a user's locks
+ * and its completion handler shall not meet.
+ */
+void qp_kick_send(struct qp *qp)
+{
+	if (preemptible() && !rcu_preempt_depth()) {
+		engine_kick(&qp->engine);
+		return;
+	}
+	if (test_and_set_bit(0, &qp->send_kicked))
+		return;
+	kref_get(&qp->ref);
+	tasklet_schedule(&qp->send_kick);
 }
 
 /* The SRQ that a QP takes, or would have taken, a receive from; 0 is none. */

@@ -9,6 +9,7 @@
 #ifndef MIRAGE_QP_H
 #define MIRAGE_QP_H
 
+#include <linux/interrupt.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <rdma/ib_verbs.h>
@@ -44,8 +45,9 @@ struct mirage_qp {
  * @rcu: lookups are lockless
  * @dev: the device
  * @post_lock: kernel users: prod of @sq and @rq; innermost, taken with IRQs off
- * @kicks: kernel users: QP_KICK_*, what @kick has to do
- * @kick: kernel users: what was posted is looked at; holds a reference while queued
+ * @send_kicked: kernel users: bit 0: @send_kick is scheduled, with a reference
+ * @send_kick: kernel users: sends were posted where they could not be executed
+ * @recv_kick: kernel users: the same of receives; holds a reference while queued
  * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
  *	and for the requester while it runs
  * @type: what kind
@@ -111,19 +113,14 @@ struct qp {
 	struct wire *wire;
 
 	spinlock_t post_lock;		/* see above */
-	unsigned long kicks;
-	struct work_struct kick;
+	unsigned long send_kicked;
+	struct tasklet_struct send_kick;
+	struct work_struct recv_kick;
 
 	struct ring sq ____cacheline_aligned;
 	struct req req;
 	struct engine engine;
 	struct ud *ud;
-};
-
-/* Bits of struct qp.kicks. */
-enum qp_kick {
-	QP_KICK_SEND,
-	QP_KICK_RECV,
 };
 
 static inline struct qp *to_qp(struct ib_qp *ibqp)
@@ -133,7 +130,8 @@ static inline struct qp *to_qp(struct ib_qp *ibqp)
 
 struct qp *qp_get(struct mirage_dev *dev, u32 qpn);
 void qp_put(struct qp *qp);
-void qp_kick_later(struct qp *qp, enum qp_kick what);
+void qp_kick_send(struct qp *qp);
+void qp_kick_recv_later(struct qp *qp);
 void qp_event(struct qp *qp, enum ib_event_type type);
 void qp_error_locked(struct qp *qp, enum ib_event_type event);
 void qp_error(struct qp *qp, enum ib_event_type event);

@@ -132,6 +132,9 @@ static int from_reset_or_init(struct qp *qp, enum ib_qp_state to,
 
 	if (to == IB_QPS_RTR && (mask & IB_QP_AV))
 		err = wire_connect(qp, attr);
+	/* Datagrams may come from now on; without the port, those of this device do. */
+	else if (to == IB_QPS_RTR && qp->ud)
+		net_open(qp->dev);
 	if (!err)
 		enter(qp, to, attr, mask);
 	return err;
