@@ -83,7 +83,8 @@ static unsigned long due(struct wire *wire)
 		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
 		req->progress = jiffies;
 		req->timeouts++;
-		wire_again(wire->qp);
+		/* The peer may be slow, not deaf: little at first. */
+		wire_again(wire->qp, WIRE_WINDOW_MIN);
 	}
 	return wire->qp->attr.timeout && !req->failed ? wait : 0;
 }

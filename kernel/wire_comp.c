@@ -19,9 +19,6 @@
 #include "timer.h"
 #include "wire.h"
 
-/* The window after losses: never less. */
-#define WINDOW_MIN	16
-
 static struct wire_wr *oldest(const struct qp *qp)
 {
 	return wire_wr(&qp->wire->req, qp->sq.entries, qp->sq.index);
@@ -120,8 +117,9 @@ void wire_rewind(struct wire_req *req)
 /**
  * wire_again - something was lost: go back, unless that was done too often
  * @qp: the QP, with work requests under way; wire->req.lock is held
+ * @window: packets that may be outstanding then, at most
  */
-void wire_again(struct qp *qp)
+void wire_again(struct qp *qp, u32 window)
 {
 	struct wire_req *req = &qp->wire->req;
 
@@ -132,7 +130,7 @@ void wire_again(struct qp *qp)
 		return;
 	}
 	req->retry_left--;
-	req->window = max_t(u32, req->window / 2, WINDOW_MIN);
+	req->window = max_t(u32, min(req->window, window), WIRE_WINDOW_MIN);
 	wire_rewind(req);
 }
 
@@ -148,7 +146,7 @@ static void progress(struct qp *qp, u32 psn)
 	req->retry_left = qp->attr.retry_cnt;
 	req->rnr_left = qp->attr.rnr_retry;
 	req->progress = jiffies;
-	req->window = min_t(u32, req->window + DIV_ROUND_UP(n, 4),
+	req->window = min_t(u32, req->window + DIV_ROUND_UP(n, 2),
 			    WIRE_WINDOW >> req->shift);
 	req->kick |= req->starved;
 	wire_retire(qp);
@@ -173,7 +171,7 @@ static bool advance(struct qp *qp, u32 psn)
 		if (in_answer(wr)) {
 			if (!req->nakked) {
 				mirage_stat_inc(qp->dev, MIRAGE_STAT_IMPLIED_NAK);
-				wire_again(qp);
+				wire_again(qp, req->window / 2);
 			}
 			req->nakked = true;
 			return false;
@@ -208,7 +206,7 @@ static void nak(struct qp *qp, u8 syndrome)
 	switch (syndrome) {
 	case AETH_NAK_PSN:
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_PACKET_SEQ_ERR);
-		wire_again(qp);
+		wire_again(qp, qp->wire->req.window / 2);
 		break;
 	case AETH_NAK_INVALID:
 		wire_fail(qp, IB_WC_REM_INV_REQ_ERR, 0);
@@ -340,6 +338,9 @@ enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
 	if (psn_cmp(pkt->psn, req->una) < 0 ||
 	    psn_cmp(pkt->psn, READ_ONCE(req->next)) >= 0) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
+		/* Late, but alive: to ask for the same again would keep it busy. */
+		if (psn_cmp(pkt->psn, req->una) < 0)
+			req->progress = jiffies;
 		return WIRE_DONE;
 	}
 

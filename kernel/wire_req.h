@@ -17,6 +17,9 @@ struct qp;
 /* The limit of READs and atomics that a QP may have outstanding: see device.h. */
 #define WIRE_READS_MAX	128
 
+/* Packets that may be outstanding after losses, at least. */
+#define WIRE_WINDOW_MIN	16
+
 /**
  * struct wire_wr - a send work request under way: our copy, whatever the ring says now
  * @op: facts of its opcode, or NULL
@@ -139,7 +142,7 @@ bool wire_req_busy(const struct qp *qp);
 void wire_flush(struct qp *qp);
 void wire_retire(struct qp *qp);
 void wire_fail(struct qp *qp, enum ib_wc_status status, int err);
-void wire_again(struct qp *qp);
+void wire_again(struct qp *qp, u32 window);
 void wire_rewind(struct wire_req *req);
 
 #endif
