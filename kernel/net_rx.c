@@ -144,10 +144,20 @@ int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg)
 	return 0;
 }
 
+/* A few bytes, most often where they stand. */
+static const void *peek(const struct sk_buff *skb, u32 off, u32 len, void *buf)
+{
+	const void *p = NULL;
+
+	if (off >= skb_headlen(skb))
+		p = in_frag(skb, off, len);
+	return p ? p : skb_header_pointer(skb, off, len, buf);
+}
+
 u8 net_peek_opcode(const struct sk_buff *skb, u32 off)
 {
 	u8 buf;
-	const u8 *opcode = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	const u8 *opcode = peek(skb, off, sizeof(buf), &buf);
 
 	return opcode ? *opcode : PKT_NONE;
 }
@@ -155,7 +165,7 @@ u8 net_peek_opcode(const struct sk_buff *skb, u32 off)
 u32 net_peek_qpn(const struct sk_buff *skb, u32 off)
 {
 	__be32 buf;
-	const __be32 *qpn = skb_header_pointer(skb, off + 4, sizeof(buf), &buf);
+	const __be32 *qpn = peek(skb, off + 4, sizeof(buf), &buf);
 
 	return qpn ? get_unaligned_be32(qpn) & 0xffffff : U32_MAX;
 }

@@ -69,6 +69,18 @@ static u32 skip_ours(const struct wire_hold *h, struct sk_buff *skb, u32 off)
 	return off;
 }
 
+static bool right_pkey(u16 pkey)
+{
+	/* We are a full member, so every member may talk to us. */
+	return (pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
+}
+
+static bool takes(const struct wire_hold *h, const struct pkt *pkt)
+{
+	return pkt->qpn == h->wire->qp->qpn && pkt->op->response != is_request(h) &&
+	       right_pkey(pkt->pkey);
+}
+
 static enum wire_verdict feed(struct wire_hold *h, const struct net_seg *seg,
 			      struct miss *miss)
 {
@@ -85,17 +97,18 @@ static enum wire_verdict feed(struct wire_hold *h, const struct net_seg *seg,
 static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 *off,
 				  struct net_seg *seg, struct miss *miss)
 {
-	for (;;) {
+	do {
 		enum wire_verdict v = feed(h, seg, miss);
 
 		if (v == WIRE_HELD)
 			return v;
 		do {
 			*off = seg->next;
-			if (v != WIRE_DONE || !*off || !is_ours(h, skb, *off))
+			if (v != WIRE_DONE || !*off)
 				return v;
 		} while (net_segment(skb, *off, seg));
-	}
+	} while (takes(h, &seg->pkt));
+	return WIRE_DONE;
 }
 
 /* The same for a held skb, past the packets of others. */
@@ -112,7 +125,7 @@ static enum wire_verdict feed_held(struct wire_hold *h, struct sk_buff *skb,
 			*off = net_next(skb, *off);
 			continue;
 		}
-		if (net_segment(skb, *off, &seg)) {
+		if (net_segment(skb, *off, &seg) || !takes(h, &seg.pkt)) {
 			*off = seg.next;
 			continue;
 		}
@@ -394,12 +407,6 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 	if (miss.mr)
 		mirage_mr_put(miss.mr);
 	return off;
-}
-
-static bool right_pkey(u16 pkey)
-{
-	/* We are a full member, so every member may talk to us. */
-	return (pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
 }
 
 /* Who is a checked packet for? Return: the next one to look at, or 0. */

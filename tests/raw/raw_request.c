@@ -402,7 +402,7 @@ static void strangers(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
 	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
-	struct raw_pkt good, bad;
+	struct raw_pkt good, bad, some[3];
 	uint8_t bytes[256];
 	size_t len, i;
 
@@ -435,6 +435,13 @@ static void strangers(void)
 	good.pkey = 0x7fff;
 	raw_send(r, &good, 1);
 	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN);
+	/* Among others of a super-packet they are not taken either. */
+	for (i = 0; i < 3; i++)
+		raw_write_pkts(r, &some[i], data, 100, &buf, 0);
+	some[1].pkey = 0x8001;
+	raw_gso(r, some, 3);
+	raw_expect(r, ACKNOWLEDGE, ACK, some[0].psn);
+	raw_expect(r, ACKNOWLEDGE, NAK_PSN, some[1].psn);
 	rc_buf_free(&buf);
 	raw_close(r);
 }
