@@ -69,6 +69,7 @@ static void round_start(struct round *r, enum odp_kind odp)
 		t->pair[i] = rc_pair_create(r->dev, &attr);
 	t->source = make_region(r, odp);
 	t->target = make_region(r, odp);
+	t->back = rc_buf(r->dev, READ_BACK, IBV_ACCESS_LOCAL_WRITE);
 	t->random = rc_random(&r->random);
 	t->max_len = max_len;
 	t->cpu = &r->churn.cpu;
@@ -86,6 +87,7 @@ static void round_end(struct round *r)
 		rc_pair_destroy(r->t.pair[i]);
 	region_destroy(r->t.source);
 	region_destroy(r->t.target);
+	rc_buf_free(&r->t.back);
 }
 
 static void one_round(struct round *r, enum odp_kind odp, bool replace, double until)

@@ -245,6 +245,28 @@ static void check_op(struct transfer *t, struct op *op, size_t from, size_t to)
 	t->ops++;
 }
 
+/*
+ * Read some of the target through the device: what it faults in for reading (a zero
+ * page, a page shared with a child) is not to be written to in place later.
+ */
+static void read_back(struct transfer *t)
+{
+	struct rc_pair *p = t->pair[0];
+	size_t len = 1 + below(t, READ_BACK), off = below(t, t->target->len - len + 1);
+	struct ibv_sge to = rc_sge(&t->back, 0, len), from = region_sge(t->target, off, 0);
+	struct ibv_send_wr wr = { .opcode = IBV_WR_RDMA_READ, .sg_list = &to, .num_sge = 1,
+				  .send_flags = IBV_SEND_SIGNALED };
+
+	wr.wr.rdma.remote_addr = from.addr;
+	wr.wr.rdma.rkey = t->target->mr->rkey;
+	rc_post(&p->a, &wr);
+	rc_wc_ok(p->a.scq);
+	if (memcmp(t->back.addr, t->target->shadow + off, len))
+		test_fail("%s: %zu bytes read back at %zu of the target are not what it holds",
+			  t->what, len, off);
+	t->bytes += len;
+}
+
 void transfer_batch(struct transfer *t)
 {
 	size_t at = 0, start, end[BATCH + 1] = { 0 };
@@ -255,6 +277,8 @@ void transfer_batch(struct transfer *t)
 	start = below(t, t->source->len);
 	region_refill(t->source, start, below(t, t->source->len - start), rc_random(&t->random));
 	pthread_mutex_unlock(t->cpu);
+	if (below(t, 2))
+		read_back(t);
 	at = below(t, t->target->len / 2);
 	end[0] = at > PAGE ? at - PAGE : 0;
 	while (n < want && plan(t, &op[n], &at))

@@ -15,10 +15,12 @@
 
 #define BATCH		8
 #define MAX_PIECES	4
+#define READ_BACK	(64ul << 10)
 
 struct transfer {
 	struct rc_pair *pair[2];
 	struct region *source, *target;
+	struct rc_buf back;	/* pinned: what is read back of the target */
 	pthread_mutex_t *cpu;	/* taken while the CPU writes to a region */
 	uint64_t random;
 	size_t max_len;

@@ -448,6 +448,8 @@ static void ex_serve(struct session *s)
 		ibv_wr_bind_mw(qx, mw, rkey, &info);
 		CHECK_EQ(ibv_wr_complete(qx), 0);
 		rc_wc_ok(s->end.scq);
+		/* The poster keeps it up to date: rxe looks at all of it. */
+		mw->rkey = rkey;
 		post_recv(s, &nothing, 0);
 		peer_write(s->fd, &rkey, sizeof(rkey));
 		wc = rc_wc_ok(s->end.rcq);
