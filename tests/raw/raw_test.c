@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What a responder says to packets, one by one: usage as every test program's, started
+ * What a responder says to packets, and a requester to answers, one by one: usage as every test program's, started
  * by tests/raw/run, which makes the namespaces.
  */
 #include "raw.h"
@@ -9,6 +9,7 @@ int main(int argc, char **argv)
 {
 	const struct case_table *tables[] = {
 		&raw_request_cases, &raw_order_cases, &raw_hold_cases, &raw_fuzz_cases,
+		&raw_answer_cases,
 	};
 	int i = 1, used;
 	size_t t;
