@@ -2,6 +2,11 @@
 /*
  * A CRC32 over the packet from eight bytes in front of the IP header on, with ones in
  * every field that a router may change.
+ *
+ * A call of crc32_le() costs more than the few bytes of headers, so there is one a packet
+ * where that is possible: the IP and UDP headers of a flow are summed up once. They differ
+ * by the IPv4 identification only, and a CRC is linear: what those two bytes add, as many
+ * bytes before the BTH as they always stand, is looked up.
  */
 #include <linux/crc32.h>
 #include <linux/string.h>
@@ -16,15 +21,33 @@
 #define UDP_LEN		8
 #define PROTOCOL_UDP	17
 
+/* From behind the IPv4 identification to the BTH. */
+#define ID_TO_BTH	(V4_LEN - 6 + UDP_LEN)
+
 /* BTH: FECN, BECN and reserved bits */
 #define BTH_VARIANT	4
 
-static u8 *put_v4(u8 *p, const struct icrc_flow *flow, u16 id, u16 udp_len)
+/* What the lower and the upper byte of an identification add. */
+static u32 id_low[256], id_high[256];
+
+void icrc_init(void)
+{
+	u8 bytes[2 + ID_TO_BTH] = { 0 };
+	int i;
+
+	for (i = 0; i < 256; i++) {
+		bytes[0] = i;
+		id_high[i] = crc32_le(0, bytes, sizeof(bytes));
+		id_low[i] = crc32_le(0, bytes, sizeof(bytes) - 1);
+	}
+}
+
+static u8 *put_v4(u8 *p, const struct icrc_flow *flow, u16 udp_len)
 {
 	p[0] = 0x45;
 	p[1] = 0xff;			/* type of service */
 	put_unaligned_be16(V4_LEN + udp_len, p + 2);
-	put_unaligned_be16(id, p + 4);
+	put_unaligned_be16(0, p + 4);	/* identification */
 	memcpy(p + 6, &flow->frag, 2);
 	p[8] = 0xff;			/* time to live */
 	p[9] = PROTOCOL_UDP;
@@ -46,24 +69,46 @@ static u8 *put_v6(u8 *p, const struct icrc_flow *flow, u16 udp_len)
 	return p + V6_LEN;
 }
 
-u32 icrc_packet(const struct icrc_flow *flow, u16 id, const void *data, u16 len)
+u32 icrc_seed(const struct icrc_flow *flow, u16 len)
 {
-	u8 head[ONES_LEN + V6_LEN + UDP_LEN + PKT_BTH_LEN];
+	u8 head[ONES_LEN + V6_LEN + UDP_LEN];
 	u16 udp_len = UDP_LEN + len;
 	u8 *p = head + ONES_LEN;
-	u32 crc;
 
 	memset(head, 0xff, ONES_LEN);
-	p = flow->v6 ? put_v6(p, flow, udp_len) : put_v4(p, flow, id, udp_len);
+	p = flow->v6 ? put_v6(p, flow, udp_len) : put_v4(p, flow, udp_len);
 	memcpy(p, &flow->sport, 2);
 	memcpy(p + 2, &flow->dport, 2);
 	put_unaligned_be16(udp_len, p + 4);
 	memset(p + 6, 0xff, 2);		/* checksum */
 	p += UDP_LEN;
-	memcpy(p, data, PKT_BTH_LEN);
-	p[BTH_VARIANT] = 0xff;
-	p += PKT_BTH_LEN;
+	return crc32_le(~0u, head, p - head);
+}
 
-	crc = crc32_le(~0u, head, p - head);
+static u32 with_id(u32 seed, u16 id)
+{
+	return seed ^ id_low[id & 0xff] ^ id_high[id >> 8];
+}
+
+u32 icrc_of(u32 seed, u16 id, const void *data, u16 len)
+{
+	u8 bth[PKT_BTH_LEN];
+	u32 crc;
+
+	memcpy(bth, data, PKT_BTH_LEN);
+	bth[BTH_VARIANT] = 0xff;
+	crc = crc32_le(with_id(seed, id), bth, PKT_BTH_LEN);
 	return ~crc32_le(crc, data + PKT_BTH_LEN, len - PKT_BTH_LEN - PKT_ICRC_LEN);
+}
+
+void icrc_put(u32 seed, u16 id, void *data, u16 len)
+{
+	u8 *variant = data + BTH_VARIANT;
+	u8 keep = *variant;
+	u32 crc;
+
+	*variant = 0xff;
+	crc = crc32_le(with_id(seed, id), data, len - PKT_ICRC_LEN);
+	*variant = keep;
+	put_unaligned_le32(~crc, data + len - PKT_ICRC_LEN);
 }

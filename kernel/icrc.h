@@ -28,14 +28,36 @@ struct icrc_flow {
 };
 
 /**
- * icrc_packet - the ICRC of a packet
- * @flow: its IP and UDP headers; there are no options and no extension headers
- * @id: IPv4 identification, host order
- * @data: UDP payload, from the BTH on; what stands in the ICRC's own place is not read
+ * icrc_seed - the CRC's state in front of the BTH
+ * @flow: whose packet; there are no IP options and no extension headers
+ * @len: UDP payload, from the BTH through the ICRC
+ *
+ * The same for all packets of a flow that are equally long: worth keeping.
+ * Return: the state for an IPv4 identification of 0.
+ */
+u32 icrc_seed(const struct icrc_flow *flow, u16 len);
+
+/**
+ * icrc_of - the ICRC of a packet
+ * @seed: of icrc_seed()
+ * @id: IPv4 identification, host order; 0 for IPv6
+ * @data: from the BTH on; what stands in the ICRC's own place is not read
  * @len: of that, through the ICRC; at least BTH and ICRC
  *
  * Return: what goes there with put_unaligned_le32().
  */
-u32 icrc_packet(const struct icrc_flow *flow, u16 id, const void *data, u16 len);
+u32 icrc_of(u32 seed, u16 id, const void *data, u16 len);
+
+/**
+ * icrc_put - the same of a packet of our own, and to its place
+ * @seed: as above
+ * @id: as above
+ * @data: as above; written to for a moment
+ * @len: as above
+ */
+void icrc_put(u32 seed, u16 id, void *data, u16 len);
+
+/** icrc_init - before any of these */
+void icrc_init(void);
 
 #endif

@@ -458,6 +458,7 @@ static struct pernet_operations host_ops = {
 /** net_init - before the first device. Return: 0 or -ENOMEM */
 int net_init(void)
 {
+	icrc_init();
 	return register_pernet_subsys(&host_ops);
 }
 

@@ -36,6 +36,8 @@ struct mirage_dev;
  * @ttl: hop limit, not 0
  * @single: one packet an skb from now on. For the requester to set when nothing gets
  *	through any more: something on the way may do super-packets wrong
+ * @seed_len: length of the packet sealed last
+ * @seed: of the ICRCs of such
  *
  * Owned by who sends with it: no lock.
  */
@@ -51,6 +53,8 @@ struct net_path {
 	u8 tos;
 	u8 ttl;
 	bool single;
+	u16 seed_len;
+	u32 seed;
 };
 
 /**
@@ -143,11 +147,15 @@ struct net_seg {
  * struct net_cb - in skb->cb of what wire_input() gets, for as long as it is held
  * @dev: whose address it was sent to
  * @off: the first packet not yet consumed; 0 at first
+ * @seed: of the ICRCs of its packets that are @seed_len long; of net_rx.c
+ * @seed_len: 0 at first
  * @fixed_id: all its packets have the IPv4 identification of the first, see net_rx.c
  */
 struct net_cb {
 	struct mirage_dev *dev;
 	u32 off;
+	u32 seed;
+	u16 seed_len;
 	bool fixed_id;
 };
 

@@ -64,25 +64,26 @@ static const void *in_frag(const struct sk_buff *skb, u32 off, u32 len)
 	return NULL;
 }
 
-static const void *contiguous(const struct sk_buff *skb, u32 off, u32 len)
+/* NULL when they stand in more than one piece, or are not there. */
+static const void *in_place(const struct sk_buff *skb, u32 off, u32 len)
 {
-	const void *p = NULL;
-
-	if (off < skb_headlen(skb)) {
-		if (len <= skb_headlen(skb) - off)
-			return skb->data + off;
-	} else {
-		p = in_frag(skb, off, len);
-	}
-	if (!p) {
-		p = this_cpu_ptr(&net_bounce)->data;
-		if (skb_copy_bits(skb, off, (void *)p, len))
-			return NULL;
-	}
-	return p;
+	if (off >= skb_headlen(skb))
+		return in_frag(skb, off, len);
+	return len <= skb_headlen(skb) - off ? skb->data + off : NULL;
 }
 
-static void flow_of(const struct sk_buff *skb, struct icrc_flow *flow, u16 *id)
+static const void *contiguous(const struct sk_buff *skb, u32 off, u32 len)
+{
+	const void *p = in_place(skb, off, len);
+	void *bounce;
+
+	if (p)
+		return p;
+	bounce = this_cpu_ptr(&net_bounce)->data;
+	return skb_copy_bits(skb, off, bounce, len) ? NULL : bounce;
+}
+
+static void flow_of(const struct sk_buff *skb, struct icrc_flow *flow)
 {
 	const struct udphdr *udp = udp_hdr(skb);
 
@@ -92,12 +93,10 @@ static void flow_of(const struct sk_buff *skb, struct icrc_flow *flow, u16 *id)
 	if (flow->v6) {
 		memcpy(flow->saddr, &ipv6_hdr(skb)->saddr, sizeof(flow->saddr));
 		memcpy(flow->daddr, &ipv6_hdr(skb)->daddr, sizeof(flow->daddr));
-		*id = 0;
 	} else {
 		memcpy(flow->saddr, &ip_hdr(skb)->saddr, sizeof(struct in_addr));
 		memcpy(flow->daddr, &ip_hdr(skb)->daddr, sizeof(struct in_addr));
 		flow->frag = ip_hdr(skb)->frag_off;
-		*id = ntohs(ip_hdr(skb)->id);
 	}
 }
 
@@ -108,14 +107,23 @@ static bool icrc_ok(struct sk_buff *skb, u32 off, const void *data, u32 len)
 	struct icrc_flow flow;
 	u16 id, first;
 
-	flow_of(skb, &flow, &first);
-	if (!off || flow.v6)
-		return icrc_packet(&flow, first, data, len) == icrc;
+	if (cb->seed_len != len) {
+		flow_of(skb, &flow);
+		cb->seed = icrc_seed(&flow, len);
+		cb->seed_len = len;
+	}
+	if (!is_v4(skb))
+		return icrc_of(cb->seed, 0, data, len) == icrc;
 
-	id = cb->fixed_id ? first : first + off / skb_shinfo(skb)->gso_size;
-	if (icrc_packet(&flow, id, data, len) == icrc)
+	first = ntohs(ip_hdr(skb)->id);
+	id = first;
+	if (off && !cb->fixed_id)
+		id += off / skb_shinfo(skb)->gso_size;
+	if (icrc_of(cb->seed, id, data, len) == icrc)
 		return true;
-	if (cb->fixed_id || icrc_packet(&flow, first, data, len) != icrc) {
+	if (!off)
+		return false;
+	if (cb->fixed_id || icrc_of(cb->seed, first, data, len) != icrc) {
 		net_merged_wrongly(cb->dev);
 		return false;
 	}
@@ -147,10 +155,8 @@ int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg)
 /* A few bytes, most often where they stand. */
 static const void *peek(const struct sk_buff *skb, u32 off, u32 len, void *buf)
 {
-	const void *p = NULL;
+	const void *p = in_place(skb, off, len);
 
-	if (off >= skb_headlen(skb))
-		p = in_frag(skb, off, len);
 	return p ? p : skb_header_pointer(skb, off, len, buf);
 }
 

@@ -378,13 +378,17 @@ static void append(struct net_tx *tx)
 
 void net_tx_seal(struct net_tx *tx)
 {
-	u8 *icrc = tx->segment + tx->seg_len - PKT_ICRC_LEN;
 	unsigned int pad = pkt_pad(tx->segment);
 	u16 id = tx->id + tx->segs - tx->reopened;
+	struct net_path *path = tx->path;
 
-	memset(icrc - pad, 0, pad);
-	put_unaligned_le32(icrc_packet(&tx->path->flow, id, tx->segment, tx->seg_len),
-			   icrc);
+	if (pad)
+		memset(tx->segment + tx->seg_len - PKT_ICRC_LEN - pad, 0, pad);
+	if (path->seed_len != tx->seg_len) {
+		path->seed = icrc_seed(&path->flow, tx->seg_len);
+		path->seed_len = tx->seg_len;
+	}
+	icrc_put(path->seed, path->flow.v6 ? 0 : id, tx->segment, tx->seg_len);
 	if (!tx->reopened)
 		append(tx);
 	tx->reopened = false;

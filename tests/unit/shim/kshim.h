@@ -111,6 +111,12 @@ UNIT_UNALIGNED(16)
 UNIT_UNALIGNED(32)
 UNIT_UNALIGNED(64)
 
+static inline void put_unaligned_le32(u32 v, void *p)
+{
+	v = htole32(v);
+	memcpy(p, &v, sizeof(v));
+}
+
 /* atomics */
 typedef struct { s64 counter; } atomic64_t;
 
