@@ -79,7 +79,10 @@ int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited)
 
 	cqe->qp_num = qp->qpn;
 	cqe->cons = qp->rq.index;
-	cqe->ring = qp->srq ? MIRAGE_CQE_NO_RING : MIRAGE_CQE_RQ;
+	cqe->ring = qp->rq.hdr ? MIRAGE_CQE_RQ : MIRAGE_CQE_NO_RING;
+	if (unlikely(qp->type == IB_QPT_XRC_TGT))
+		return mirage_xsrq_complete(qp->dev, qp->xrcd, qp->resp.srqn, cqe,
+					    solicited);
 	return mirage_cq_post(qp->rcq, cqe, solicited);
 }
 

@@ -271,6 +271,7 @@ static const struct ib_device_ops ops = {
 	.query_port = mirage_query_port,
 	.query_qp = mirage_query_qp,
 	.query_srq = mirage_query_srq,
+	.query_ucontext = mirage_query_ucontext,
 	OPS_REG_USER_MR,
 	.req_notify_cq = mirage_req_notify_cq,
 	.rereg_user_mr = mirage_rereg_user_mr,

@@ -39,6 +39,7 @@ struct net_host;
  * @next_qpn: where the search for a free QPN starts; lock of @qps
  * @mrs: what lkeys and rkeys name; read under RCU
  * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
+ * @next_srqn: where the search for a free SRQN starts; lock of @srqs
  * @ahs: number -> struct av; read under RCU
  * @mcast: multicast groups
  * @wq: unbound; engines go on here when nobody else runs them
@@ -63,6 +64,7 @@ struct mirage_dev {
 	u32 next_qpn;
 	struct mr_table mrs;
 	struct xarray srqs;
+	u32 next_srqn;
 	struct xarray ahs;
 	struct mcast_table mcast;
 	struct workqueue_struct *wq;

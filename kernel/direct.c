@@ -22,7 +22,7 @@ static __always_inline bool connected(const struct qp *peer, const struct qp *qp
 {
 	lockdep_assert_held(&peer->lock);
 	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR &&
-	       peer->attr.dest_qp_num == qp->qpn &&
+	       peer->type == qp->peer_type && peer->attr.dest_qp_num == qp->qpn &&
 	       same_gid(&peer->dgid, &qp->sgid) && same_gid(&peer->sgid, &qp->dgid);
 }
 

@@ -60,6 +60,7 @@ enum pkt_kind {
 
 /* What of an opcode is the same for all transports. */
 #define PKT_KIND	0x1f
+#define PKT_TRANSPORT	0xe0
 
 /* Extension headers, in the order they stand in. */
 enum pkt_ext {

@@ -245,6 +245,8 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	INIT_WORK(&qp->recv_kick, kick_recv_work);
 	qp->uctx = uctx;
 	qp->type = attr->qp_type;
+	/* Nothing is connected to an initiator. */
+	qp->peer_type = attr->qp_type == IB_QPT_XRC_INI ? IB_QPT_XRC_TGT : attr->qp_type;
 	qp->transport = transport_of(attr->qp_type);
 	qp->pd = ibqp->pd;
 	qp->xrcd = attr->xrcd;

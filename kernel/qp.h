@@ -38,7 +38,7 @@ struct mirage_qp {
  *
  * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
  * and the responder, and is the one lock of a peer that a requester takes. Inside
- * @lock: an SRQ's lock, a chunk's lock, a CQ's lock, an engine's lock, in no nesting
+ * @lock: the lock of the table of SRQs, an SRQ's lock, a chunk's lock, a CQ's lock, an engine's lock, in no nesting
  * among each other. No two QPs' locks are ever held together.
  *
  * @ref: the core's handle has one, so has everybody who found it in dev->qps
@@ -51,6 +51,7 @@ struct mirage_qp {
  * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
  *	and for the requester while it runs
  * @type: what kind
+ * @peer_type: what kind it can be connected to
  * @transport: the opcodes that it has
  * @uctx: whose it is; NULL: the kernel's, or that of an XRC domain
  * @pd: whose keys it takes; NULL for an XRC target
@@ -86,6 +87,7 @@ struct qp {
 	struct mirage_dev *dev;
 	struct ib_qp *ibqp;
 	enum ib_qp_type type;
+	enum ib_qp_type peer_type;
 	enum op_transport transport;
 	struct ib_ucontext *uctx;
 	struct ib_pd *pd;
@@ -126,6 +128,14 @@ struct qp {
 static inline struct qp *to_qp(struct ib_qp *ibqp)
 {
 	return container_of(ibqp, struct mirage_qp, ibqp)->qp;
+}
+
+/** qp_packets - what its packets' opcodes begin with */
+static inline enum pkt_transport qp_packets(const struct qp *qp)
+{
+	if (qp->type == IB_QPT_XRC_INI || qp->type == IB_QPT_XRC_TGT)
+		return PKT_XRC;
+	return qp->type == IB_QPT_UC ? PKT_UC : PKT_RC;
 }
 
 struct qp *qp_get(struct mirage_dev *dev, u32 qpn);

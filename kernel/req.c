@@ -67,6 +67,7 @@ static void fill_hdr(struct qp *qp)
 	hdr->length = length;
 	hdr->access = op->remote;
 	hdr->ex = head->ex;
+	hdr->srqn = head->srqn;
 	hdr->solicited = head->flags & MIRAGE_WQE_SOLICITED;
 	/* Nobody asks where a send goes. */
 	if (op->class == OP_SEND)
@@ -221,6 +222,9 @@ static __always_inline void succeed(struct qp *qp)
 /* ENGINE_MORE: that work request is done, or its next step may come at once. */
 static noinline enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
 {
+	/* Nobody answers to UC: whatever became of it, it was sent. */
+	if (qp->transport == OP_UC && v != RESP_MISS && v != RESP_GOES_ON)
+		v = RESP_OK;
 	switch (v) {
 	case RESP_OK:
 		succeed(qp);

@@ -12,7 +12,11 @@
  * (after that, or after it was interrupted) takes the place of the one under way and
  * uses the receive work request that was taken for it.
  *
- * The checks are those of IBA volume 1, 9.7.4.
+ * The checks are those of IBA volume 1, 9.7.4. Without acknowledgements (UC) a message
+ * that fails one of them is dropped, and the next one is taken from its first byte,
+ * whatever PSN it has (9.8.2); what is wrong with a receive work request is an error
+ * for UC, too. An XRC target has no PD and no receive queue: both are those of the SRQ
+ * that a request names (annex A14).
  */
 #include "device.h"
 #include "mw.h"
@@ -29,6 +33,10 @@ static __always_inline void release_bytes(struct resp *resp)
 static enum resp_verdict nak(struct qp *qp, enum resp_verdict v)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_REMOTE_ERRORS);
+	if (qp->transport == OP_UC) {
+		release_bytes(&qp->resp);
+		return v;
+	}
 	qp_error_locked(qp, v == RESP_NAK_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
 						   IB_EVENT_QP_REQ_ERR);
 	return v;
@@ -68,7 +76,7 @@ static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
 /* Not taken at the first look. */
 static noinline enum resp_verdict not_taken(struct qp *qp, int ret)
 {
-	if (ret == -ENOENT && !qp->srq) {
+	if (ret == -ENOENT && qp->rq.hdr) {
 		/* Be told when one is posted, and look once more. */
 		ring_want_kick(&qp->rq, true);
 		ret = wqe_pop_recv(&qp->rq, &qp->resp.wqe);
@@ -80,10 +88,13 @@ static noinline enum resp_verdict not_taken(struct qp *qp, int ret)
 		return RESP_OK;
 	case -ENOENT:
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RNR_NAK);
+		WRITE_ONCE(qp->rnr_srqn, qp->resp.srqn);
 		qp->rnr_peer = true;
 		return RESP_RNR;
+	case -ENXIO:
+		return nak(qp, RESP_NAK_INVALID);
 	case -EPROTO:
-		qp_error_locked(qp, qp->srq ? 0 : IB_EVENT_QP_FATAL);
+		qp_error_locked(qp, qp->rq.hdr ? IB_EVENT_QP_FATAL : 0);
 		return RESP_NAK_OPERATIONAL;
 	default:
 		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_QP_OP_ERR, ret);
@@ -93,12 +104,39 @@ static noinline enum resp_verdict not_taken(struct qp *qp, int ret)
 static __always_inline enum resp_verdict take_wqe(struct qp *qp)
 {
 	struct recv_wqe *wqe = &qp->resp.wqe;
-	int ret = qp->srq ? mirage_srq_pop(qp->srq, wqe) : wqe_pop_recv(&qp->rq, wqe);
+	int ret;
+
+	if (likely(qp->rq.hdr))
+		ret = wqe_pop_recv(&qp->rq, wqe);
+	else if (qp->srq)
+		ret = mirage_srq_pop(qp->srq, wqe);
+	else
+		ret = mirage_xsrq_pop(qp->dev, qp->xrcd, qp->resp.srqn, wqe);
 
 	if (unlikely(ret))
 		return not_taken(qp, ret);
 	qp->resp.have_wqe = true;
 	return RESP_OK;
+}
+
+/*
+ * An XRC target takes the keys and receives of the SRQ that the request names; one that
+ * was taken from another for a request that is begun anew goes back flushed.
+ */
+static noinline struct ib_pd *turn_to_srq(struct qp *qp, u32 srqn)
+{
+	struct mirage_cqe cqe = {
+		.wr_id = qp->resp.wqe.wr_id,
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_RECV,
+	};
+
+	if (qp->resp.have_wqe && qp->resp.srqn != srqn) {
+		qp->resp.have_wqe = false;
+		comp_recv(qp, &cqe, false);
+	}
+	qp->resp.srqn = srqn;
+	return mirage_xsrq_pd(qp->dev, qp->xrcd, srqn);
 }
 
 /* May this QP do that at all (IBA 9.7.4.1.2, 9.7.4.1.5)? */
@@ -120,6 +158,15 @@ static __always_inline bool allowed(const struct qp *qp, const struct resp_hdr *
 	return (op->class != OP_ATOMIC && !op->word) || IS_ALIGNED(hdr->addr, 8);
 }
 
+/* The message is longer than the receive work request that was taken for it. */
+static noinline enum resp_verdict too_long(struct qp *qp)
+{
+	/* That one is as good for the next message, unless it is shared. */
+	if (qp->transport == OP_UC && !qp->srq)
+		return nak(qp, RESP_NAK_INVALID);
+	return nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
+}
+
 static __always_inline enum resp_verdict
 open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
 {
@@ -127,9 +174,9 @@ open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
 	int ret;
 
 	if (hdr->length > resp->wqe.length)
-		return nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
+		return too_long(qp);
 
-	ret = bytes_from_sges(&resp->bytes, qp->dev, qp->pd, resp->wqe.sge,
+	ret = bytes_from_sges(&resp->bytes, qp->dev, resp->pd, resp->wqe.sge,
 			      resp->wqe.num_sge, IB_ACCESS_LOCAL_WRITE);
 	if (ret)
 		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, ret);
@@ -145,7 +192,7 @@ static int open_region(struct qp *qp, const struct resp_hdr *hdr)
 	struct bytes *b = &qp->resp.bytes;
 	int ret;
 
-	ret = bytes_from_region(b, qp->dev, qp->pd, qp->qpn, hdr->rkey, hdr->addr,
+	ret = bytes_from_region(b, qp->dev, qp->resp.pd, qp->qpn, hdr->rkey, hdr->addr,
 				hdr->reach, hdr->access);
 	/* Bounds are looked at last: everything else was right. */
 	return ret == -ERANGE && hdr->any ? 0 : ret;
@@ -166,15 +213,19 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 	enum resp_verdict v;
 
 	lockdep_assert_held(&qp->lock);
-	if (hdr->psn != resp->psn)
-		return RESP_SILENT;
+	if (hdr->psn != resp->psn) {
+		if (qp->transport != OP_UC)
+			return RESP_SILENT;
+		resp->psn = hdr->psn;
+	}
 
 	release_bytes(resp);
 	if (qp->state == IB_QPS_RTR && !resp->established) {
 		resp->established = true;
 		qp_event(qp, IB_EVENT_COMM_EST);
 	}
-	if (!allowed(qp, hdr))
+	resp->pd = likely(qp->pd) ? qp->pd : turn_to_srq(qp, hdr->srqn);
+	if (!allowed(qp, hdr) || unlikely(!resp->pd))
 		return nak(qp, RESP_NAK_INVALID);
 	if (hdr->op->recv && !resp->have_wqe) {
 		v = take_wqe(qp);
@@ -213,7 +264,7 @@ enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool 
 	lockdep_assert_held(&qp->lock);
 	if (hdr->op->class == OP_SEND) {
 		if (len > resp->wqe.length - hdr->length)
-			return nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
+			return too_long(qp);
 		hdr->length += len;
 		return RESP_OK;
 	}
@@ -241,9 +292,11 @@ enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool 
  */
 enum resp_verdict resp_again(struct qp *qp, const struct resp_hdr *hdr, struct bytes *b)
 {
+	struct ib_pd *pd = qp->pd ?: mirage_xsrq_pd(qp->dev, qp->xrcd, hdr->srqn);
+
 	lockdep_assert_held(&qp->lock);
-	if (!allowed(qp, hdr) ||
-	    bytes_from_region(b, qp->dev, qp->pd, qp->qpn, hdr->rkey, hdr->addr,
+	if (!pd || !allowed(qp, hdr) ||
+	    bytes_from_region(b, qp->dev, pd, qp->qpn, hdr->rkey, hdr->addr,
 			      hdr->reach, hdr->access))
 		return RESP_SILENT;
 	return RESP_OK;
@@ -285,6 +338,27 @@ enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *ol
 	return RESP_MISS;
 }
 
+static noinline enum resp_verdict end_xrc_recv(struct qp *qp, const struct resp_hdr *hdr)
+{
+	const struct op *op = hdr->op;
+	struct mirage_cqe cqe = {
+		.wr_id = qp->resp.wqe.wr_id,
+		.status = IB_WC_SUCCESS,
+		.opcode = op->class == OP_SEND ? IB_WC_RECV : IB_WC_RECV_RDMA_WITH_IMM,
+		.byte_len = hdr->length,
+		.ex = op->imm || op->inv ? hdr->ex : 0,
+		.src_qp = qp->attr.dest_qp_num,
+		.wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
+			    (op->inv ? MIRAGE_WC_WITH_INV : 0),
+	};
+
+	qp->resp.have_wqe = false;
+	if (!comp_recv(qp, &cqe, hdr->solicited))
+		return RESP_OK;
+	qp_error_locked(qp, IB_EVENT_QP_FATAL);
+	return RESP_NAK_OPERATIONAL;
+}
+
 /* The request used up a receive work request: complete it, where it will be read. */
 static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
 {
@@ -293,6 +367,8 @@ static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct re
 	struct mirage_cqe *slot;
 	bool fire = false;
 
+	if (unlikely(!cq))
+		return end_xrc_recv(qp, hdr);
 	qp->resp.have_wqe = false;
 	spin_lock(&cq->lock);
 	slot = mirage_cq_slot(cq);
@@ -339,7 +415,7 @@ enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
 
 	lockdep_assert_held(&qp->lock);
 	release_bytes(resp);
-	if (hdr->op->inv && mw_invalidate(qp->dev, qp->pd, qp->qpn, hdr->ex))
+	if (hdr->op->inv && mw_invalidate(qp->dev, resp->pd, qp->qpn, hdr->ex))
 		return nak(qp, RESP_NAK_ACCESS);
 	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
 	return hdr->op->recv ? end_recv(qp, hdr) : RESP_OK;

@@ -23,6 +23,7 @@ struct qp;
  * @rkey: RETH and AtomicETH
  * @addr: RETH and AtomicETH
  * @ex: the immediate, big endian, or the rkey to invalidate
+ * @srqn: XRCETH
  * @solicited: the SE bit
  * @atomic: which
  * @compare_add: AtomicETH
@@ -39,6 +40,7 @@ struct resp_hdr {
 	u32 rkey;
 	u64 addr;
 	u32 ex;
+	u32 srqn;
 	bool solicited;
 	enum mtt_atomic_op atomic;
 	u64 compare_add;
@@ -65,6 +67,8 @@ enum resp_verdict {
  * @msg: counts messages begun, so that a requester can tell its own
  * @psn: expected PSN, 24 bits
  * @got: bytes of a write that have come, where they come in pieces
+ * @pd: whose keys it takes, compared by address only
+ * @srqn: of an XRC target: where @wqe is from
  * @wqe: the receive work request
  * @bytes: where its bytes go, or come from
  */
@@ -75,6 +79,8 @@ struct resp {
 	u32 msg;
 	u32 psn;
 	u32 got;
+	struct ib_pd *pd;
+	u32 srqn;
 	struct recv_wqe wqe;
 	struct bytes bytes;
 };

@@ -8,6 +8,7 @@
 #include <linux/log2.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "cq.h"
 #include "device.h"
 #include "qp.h"
 #include "srq.h"
@@ -15,6 +16,9 @@
 
 /* An SRQ can be resized to this many times what it was created with. */
 #define SRQ_ROOM	4
+
+/* What an XRCETH has room for. */
+#define SRQN_MAX	0xffffff
 
 static void dispatch(struct mirage_srq *srq, enum ib_event_type type)
 {
@@ -129,11 +133,90 @@ static void kick_work(struct work_struct *work)
 	qp_kick_srq(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
 }
 
+/* An XRC target names SRQs by number: no reference, but the table's lock. */
+static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd *xrcd,
+				    u32 srqn)
+{
+	struct mirage_srq *srq = xa_load(&dev->srqs, srqn);
+
+	lockdep_assert_held(&dev->srqs.xa_lock);
+	return srq && srq->xrcd && srq->xrcd == xrcd ? srq : NULL;
+}
+
+/**
+ * mirage_xsrq_pd - whose keys a message to an XRC SRQ takes
+ * @dev: the device
+ * @xrcd: the target's domain
+ * @srqn: the SRQ's number
+ *
+ * Any context but hardirq. Return: the SRQ's PD, to be compared by address only; NULL
+ * when the domain has no such SRQ.
+ */
+struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn)
+{
+	struct mirage_srq *srq;
+	struct ib_pd *pd;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xsrq_find(dev, xrcd, srqn);
+	pd = srq ? srq->ibsrq.pd : NULL;
+	xa_unlock_bh(&dev->srqs);
+	return pd;
+}
+
+/**
+ * mirage_xsrq_pop - mirage_srq_pop() for an XRC target
+ * @dev: the device
+ * @xrcd: the target's domain
+ * @srqn: the SRQ's number
+ * @to: filled in
+ *
+ * Return: as mirage_srq_pop(); -ENXIO when the domain has no such SRQ.
+ */
+int mirage_xsrq_pop(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
+		    struct recv_wqe *to)
+{
+	struct mirage_srq *srq;
+	int ret = -ENXIO;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xsrq_find(dev, xrcd, srqn);
+	if (srq)
+		ret = mirage_srq_pop(srq, to);
+	xa_unlock_bh(&dev->srqs);
+	return ret;
+}
+
+/**
+ * mirage_xsrq_complete - post the completion of a work request of an XRC SRQ
+ * @dev: the device
+ * @xrcd: the target's domain
+ * @srqn: the SRQ's number
+ * @cqe: to post
+ * @solicited: as mirage_cq_post()
+ *
+ * Return: as mirage_cq_post(); 0, too, when the SRQ is gone, and whom it would
+ * concern with it.
+ */
+int mirage_xsrq_complete(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
+			 const struct mirage_cqe *cqe, bool solicited)
+{
+	struct mirage_srq *srq;
+	int ret = 0;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xsrq_find(dev, xrcd, srqn);
+	if (srq)
+		ret = mirage_cq_post(srq->xcq, cqe, solicited);
+	xa_unlock_bh(&dev->srqs);
+	return ret;
+}
+
 static int check_attr(const struct ib_srq_init_attr *init)
 {
 	const struct ib_srq_attr *attr = &init->attr;
 
-	if (init->srq_type != IB_SRQT_BASIC)
+	if (init->srq_type != IB_SRQT_BASIC && init->srq_type != IB_SRQT_XRC)
 		return -EOPNOTSUPP;
 	if (!attr->max_wr || attr->max_wr > MIRAGE_MAX_WR ||
 	    attr->max_sge > MIRAGE_MAX_SGE || attr->srq_limit > attr->max_wr)
@@ -155,7 +238,7 @@ static int respond(struct mirage_srq *srq, struct ib_udata *udata)
  * @init: what is asked for; ->attr is updated to what there is
  * @udata: driver data: struct mirage_create_srq_resp; NULL for a kernel user
  *
- * Return: 0, -EOPNOTSUPP for other than basic SRQs, -EINVAL beyond a limit of one
+ * Return: 0, -EOPNOTSUPP for tag matching, -EINVAL beyond a limit of one
  * SRQ, -ENOMEM beyond their number, too.
  */
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
@@ -180,14 +263,20 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
 	srq->limit = init->attr.srq_limit;
+	if (init->srq_type == IB_SRQT_XRC) {
+		srq->xrcd = init->ext.xrc.xrcd;
+		srq->xcq = to_mcq(init->ext.cq);
+	}
 	entries = roundup_pow_of_two(min_t(u32, srq->max_wr * SRQ_ROOM, MIRAGE_MAX_WR));
 	err = ring_create(&srq->ring, uctx, entries, wqe_recv_stride(srq->max_sge));
 	if (err)
 		goto put_limit;
-	err = xa_alloc_bh(&dev->srqs, &srq->srqn, srq, xa_limit_31b,
-			  GFP_KERNEL_ACCOUNT);
-	if (err)
+	/* Who still means one that is gone should not hit another. */
+	err = xa_alloc_cyclic_bh(&dev->srqs, &srq->srqn, srq, XA_LIMIT(1, SRQN_MAX),
+				 &dev->next_srqn, GFP_KERNEL_ACCOUNT);
+	if (err < 0)
 		goto destroy_ring;
+	ibsrq->ext.xrc.srq_num = srq->srqn;
 	err = udata ? respond(srq, udata) : 0;
 	if (err)
 		goto erase;

@@ -11,6 +11,9 @@
 
 #include "wqe.h"
 
+struct mirage_cq;
+struct mirage_cqe;
+
 struct mirage_dev;
 
 /**
@@ -18,6 +21,8 @@ struct mirage_dev;
  * @ibsrq: the core's object
  * @uctx: whose it is; NULL for a kernel user
  * @srqn: its number, index into dev->srqs
+ * @xrcd: XRC: its domain, compared by address only; or NULL
+ * @xcq: XRC: its CQ
  * @lock: protects the rest; nests inside a QP's lock, taken with BHs off
  * @ring: the work requests
  * @max_wr: as created or modified
@@ -31,6 +36,8 @@ struct mirage_srq {
 	struct ib_srq ibsrq;
 	struct ib_ucontext *uctx;
 	u32 srqn;
+	struct ib_xrcd *xrcd;
+	struct mirage_cq *xcq;
 	spinlock_t lock; /* see above */
 	struct ring ring;
 	u32 max_wr;
@@ -49,6 +56,12 @@ static inline struct mirage_srq *to_msrq(struct ib_srq *ibsrq)
 int mirage_srq_pop(struct mirage_srq *srq, struct recv_wqe *to);
 void mirage_srq_kicked(struct mirage_srq *srq);
 int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
+
+struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn);
+int mirage_xsrq_pop(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
+		    struct recv_wqe *to);
+int mirage_xsrq_complete(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
+			 const struct mirage_cqe *cqe, bool solicited);
 
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *attr,
 		      struct ib_udata *udata);

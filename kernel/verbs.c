@@ -33,6 +33,12 @@ int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
 	return err ?: ib_respond_udata(udata, resp);
 }
 
+/** mirage_query_ucontext - ib_device_ops.query_ucontext; that it exists allows imports */
+int mirage_query_ucontext(struct ib_ucontext *uctx, struct uverbs_attr_bundle *attrs)
+{
+	return 0;
+}
+
 /** mirage_dealloc_ucontext - ib_device_ops.dealloc_ucontext; the core wants it */
 void mirage_dealloc_ucontext(struct ib_ucontext *uctx)
 {

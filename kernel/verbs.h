@@ -31,6 +31,7 @@ static inline struct ib_ucontext *udata_context(struct ib_udata *udata)
 extern const struct uapi_definition mirage_uapi_defs[];
 
 int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata);
+int mirage_query_ucontext(struct ib_ucontext *uctx, struct uverbs_attr_bundle *attrs);
 void mirage_dealloc_ucontext(struct ib_ucontext *uctx);
 void mirage_disassociate_ucontext(struct ib_ucontext *uctx);
 

@@ -378,7 +378,7 @@ static struct pkt request(const struct run *r, const struct wire_wr *wr, bool fi
 	const struct mirage_send_wqe *head = &wr->wqe.head;
 
 	return (struct pkt) {
-		.opcode = pkt_opcode(PKT_RC, head->opcode, first, last),
+		.opcode = pkt_opcode(qp_packets(r->qp), head->opcode, first, last),
 		.pkey = 0xffff,
 		.qpn = r->qp->attr.dest_qp_num,
 		.psn = r->req->psn,
@@ -386,6 +386,7 @@ static struct pkt request(const struct run *r, const struct wire_wr *wr, bool fi
 		.rkey = head->rkey,
 		.dmalen = wr->length,
 		.ex = head->ex,
+		.srqn = head->srqn,
 		.solicited = last && (head->flags & MIRAGE_WQE_SOLICITED),
 	};
 }

@@ -49,15 +49,16 @@ static u32 mtu_of(const struct qp *qp)
 	return ib_mtu_enum_to_int(qp->attr.path_mtu);
 }
 
-/* The opcode of an answer: XRC and RC have them alike. */
 static u8 answer_opcode(const struct qp *qp, enum pkt_kind kind)
 {
-	return PKT_RC | kind;
+	return qp_packets(qp) | kind;
 }
 
+/* Nothing is asked of an initiator. */
 static bool fits(const struct qp *qp, const struct pkt *pkt)
 {
-	return (pkt->opcode & 0xe0) == PKT_RC;
+	return (pkt->opcode & PKT_TRANSPORT) == qp_packets(qp) &&
+	       qp->type != IB_QPT_XRC_INI;
 }
 
 /* A packet of ours of len payload bytes; NULL: it is lost, like one on the way. */
@@ -130,6 +131,7 @@ static void fill_hdr(struct resp_hdr *hdr, const struct pkt *pkt)
 	hdr->any = false;
 	hdr->rkey = pkt->rkey;
 	hdr->addr = pkt->va;
+	hdr->srqn = pkt->srqn;
 }
 
 static bool right_length(u32 mtu, const struct pkt *pkt)
