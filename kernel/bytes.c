@@ -101,8 +101,18 @@ bool bytes_missing(const struct bytes *b, struct miss *miss)
 	return false;
 }
 
-/* bytes_move() piece by piece, whatever the two sides are. */
-u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
+/**
+ * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
+ * @to: where the bytes go; a list of regions unless @from is one
+ * @from: where they come from
+ * @left: bytes of the message still to move, not more than either side has
+ * @miss: filled when the move ends early; the caller puts @miss->mr
+ *
+ * BHs are off. Both positions move on by what was copied.
+ *
+ * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
+ */
+u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
 {
 	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
 

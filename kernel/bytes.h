@@ -70,7 +70,7 @@ int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
 void bytes_release_rest(struct bytes *b, u32 num);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
-u32 bytes_move_some(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
+u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
 bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss);
 bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
 		 struct miss *miss);
@@ -162,6 +162,44 @@ static __always_inline int bytes_from_region(struct bytes *b, struct mirage_dev 
 	return bytes_from_window(b, dev, pd, qpn, key, addr, len, access);
 }
 
+/* What a small message, tried once, gains without references. */
+#define BYTES_BORROW_MAX	512
+
+/**
+ * bytes_borrow - one piece without a reference on its region
+ * @b: filled if so
+ * @dev: the device
+ * @pd: PD the key must belong to
+ * @sge: the piece, not empty
+ * @access: rights needed, IB_ACCESS_*, 0 to read
+ *
+ * BHs off, and the bytes are forgotten or filled anew before they are on again. All
+ * that can be done with them is bytes_move_small().
+ *
+ * Return: whether there is such a region.
+ */
+static __always_inline bool bytes_borrow(struct bytes *b, struct mirage_dev *dev,
+					 struct ib_pd *pd, const struct mirage_sge *sge,
+					 int access)
+{
+	struct mirage_mr *mr = mr_find(&dev->mrs, pd, sge->lkey, sge->addr, sge->length,
+				       access);
+
+	lockdep_assert_in_softirq();
+	if (IS_ERR(mr) || unlikely(mr->dma))
+		return false;
+	bytes_from_mr(b, mr, sge->addr, sge->length);
+	/* No piece to release. */
+	b->num = 0;
+	return true;
+}
+
+/** bytes_borrowed - are these bytes_borrow()'s? */
+static __always_inline bool bytes_borrowed(const struct bytes *b)
+{
+	return !b->num && b->whole;
+}
+
 /** bytes_release - drop the references on regions; the sequence is empty then */
 static __always_inline void bytes_release(struct bytes *b)
 {
@@ -169,6 +207,7 @@ static __always_inline void bytes_release(struct bytes *b)
 
 	b->buf = NULL;
 	b->num = 0;
+	b->whole = 0;
 	if (unlikely(num > 1))
 		bytes_release_rest(b, num);
 	if (num)
@@ -176,26 +215,18 @@ static __always_inline void bytes_release(struct bytes *b)
 }
 
 /**
- * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
- * @to: where the bytes go; a list of regions unless @from is one
+ * bytes_move_small - copy all of a small message at once
+ * @to: where the bytes go
  * @from: where they come from
- * @left: bytes of the message still to move, not more than either side has
- * @miss: filled when the move ends early; the caller puts @miss->mr
+ * @left: bytes of the message still to move
  *
- * BHs are off. Both positions move on by what was copied, unless the message is
- * complete with it: then nobody asks for them again.
- *
- * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
+ * BHs are off. Return: whether it was that small, and there; if not, see bytes_move().
  */
-static __always_inline u32 bytes_move(struct bytes *to, struct bytes *from, u32 left,
-				      struct miss *miss)
+static __always_inline bool bytes_move_small(struct bytes *to, struct bytes *from, u32 left)
 {
-	/* A small message, and there is one. */
-	if (left - 1 < PAGE_SIZE && left <= to->whole && left <= from->whole &&
-	    likely(mtt_copy_small(&to->seg[0].mr->mtt, to->seg[0].addr,
-				  &from->seg[0].mr->mtt, from->seg[0].addr, left)))
-		return left;
-	return bytes_move_some(to, from, left, miss);
+	return left - 1 < PAGE_SIZE && left <= to->whole && left <= from->whole &&
+	       likely(mtt_copy_small(&to->seg[0].mr->mtt, to->seg[0].addr,
+				     &from->seg[0].mr->mtt, from->seg[0].addr, left));
 }
 
 #endif

@@ -69,6 +69,13 @@ static enum resp_verdict move_step(struct qp *peer, struct req *req,
 	else
 		to = &peer->resp.bytes;
 
+	if (bytes_move_small(to, from, left)) {
+		req->done += left;
+		return RESP_OK;
+	}
+	/* The requester takes references now, and comes back. */
+	if (bytes_borrowed(&req->local))
+		return RESP_GOES_ON;
 	n = bytes_move(to, from, left, miss);
 	req->done += n;
 	if (n == left)

@@ -154,7 +154,7 @@ static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_
 }
 
 /**
- * mr_lookup - find the region that a key names, and take a reference
+ * mr_find - find the region that a key names
  * @table: the device's table
  * @pd: the PD it has to belong to
  * @key: lkey or rkey
@@ -162,31 +162,48 @@ static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_
  * @len: bytes, not 0: there the caller has nothing to ask for
  * @access: the rights needed, IB_ACCESS_*; 0 to read locally
  *
- * Any context but hardirq. Finds no windows: mirage_rkey_get() does.
+ * Under RCU, which is all that keeps the region: it may be deregistered at any moment,
+ * and then its table has no page any more. Finds no windows: mirage_rkey_get() does.
  *
  * Return: the region. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another PD,
  * -EACCES rights, -ERANGE bounds or wrap.
+ */
+static __always_inline struct mirage_mr *
+mr_find(const struct mr_table *table, const struct ib_pd *pd, u32 key, u64 addr, u64 len,
+	int access)
+{
+	unsigned long slot = mr_slot(table, key);
+	int err = -ENOENT;
+
+	if (likely(slot && !(slot & MR_SLOT_FLAGS)))
+		err = mr_check((struct mirage_mr *)slot, pd, key, addr, len, access);
+	return likely(!err) ? (struct mirage_mr *)slot : ERR_PTR(err);
+}
+
+/**
+ * mr_lookup - mr_find() and take a reference
+ * @table: as mr_find()
+ * @pd: as mr_find()
+ * @key: as mr_find()
+ * @addr: as mr_find()
+ * @len: as mr_find()
+ * @access: as mr_find()
+ *
+ * Any context but hardirq. Return: as mr_find().
  */
 static __always_inline struct mirage_mr *
 mr_lookup(const struct mr_table *table, const struct ib_pd *pd, u32 key, u64 addr,
 	  u64 len, int access)
 {
 	struct mirage_mr *mr;
-	unsigned long slot;
-	int err = -ENOENT;
 
 	/* The flavour that is no function call. */
 	rcu_read_lock_sched();
-	slot = mr_slot(table, key);
-	mr = (struct mirage_mr *)slot;
-	if (likely(slot && !(slot & MR_SLOT_FLAGS)))
-		err = mr_check(mr, pd, key, addr, len, access);
-	if (likely(!err) && unlikely(!kref_get_unless_zero(&mr->ref)))
-		err = -ENOENT;
+	mr = mr_find(table, pd, key, addr, len, access);
+	if (!IS_ERR(mr) && unlikely(!kref_get_unless_zero(&mr->ref)))
+		mr = ERR_PTR(-ENOENT);
 	rcu_read_unlock_sched();
-	if (unlikely(err))
-		return ERR_PTR(err);
-	if (unlikely(mr->dma))
+	if (!IS_ERR(mr) && unlikely(mr->dma))
 		dma_fill(mr, addr, len);
 	return mr;
 }

@@ -274,7 +274,8 @@ static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
 	if (shift)
 		for_each_set_bit(i, node->used, MTT_NODE_SLOTS)
 			mtt_free_nodes(node->slot[i], shift);
-	kfree(node);
+	/* A copy under RCU may be on its way through it. */
+	kfree_rcu(node, rcu);
 }
 
 /**

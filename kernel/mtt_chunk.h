@@ -28,6 +28,7 @@ static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
  * is filled for the first time, and never cleared.
  */
 struct mtt_node {
+	struct rcu_head rcu;
 	DECLARE_BITMAP(used, MTT_NODE_SLOTS);
 	void *slot[MTT_NODE_SLOTS];	/* nodes, or chunks in the lowest ones */
 };

@@ -121,6 +121,36 @@ enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
 	return IB_WC_SUCCESS;
 }
 
+/* False: a key is wrong, and the work request is finished with that. */
+static bool open_local(struct qp *qp)
+{
+	const struct send_wqe *wqe = &qp->req.wqe;
+	int ret = bytes_from_sges(&qp->req.local, qp->dev, qp->pd, wqe->sge,
+				  wqe->head.num_sge, qp->req.op->local);
+
+	if (ret)
+		finish(qp, IB_WC_LOC_PROT_ERR, ret);
+	return !ret;
+}
+
+/*
+ * A small message of one piece mostly goes all the way with BHs off, and needs no
+ * reference on its region then.
+ */
+static bool may_borrow(const struct qp *qp)
+{
+	const struct req *req = &qp->req;
+
+	return req->wqe.head.num_sge == 1 && req->op->class <= OP_WRITE && !qp->ud &&
+	       req->wqe.length - 1 < BYTES_BORROW_MAX;
+}
+
+/* It did not: look the region up once more, for longer. */
+static bool keep_local(struct qp *qp)
+{
+	return likely(!bytes_borrowed(&qp->req.local)) || open_local(qp);
+}
+
 /* Takes the oldest work request up; it is finished at once when it is bad. */
 static void start(struct qp *qp)
 {
@@ -157,10 +187,10 @@ static void start(struct qp *qp)
 		fill_flush(req);
 	if (wqe->inline_data)
 		return;
-	ret = bytes_from_sges(&req->local, qp->dev, qp->pd, wqe->sge,
-			      wqe->head.num_sge, req->op->local);
-	if (ret)
-		finish(qp, IB_WC_LOC_PROT_ERR, ret);
+	if (may_borrow(qp) &&
+	    bytes_borrow(&req->local, qp->dev, qp->pd, wqe->sge, req->op->local))
+		return;
+	open_local(qp);
 }
 
 /* Nobody answers: the local ACK timeout, then again (IBA 9.7.6.1.3). */
@@ -307,11 +337,14 @@ static enum engine_verdict execute(struct qp *qp)
 		enum resp_verdict v = qp->ud ? ud_request(qp, &e->miss) :
 					       direct_request(qp, &e->miss);
 
-		if (v != RESP_OK)
+		if (likely(v == RESP_OK))
+			succeed(qp);
+		else if (keep_local(qp))
 			return answered(qp, v);
-		succeed(qp);
 		return ENGINE_MORE;
 	}
+	if (!keep_local(qp))
+		return ENGINE_MORE;
 	if (qp->req.remote_miss)
 		return answered(qp, direct_fault_failed(qp, err));
 

@@ -60,6 +60,12 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 		;
 }
 
+/* What starts with its head. */
+void unit_free_head(struct rcu_head *head)
+{
+	kfree(head);
+}
+
 void unit_rcu_barrier(void)
 {
 	struct rcu_head *head, *next;

@@ -169,6 +169,11 @@ struct rcu_head {
 };
 
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+void unit_free_head(struct rcu_head *head);
+#define kfree_rcu(p, member)	do {						\
+	_Static_assert(!offsetof(__typeof__(*(p)), member), "not the first");	\
+	call_rcu(&(p)->member, unit_free_head);					\
+} while (0)
 void unit_rcu_barrier(void);
 
 /* pages: an arena of UNIT_PAGES, its first one aligned to 2 MiB */
