@@ -30,9 +30,10 @@ struct mirror_ops {
 	 * learned before, when this returns. The interval is page aligned,
 	 * rounded outward, and not clipped to the interval of the mirror.
 	 *
-	 * Runs with a spinlock of the mirror held, inside an mmu notifier, maybe
-	 * under reclaim: it must not sleep, nor allocate, nor call any function
-	 * of this header but mirror_range_valid(). It may take spinlocks.
+	 * Runs with a spinlock of the mirror held and softirqs off, inside an mmu
+	 * notifier, maybe under reclaim: it must not sleep, nor allocate, nor
+	 * call any function of this header but mirror_range_valid(). It may take
+	 * spinlocks.
 	 */
 	void (*invalidate)(struct mirror *m, unsigned long start,
 			   unsigned long end);
@@ -88,6 +89,7 @@ struct mirror_range {
 	/* private: */
 	struct list_head entry;		/* in mirror->ranges; mm->lock */
 	unsigned long seq;		/* invalidations so far; written under mm->lock */
+	unsigned long quiet;		/* seq when registered, or 0: a flight was over it */
 	unsigned long sampled;		/* seq that pfns belong to; of the range's user */
 };
 

@@ -5,7 +5,8 @@
  * A device that uses the memory of a process through a table of its own has to
  * fill that table with the pages the process has, and to stop using them when the
  * process loses them. This file does the part of both that has to do with mm, for
- * any kind of table. It knows nothing of RDMA.
+ * any kind of table; mirror_read.c reads the page tables for it. Neither knows of
+ * RDMA.
  *
  * mirror:
  *	one user's interest in an interval of an mm. Its ops->invalidate() is told
@@ -90,7 +91,7 @@
  *
  * mirror_mm.lock is the one lock here. It protects the tree of mirrors, their
  * lists of ranges and every mirror_range.seq, flights start under it, and it is
- * held over the callbacks: that is what makes mirror_unregister() wait for them,
+ * held, with softirqs off, over the callbacks: that is what makes mirror_unregister() wait for them,
  * without a reference count on the hot path. Order::
  *
  *	mmap_lock, reclaim, i_mmap_rwsem, anon_vma lock, page locks
@@ -108,7 +109,6 @@
  * and dropped with mmput_async(), because the last one calls back into the mirror.
  */
 
-#include <linux/hmm.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/lockdep.h>
 #include <linux/mmu_notifier.h>
@@ -118,29 +118,7 @@
 #include <linux/wait.h>
 
 #include "mirror.h"
-
-#define MIRROR_FLIGHTS 32	/* at a time, with a slot */
-#define MIRROR_PEEK 8		/* pages that are cheaper read one by one */
-
-/* An invalidation that has started and not ended, as the MMU notifier gave it. */
-struct mirror_flight {
-	struct task_struct *task;	/* to compare with, not to look into */
-	unsigned long start;
-	unsigned long end;
-};
-
-/* What all mirrors of one mm share. */
-struct mirror_mm {
-	struct mmu_notifier mn;
-	spinlock_t lock;		/* mirrors, dead; setting bits of busy */
-	bool dead;			/* release() has run; constant then */
-	atomic_t unslotted;		/* flights that found no slot */
-	unsigned long busy;		/* bitmap of the slots in use; atomic */
-	struct rb_root_cached mirrors;	/* of mirror.node */
-	wait_queue_head_t wait;		/* for the end of flights, and for death */
-	/* Written under the lock while the bit in busy is clear, constant while set. */
-	struct mirror_flight flights[MIRROR_FLIGHTS];
-};
+#include "mirror_mm.h"
 
 static_assert(MIRROR_FLIGHTS < BITS_PER_LONG);
 
@@ -246,10 +224,10 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 	unsigned long start = range->start & PAGE_MASK;
 	struct interval_tree_node *node;
 
-	spin_lock(&mm->lock);
+	spin_lock_bh(&mm->lock);
+	mirror_flight_add(mm, range->start, range->end);
 	if (unlikely(mm->dead))
 		goto out;
-	mirror_flight_add(mm, range->start, range->end);
 	node = mirror_tree_iter_first(&mm->mirrors, start, last);
 	for (; node; node = mirror_tree_iter_next(node, start, last)) {
 		struct mirror *m = container_of(node, struct mirror, node);
@@ -260,7 +238,7 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 		m->ops->invalidate(m, start, end);
 	}
 out:
-	spin_unlock(&mm->lock);
+	spin_unlock_bh(&mm->lock);
 	return 0;
 }
 
@@ -269,12 +247,10 @@ static void mirror_mn_end(struct mmu_notifier *mn,
 {
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
 
-	/* A start that recorded nothing has seen it, so this does. */
-	if (unlikely(READ_ONCE(mm->dead)))
-		return;
 	mirror_flight_remove(mm, range->start, range->end);
 	/* A waiter queues itself, and looks for flights after that. */
-	if (unlikely(wq_has_sleeper(&mm->wait)))
+	smp_mb__after_atomic();
+	if (unlikely(waitqueue_active(&mm->wait)))
 		wake_up_all(&mm->wait);
 }
 
@@ -284,7 +260,7 @@ static void mirror_mn_release(struct mmu_notifier *mn, struct mm_struct *mm_stru
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
 	struct interval_tree_node *node;
 
-	spin_lock(&mm->lock);
+	spin_lock_bh(&mm->lock);
 	WRITE_ONCE(mm->dead, true);
 	node = mirror_tree_iter_first(&mm->mirrors, 0, ULONG_MAX);
 	for (; node; node = mirror_tree_iter_next(node, 0, ULONG_MAX)) {
@@ -293,7 +269,7 @@ static void mirror_mn_release(struct mmu_notifier *mn, struct mm_struct *mm_stru
 		mirror_ranges_expire(m, 0, ULONG_MAX);
 		m->ops->release(m);
 	}
-	spin_unlock(&mm->lock);
+	spin_unlock_bh(&mm->lock);
 	wake_up_all(&mm->wait);
 }
 
@@ -422,6 +398,7 @@ int mirror_range_register(struct mirror_range *r, struct mirror *m,
 			  unsigned long start, unsigned long end)
 {
 	unsigned long last = (end - 1) | ~PAGE_MASK;
+	struct mirror_mm *mm = m->mm;
 	int err = 0;
 
 	start &= PAGE_MASK;
@@ -435,12 +412,15 @@ int mirror_range_register(struct mirror_range *r, struct mirror *m,
 	r->end = last + 1;
 	r->seq = 1;
 	r->sampled = 0;
-	spin_lock(&m->mm->lock);
-	if (m->mm->dead)
+	spin_lock(&mm->lock);
+	if (unlikely(mm->dead)) {
 		err = -ESRCH;
-	else
+	} else {
 		list_add(&r->entry, &m->ranges);
-	spin_unlock(&m->mm->lock);
+		/* Spares the wait the lock, as a rule. */
+		r->quiet = mirror_flight_over(mm, start, last + 1) ? 0 : 1;
+	}
+	spin_unlock(&mm->lock);
 	return err;
 }
 
@@ -460,8 +440,13 @@ void mirror_range_unregister(struct mirror_range *r)
 	spin_unlock(&mm->lock);
 }
 
-/* Take the range as valid from here on, if nothing is in flight over it. */
-static int mirror_range_sample(struct mirror_range *r)
+/**
+ * mirror_range_sample - take the range as valid from here on
+ * @r: a registered range
+ *
+ * Return: 0; -EBUSY, an invalidation is over it; -ESRCH, the mm is dead.
+ */
+int mirror_range_sample(struct mirror_range *r)
 {
 	struct mirror_mm *mm = r->mirror->mm;
 	int err = 0;
@@ -493,10 +478,15 @@ int mirror_range_wait_until_valid(struct mirror_range *r,
 				  unsigned long timeout_jiffies)
 {
 	struct mirror_mm *mm = r->mirror->mm;
-	int err = mirror_range_sample(r);
 	long left;
+	int err;
 
-	if (likely(err != -EBUSY))
+	if (likely(READ_ONCE(r->seq) == r->quiet)) {
+		r->sampled = r->quiet;
+		return 0;
+	}
+	err = mirror_range_sample(r);
+	if (err != -EBUSY)
 		return err;
 	if (!timeout_jiffies)
 		return -ETIMEDOUT;
@@ -523,316 +513,4 @@ int mirror_range_wait_until_valid(struct mirror_range *r,
 bool mirror_range_valid(struct mirror_range *r)
 {
 	return READ_ONCE(r->seq) == r->sampled;
-}
-
-/*
- * Translate what HMM wrote to the caller's array, in place. Returns how many
- * entries have all of the flags in want.
- */
-static long mirror_pfns_import(struct mirror_range *r, unsigned long want)
-{
-	unsigned long i, n = mirror_range_pages(r);
-	long have = 0;
-
-	for (i = 0; i < n; i++) {
-		unsigned long in = r->pfns[i];
-		unsigned long out = 0;
-
-		if (in & HMM_PFN_VALID) {
-			out = (in & ~HMM_PFN_FLAGS) << MIRROR_PFN_SHIFT;
-			out |= hmm_pfn_to_map_order(in) << MIRROR_PFN_ORDER_SHIFT;
-			out |= MIRROR_PFN_VALID;
-			if (in & HMM_PFN_WRITE)
-				out |= MIRROR_PFN_WRITE;
-		}
-		r->pfns[i] = out;
-		have += (out & want) == want;
-	}
-	return have;
-}
-
-static unsigned long mirror_range_want(const struct mirror_range *r)
-{
-	return r->default_flags & MIRROR_WRITE ? MIRROR_PFN_VALID | MIRROR_PFN_WRITE :
-						 MIRROR_PFN_VALID;
-}
-
-/*
- * HMM finds the mm through an interval notifier and stops early if its sequence
- * moves. The one that mirror_hmm_init() gives it was never inserted and never
- * moves: mirror_range_valid() is asked afterwards.
- */
-struct mirror_hmm {
-	struct hmm_range range;
-	struct mmu_interval_notifier sub;
-};
-
-static void mirror_hmm_init(struct mirror_hmm *hmm, struct mirror_range *r,
-			    struct mm_struct *mm, unsigned long flags)
-{
-	*hmm = (struct mirror_hmm) {
-		.range = {
-			.notifier = &hmm->sub,
-			.start = r->start,
-			.end = r->end,
-			.hmm_pfns = r->pfns,
-			.default_flags = flags,
-		},
-		.sub.mm = mm,
-	};
-	/* Some of HMM's flags are carried from input to output. */
-	memset(r->pfns, 0, mirror_range_pages(r) * sizeof(*r->pfns));
-}
-
-/* Read the page tables. Returns how many entries have the flags in want. */
-static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
-			unsigned long want)
-{
-	struct mirror_hmm hmm;
-	int err;
-
-	mmap_assert_locked(mm);
-	mirror_hmm_init(&hmm, r, mm, 0);
-	err = hmm_range_fault(&hmm.range);
-	return err ?: mirror_pfns_import(r, want);
-}
-
-/*
- * One page fault without I/O, or -EAGAIN. File systems and shmem do I/O in spite of
- * FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge pages under a mutex: so this is
- * for anonymous memory only.
- */
-static int mirror_touch(struct mm_struct *mm, unsigned long addr, bool write)
-{
-	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT |
-			     FAULT_FLAG_REMOTE;
-	struct vm_area_struct *vma = vma_lookup(mm, addr);
-	vm_fault_t fault;
-
-	/* HMM too takes what can not be read for what can not be written. */
-	if (!vma || !(vma->vm_flags & VM_READ))
-		return -EFAULT;
-	if (write && !(vma->vm_flags & VM_WRITE))
-		return -EPERM;
-	if (!vma_is_anonymous(vma))
-		return -EAGAIN;
-	if (write)
-		flags |= FAULT_FLAG_WRITE;
-	fault = handle_mm_fault(vma, addr, flags, NULL);
-	if (fault & VM_FAULT_RETRY)
-		return -EAGAIN;
-	return fault & VM_FAULT_ERROR ? vm_fault_to_errno(fault, 0) : 0;
-}
-
-static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
-{
-	unsigned long want = mirror_range_want(r);
-	long n = mirror_range_pages(r), i;
-	long have = mirror_walk(r, mm, want);
-	int err = 0;
-
-	if (have < 0 || have == n)
-		return have;
-	for (i = 0; i < n && !err; i++)
-		if ((r->pfns[i] & want) != want)
-			err = mirror_touch(mm, r->start + (i << PAGE_SHIFT),
-					   want & MIRROR_PFN_WRITE);
-	/* Faults invalidate too, when they replace a page: copy on write. */
-	if (!err && !mirror_range_valid(r))
-		err = mirror_range_sample(r);
-	if (err)
-		return err;
-	have = mirror_walk(r, mm, want);
-	return have >= 0 && have < n ? -EAGAIN : have;
-}
-
-/*
- * Read current's page tables from page number have on, as far as they go, without
- * mmap_lock. The reference is for the time of a look at the page. Returns how far
- * it got, or -EOPNOTSUPP for a large page, whose mapping only a walk can tell.
- */
-static __always_inline long mirror_peek_with(struct mirror_range *r, long have,
-					     struct page **pages)
-{
-	long n = mirror_range_pages(r);
-	bool large = false;
-	int i, got;
-
-	got = get_user_pages_fast_only(r->start + (have << PAGE_SHIFT), n - have,
-				       FOLL_WRITE, pages);
-	for (i = 0; i < got; i++) {
-		r->pfns[have++] = page_to_pfn(pages[i]) << MIRROR_PFN_SHIFT |
-				  MIRROR_PFN_VALID | MIRROR_PFN_WRITE;
-		large |= PageCompound(pages[i]);
-		put_page(pages[i]);
-	}
-	return large ? -EOPNOTSUPP : have;
-}
-
-static noinline long mirror_peek_many(struct mirror_range *r, long have)
-{
-	struct page *pages[MIRROR_PEEK];
-
-	return mirror_peek_with(r, have, pages);
-}
-
-/* A kernel that clears its stack frames would clear all of an array for one page. */
-static long mirror_peek(struct mirror_range *r, long have)
-{
-	struct page *page;
-
-	return mirror_range_pages(r) == 1 ? mirror_peek_with(r, have, &page) :
-					    mirror_peek_many(r, have);
-}
-
-/*
- * The peek before the first fault. One that finds nothing costs a tenth of a fault:
- * where one has found nothing, the next 15 are left out. That is a guess, which
- * threads may disturb.
- */
-static long mirror_peek_first(struct mirror_range *r)
-{
-	struct mirror *m = r->mirror;
-	unsigned int blank = READ_ONCE(m->blank);
-	long have = 0;
-
-	if (!(blank % 16)) {
-		have = mirror_peek(r, 0);
-		blank = 0;
-	}
-	if (!have)
-		WRITE_ONCE(m->blank, blank + 1);
-	else if (m->blank)
-		WRITE_ONCE(m->blank, 0);
-	return have;
-}
-
-/*
- * Fault and peek in turn; have pages have been read. Returns -EOPNOTSUPP if a page
- * can not be read in this way though it was faulted.
- */
-static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm,
-			      long have)
-{
-	long n = mirror_range_pages(r), got;
-	int err;
-
-	mmap_assert_locked(mm);
-	while (have < n) {
-		err = mirror_touch(mm, r->start + (have << PAGE_SHIFT), true);
-		if (err)
-			return err;
-		if (!mirror_range_valid(r)) {
-			/* What was read before need not be so any more. */
-			err = mirror_range_sample(r);
-			return err ?: -EOPNOTSUPP;
-		}
-		got = mirror_peek(r, have);
-		if (got <= have)
-			return -EOPNOTSUPP;
-		have = got;
-	}
-	return have;
-}
-
-/*
- * A walk of HMM costs a third of a page fault, whatever its length. Where the device
- * writes a few pages for the process that runs, as in the system call of a doorbell,
- * they are read in a cheaper way.
- */
-static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
-{
-	bool peek = mm == current->mm && r->default_flags & MIRROR_WRITE &&
-		    mirror_range_pages(r) <= MIRROR_PEEK;
-	long ret = peek ? mirror_peek_first(r) : -EOPNOTSUPP;
-	unsigned int noio;
-
-	if (ret == mirror_range_pages(r))
-		return ret;
-	if (!mmap_read_trylock(mm))
-		return -EAGAIN;
-	noio = memalloc_noio_save();
-	if (ret >= 0)
-		ret = mirror_fault_peek(r, mm, ret);
-	/* What could not be peeked at, nor be faulted, can still be mapped. */
-	if (ret == -EOPNOTSUPP || ret == -EAGAIN)
-		ret = mirror_fault_walk(r, mm);
-	memalloc_noio_restore(noio);
-	mmap_read_unlock(mm);
-	return ret;
-}
-
-static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
-{
-	bool write = r->default_flags & MIRROR_WRITE;
-	struct mirror_hmm hmm;
-	int err;
-
-	mirror_hmm_init(&hmm, r, mm,
-			HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0));
-	err = hmm_range_fault_unlocked_timeout(&hmm.range, 0);
-	return err ?: mirror_pfns_import(r, mirror_range_want(r));
-}
-
-/**
- * mirror_range_snapshot - read what is mapped now
- * @r: a registered range that was waited for
- *
- * Causes no fault. Entries of @r->pfns are not valid where nothing is mapped, and
- * not writable where the CPU would have to fault to write. Sleeps, takes
- * mmap_lock.
- *
- * Return: the number of valid entries; -EBUSY if the range was invalidated: wait
- * and do it again; -ESRCH if the mm is dead; -EINTR if the caller was killed. On
- * error @r->pfns is undefined.
- */
-long mirror_range_snapshot(struct mirror_range *r)
-{
-	struct mm_struct *mm = r->mirror->mm->mn.mm;
-	long ret;
-
-	if (!mmget_not_zero(mm))
-		return -ESRCH;
-	ret = mmap_read_lock_killable(mm);
-	if (ret)
-		goto out;
-	ret = mirror_walk(r, mm, MIRROR_PFN_VALID);
-	mmap_read_unlock(mm);
-	if (ret >= 0 && !mirror_range_valid(r))
-		ret = -EBUSY;
-out:
-	mmput_async(mm);
-	return ret;
-}
-
-/**
- * mirror_range_fault - fault in what is missing
- * @r: a registered range that was waited for
- * @block: whether to sleep for I/O, for userspace (userfaultfd) and for mmap_lock
- *
- * All pages of the range, for write if @r->default_flags has MIRROR_WRITE, or an
- * error. Not for atomic context, also without @block: pages are allocated, cleared
- * and copied.
- *
- * Return: the number of pages. Or, of the errors that go away:
- * -EBUSY, the range was invalidated: wait and do it again;
- * -EAGAIN, only without @block: it would have slept;
- * -EINTR, the caller was killed; -ENOMEM. Of those that stay:
- * -EFAULT, a page does not exist, may not be read, or is no memory;
- * -EPERM, a page may not be written; -ESRCH, the mm is dead.
- * On error @r->pfns is undefined.
- */
-long mirror_range_fault(struct mirror_range *r, bool block)
-{
-	struct mm_struct *mm = r->mirror->mm->mn.mm;
-	long ret;
-
-	might_sleep();
-	if (!mmget_not_zero(mm))
-		return -ESRCH;
-	ret = block ? mirror_fault_wait(r, mm) : mirror_fault_nowait(r, mm);
-	mmput_async(mm);
-	if (ret > 0 && !mirror_range_valid(r))
-		ret = -EBUSY;
-	return ret;
 }

@@ -471,8 +471,7 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 }
 
 /* Pages lo to hi of the 512. Returns how many were there. */
-static __always_inline unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo,
-						     int hi)
+static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo, int hi)
 	__must_hold(&chunk->lock)
 {
 	unsigned long *entries = chunk->entries, n = 0;
@@ -499,11 +498,15 @@ static bool mtt_chunk_empty(const struct mtt_chunk *chunk)
 	return !chunk->resident && !chunk->whole;
 }
 
-/*
- * A chunk just emptied is likely to be filled again soon, so it stays until another
- * is emptied. So there is at most one empty chunk to a table.
+/**
+ * mtt_note_idle - a chunk is empty
+ * @mtt: the table
+ * @index: the chunk's number
+ *
+ * It is likely to be filled again soon, so it stays until another is emptied. So there
+ * is at most one empty chunk to a table. Softirqs off.
  */
-static void mtt_note_idle(struct mtt *mtt, unsigned long index)
+void mtt_note_idle(struct mtt *mtt, unsigned long index)
 {
 	unsigned long last;
 
@@ -514,9 +517,8 @@ static void mtt_note_idle(struct mtt *mtt, unsigned long index)
 		mtt_chunk_reap(mtt, last - 1, true);
 }
 
-/* Softirqs off. */
-static __always_inline unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
-						   struct mtt_chunk *chunk, int lo, int hi)
+static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
+				   struct mtt_chunk *chunk, int lo, int hi)
 {
 	unsigned long n = 0;
 	bool emptied;
@@ -531,28 +533,6 @@ static __always_inline unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned lon
 	return n;
 }
 
-static noinline unsigned long mtt_zap_many(struct mtt *mtt, u64 first, u64 last)
-{
-	unsigned long start, end, index, n = 0;
-	struct mtt_chunk *chunk;
-
-	first = max(first, mtt->first & PAGE_MASK);
-	last = min(last, mtt->last | ~PAGE_MASK);
-	if (first > last)
-		return 0;
-	start = mtt_index(mtt, first);
-	end = mtt_index(mtt, last);
-
-	local_bh_disable();
-	for (index = start; (chunk = mtt_next(mtt, &index, end)); index++)
-		n += mtt_zap_chunk(mtt, index, chunk,
-				   index == start ? mtt_page_of(first) : 0,
-				   index == end ? mtt_page_of(last) :
-						  MTT_CHUNK_PAGES - 1);
-	local_bh_enable();
-	return n;
-}
-
 /**
  * mtt_zap - take pages out of the table
  * @mtt: the table
@@ -560,24 +540,28 @@ static noinline unsigned long mtt_zap_many(struct mtt *mtt, u64 first, u64 last)
  * @last: last iova, inclusive; both may lie outside the region
  *
  * Page by page: a page that only shares a byte with the range goes too. No byte
- * goes through the old entries when this returns. Never sleeps nor allocates; any
- * context but hardirq and softirq. Time grows with the chunks there are in the
- * range.
+ * goes through the old entries when this returns. Never sleeps nor allocates. Task
+ * context, softirqs off, no lock of the table held. Time grows with the chunks there
+ * are in the range.
  *
  * Return: pages that were there.
  */
 unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last)
 {
-	unsigned long index = mtt_index(mtt, first), n = 0;
+	unsigned long start, end, index, n = 0;
 	struct mtt_chunk *chunk;
 
-	if (unlikely((first ^ last) >> MTT_CHUNK_SHIFT))
-		return mtt_zap_many(mtt, first, last);
-	local_bh_disable();
-	chunk = mtt_find_addr(mtt, first);
-	if (chunk)
-		n = mtt_zap_chunk(mtt, index, chunk, mtt_page_of(first),
-				  mtt_page_of(last));
-	local_bh_enable();
+	lockdep_assert_in_softirq();
+	first = max(first, mtt->first & PAGE_MASK);
+	last = min(last, mtt->last | ~PAGE_MASK);
+	if (first > last)
+		return 0;
+	start = mtt_index(mtt, first);
+	end = mtt_index(mtt, last);
+	for (index = start; (chunk = mtt_next(mtt, &index, end)); index++)
+		n += mtt_zap_chunk(mtt, index, chunk,
+				   index == start ? mtt_page_of(first) : 0,
+				   index == end ? mtt_page_of(last) :
+						  MTT_CHUNK_PAGES - 1);
 	return n;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The inside of the translation table, for who fills it (mtt.c) and who copies
- * through it (mtt_copy.c)
+ * The inside of the translation table, for who fills it (mtt.c), who copies through
+ * it (mtt_copy.c) and who takes pages away from it (odp.c)
  */
 #ifndef MIRAGE_MTT_CHUNK_H
 #define MIRAGE_MTT_CHUNK_H
@@ -95,6 +95,39 @@ static __always_inline unsigned long *mtt_entry(struct mtt_chunk *chunk, u64 add
 		return NULL;
 	*run = PAGE_SIZE - offset_in_page(addr);
 	return &chunk->entries[i];
+}
+
+void mtt_note_idle(struct mtt *mtt, unsigned long index);
+
+/**
+ * mtt_zap_page - take one page out of the table
+ * @mtt: the table
+ * @addr: iova in it; may lie outside the region
+ *
+ * As mtt_zap(). One page at a time is how memory goes as a rule, and every step of
+ * this counts for the process it goes from: that is why it is here.
+ *
+ * Return: pages that were there.
+ */
+static __always_inline unsigned long mtt_zap_page(struct mtt *mtt, u64 addr)
+{
+	struct mtt_chunk *chunk = mtt_find_addr(mtt, addr);
+	unsigned int i, left;
+
+	if (!chunk)
+		return 0;
+	spin_lock(&chunk->lock);
+	i = mtt_page_of(addr) - chunk->first;
+	if (unlikely(chunk->whole || i >= chunk->count || !chunk->entries[i])) {
+		spin_unlock(&chunk->lock);
+		return mtt_zap(mtt, addr, addr);
+	}
+	chunk->entries[i] = 0;
+	left = --chunk->resident;
+	spin_unlock(&chunk->lock);
+	if (unlikely(!left))
+		mtt_note_idle(mtt, mtt_index(mtt, addr));
+	return 1;
 }
 
 #endif

@@ -50,6 +50,7 @@
 #include "mirror.h"
 #include "mr.h"
 #include "mtt.h"
+#include "mtt_chunk.h"
 #include "odp.h"
 #include "odp_fill.h"
 #include "trace.h"
@@ -438,38 +439,50 @@ bool odp_fault_cancel(struct odp_waiter *w)
 	return waiting;
 }
 
-static __always_inline void odp_zap(struct odp *odp, u64 first, u64 last)
+/* That many pages, from first to last, are not the region's any more. */
+static __always_inline void odp_zapped(struct odp *odp, u64 first, u64 last,
+				       unsigned long n)
 {
-	unsigned long n = mtt_zap(&odp->mr->mtt, first, last);
-
 	if (!n)
 		return;
 	trace_mirage_odp_invalidate(odp->mr->key, first, last, n);
 	atomic64_add(n, &odp->events[ODP_INVALIDATIONS]);
 	/* As in odp_count(); the mirror's spinlock is an RCU read side. */
-	if (!READ_ONCE(odp->mr->dead)) {
+	if (!READ_ONCE(odp->mr->dead))
 		mirage_stat_add(odp->mr->dev, ODP_INVALIDATIONS, n);
-		mirage_stat_add(odp->mr->dev, ODP_INVALIDATIONS_HANDLED, n);
-	}
+}
+
+static noinline void odp_invalidate_many(struct odp *odp, unsigned long start,
+					 unsigned long end)
+{
+	u64 first, last;
+
+	/* A region's pages have both a start and an end in the address space. */
+	first = max(start, odp->va_first) + odp->va_to_iova;
+	last = min(end - 1, odp->va_last) + odp->va_to_iova;
+	odp_zapped(odp, first, last, mtt_zap(&odp->mr->mtt, first, last));
 }
 
 static void odp_invalidate(struct mirror *mirror, unsigned long start,
 			   unsigned long end)
 {
 	struct odp *odp = container_of(mirror, struct odp, mirror);
+	u64 iova = start + odp->va_to_iova;
 
-	/* A region's pages have both a start and an end in the address space. */
-	start = max(start, odp->va_first);
-	end = min(end - 1, odp->va_last);
-	if (start <= end)
-		odp_zap(odp, start + odp->va_to_iova, end + odp->va_to_iova);
+	if (likely(end - start == PAGE_SIZE))
+		odp_zapped(odp, iova, iova + PAGE_SIZE - 1,
+			   mtt_zap_page(&odp->mr->mtt, iova));
+	else
+		odp_invalidate_many(odp, start, end);
 }
 
 static void odp_release(struct mirror *mirror)
 {
 	struct odp *odp = container_of(mirror, struct odp, mirror);
+	const struct mtt *mtt = &odp->mr->mtt;
 
-	odp_zap(odp, odp->mr->mtt.first, odp->mr->mtt.last);
+	odp_zapped(odp, mtt->first, mtt->last,
+		   mtt_zap(&odp->mr->mtt, mtt->first, mtt->last));
 }
 
 static const struct mirror_ops odp_mirror_ops = {

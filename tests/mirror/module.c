@@ -3,11 +3,12 @@
  * mirror_test.ko: a device that does nothing but mirror, and that can be stopped at
  * every step. See abi.h for what it is asked.
  *
- * It includes mirror.c to reach what is static there: tests hold invalidations open
+ * It includes mirror*.c to reach what is static there: tests hold invalidations open
  * by calling the notifier themselves. It trusts its caller, who is root: two threads
  * that step the range of one file at once are on their own.
  */
 #include "mirror.c"
+#include "mirror_read.c"
 
 #include <linux/completion.h>
 #include <linux/delay.h>

@@ -10,6 +10,7 @@
 #include "kshim.h"
 #include "mirror.h"
 #include "mtt.h"
+#include "mtt_chunk.h"
 #include "unit_test.h"
 
 /* The copies expect softirqs off, as a queue pair's lock has them. */
@@ -25,6 +26,8 @@
 #define off_read(...)	SOFTIRQS_OFF(size_t, mtt_read(__VA_ARGS__))
 #define off_write(...)	SOFTIRQS_OFF(size_t, mtt_write(__VA_ARGS__))
 #define off_atomic(...)	SOFTIRQS_OFF(int, mtt_atomic(__VA_ARGS__))
+#define off_zap(...)	SOFTIRQS_OFF(u64, mtt_zap(__VA_ARGS__))
+#define off_zap_page(...)	SOFTIRQS_OFF(u64, mtt_zap_page(__VA_ARGS__))
 
 #define MODEL_PAGES	1600	/* more than three chunks */
 
@@ -107,7 +110,8 @@ static void random_commit(struct model *m)
 
 static void random_zap(struct model *m)
 {
-	u64 a = below(m, MODEL_PAGES * PAGE_SIZE), n = 1 + below(m, 200 * PAGE_SIZE), p;
+	u64 a = below(m, MODEL_PAGES * PAGE_SIZE), p;
+	u64 n = 1 + below(m, below(m, 2) ? PAGE_SIZE : 200 * PAGE_SIZE);
 	u64 last = a + n - 1, gone = 0;
 
 	if (last >= MODEL_PAGES * PAGE_SIZE)
@@ -117,7 +121,10 @@ static void random_zap(struct model *m)
 		m->page[p] = -1;
 		m->write[p] = false;
 	}
-	CHECK_EQ(mtt_zap(&m->mtt, m->first + a, m->first + last), gone);
+	if (a / PAGE_SIZE == last / PAGE_SIZE)
+		CHECK_EQ(off_zap_page(&m->mtt, m->first + a), gone);
+	else
+		CHECK_EQ(off_zap(&m->mtt, m->first + a, m->first + last), gone);
 }
 
 /* How far a move may go before the model has no page for it. */
@@ -257,9 +264,9 @@ static void mtt__implicit(void)
 		iova = unit_random(&random) & ((1ull << 47) - 1) & PAGE_MASK;
 		CHECK_EQ(mtt_commit(&mtt, iova, 1, &pfn, NULL, NULL), 0);
 		CHECK_EQ(off_write(&mtt, iova + 5, &c, 1), 1);
-		CHECK_EQ(mtt_zap(&mtt, iova ^ (1ull << 46), (iova ^ (1ull << 46)) + 1), 0);
+		CHECK_EQ(off_zap(&mtt, iova ^ (1ull << 46), (iova ^ (1ull << 46)) + 1), 0);
 	}
-	CHECK_EQ(mtt_zap(&mtt, 0, UINT64_MAX), 300);
+	CHECK_EQ(off_zap(&mtt, 0, UINT64_MAX), 300);
 	CHECK_EQ(off_write(&mtt, iova, &c, 1), 0);
 	mtt_kill(&mtt);
 	unit_rcu_barrier();
@@ -282,7 +289,7 @@ static void mtt__huge(void)
 	huge = pfn_of(100, true, 9);
 	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
 	CHECK(mtt_present(&mtt, base, MTT_CHUNK_SIZE, true));
-	CHECK_EQ(mtt_zap(&mtt, base + 5, base + 5), MTT_CHUNK_PAGES);
+	CHECK_EQ(off_zap_page(&mtt, base + 5), MTT_CHUNK_PAGES);
 	CHECK(!mtt_present(&mtt, base + PAGE_SIZE, 1, false));
 	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
 	iova = base + 7 * PAGE_SIZE;

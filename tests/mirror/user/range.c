@@ -237,6 +237,8 @@ static void flight__elsewhere_is_nothing(void)
 	CHECK_EQ(flight_start(fd, mem + 6 * PAGE, 2 * PAGE, 0), 0);
 	/* Neither what was sampled before nor what comes now minds them. */
 	CHECK_EQ(range_valid(fd), 1);
+	CHECK_EQ(range_unregister(fd), 0);
+	CHECK_EQ(range_register(fd, mem + 3 * PAGE, 2 * PAGE, MT_WRITE), 0);
 	CHECK_EQ(range_wait(fd, 0), 0);
 	CHECK_EQ(range_fault(fd, 0, NULL), 2);
 	CHECK_EQ(range_commit(fd), 1);
@@ -316,9 +318,9 @@ static void flight__more_than_slots(void)
 	char *mem = memory(202, RW);
 	int fd = device_over_all(mem, 202 * PAGE);
 
-	CHECK_EQ(range_register(fd, mem + 200 * PAGE, PAGE, 0), 0);
 	for (int i = 0; i < 100; i++)
 		CHECK_EQ(flight_start(fd, mem + 2 * i * PAGE, PAGE, 0), 0);
+	CHECK_EQ(range_register(fd, mem + 200 * PAGE, PAGE, 0), 0);
 	CHECK_EQ(range_wait(fd, 0), -ETIMEDOUT);
 	for (int i = 0; i < 100; i++)
 		CHECK_EQ(flight_end(fd, mem + 2 * i * PAGE, PAGE, 0), 0);
