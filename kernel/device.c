@@ -327,6 +327,7 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 	if (!dev->wq)
 		goto free_stats;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
+	mw_table_init(&dev->mws);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	mcast_init(&dev->mcast);

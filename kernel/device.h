@@ -12,6 +12,7 @@
 
 #include "mcast.h"
 #include "mr.h"
+#include "mw.h"
 #include "stats.h"
 #include "wqe.h"
 
@@ -38,6 +39,7 @@ struct net_host;
  * @qps: QPN -> struct qp; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
  * @mrs: what lkeys and rkeys name; read under RCU
+ * @mws: windows of type 2
  * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
  * @next_srqn: where the search for a free SRQN starts; lock of @srqs
  * @ahs: number -> struct av; read under RCU
@@ -63,6 +65,7 @@ struct mirage_dev {
 	struct xarray qps;
 	u32 next_qpn;
 	struct mr_table mrs;
+	struct mw_table mws;
 	struct xarray srqs;
 	u32 next_srqn;
 	struct xarray ahs;

@@ -437,7 +437,7 @@ struct advise_range {
 };
 
 struct advise {
-	struct work_struct work;
+	struct odp_job job;
 	enum ib_uverbs_advise_mr_advice advice;
 	u32 num;
 	struct advise_range range[];
@@ -461,9 +461,9 @@ static int advise_run(struct advise *advise)
 	return err;
 }
 
-static void advise_work(struct work_struct *work)
+static void advise_job(struct odp_job *job)
 {
-	struct advise *advise = container_of(work, struct advise, work);
+	struct advise *advise = container_of(job, struct advise, job);
 
 	advise_run(advise);
 	advise_free(advise);
@@ -530,9 +530,8 @@ int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 	for (i = 0; i < num_sge && !err; i++)
 		if (sg_list[i].length)
 			err = advise_add(advise, pd, &sg_list[i]);
-	if (!err && !(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
-		INIT_WORK(&advise->work, advise_work);
-		queue_work(odp_wq, &advise->work);
+	if (!err && advise->num && !(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
+		odp_queue(advise->range[0].mr, &advise->job, advise_job);
 		return 0;
 	}
 	if (!err)

@@ -37,7 +37,8 @@
  *	    -> odp.lock					(odp.c, a region's faults)
  *	    -> mtt_chunk.lock -> mtt_chunk.lock of a higher address
  *	a queue pair's locks
- *	  -> odp.lock, mtt_chunk.lock
+ *	  -> odp.lock -> odp_mm.lock			(odp_mm.c)
+ *	  -> mtt_chunk.lock
  *
  * The tree is changed by cmpxchg, and chunks are found in it with softirqs off,
  * which is an RCU read side. A chunk is dead before it is erased: whoever found it

@@ -8,7 +8,8 @@
  * go at any time; the window then leads nowhere.
  *
  * Type 1 is good through every queue pair of its PD, type 2 only through the one
- * that bound it, and can be invalidated from there, from either end.
+ * that bound it, and can be invalidated from there, from either end. With that queue
+ * pair it becomes invalid, and free to be bound through another.
  */
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -25,6 +26,7 @@
 /**
  * struct mw - a window as lookups see it
  * @rcu: found without a reference
+ * @node: in dev->mws, of type 2
  * @lock: protects what follows but @pd and @type2; taken in softirqs too
  * @pd: compared by address only
  * @type2: bound to one queue pair
@@ -38,6 +40,7 @@
  */
 struct mw {
 	struct rcu_head rcu;
+	struct list_head node;
 	spinlock_t lock;		/* see above */
 	struct ib_pd *pd;
 	bool type2;
@@ -226,6 +229,48 @@ int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 	return mw ? err : fast_invalidate(dev, pd, rkey);
 }
 
+/** mw_table_init - no windows */
+void mw_table_init(struct mw_table *table)
+{
+	spin_lock_init(&table->lock);
+	INIT_LIST_HEAD(&table->type2);
+}
+
+static void mw_table_add(struct mw_table *table, struct mw *mw)
+{
+	spin_lock(&table->lock);
+	list_add_tail(&mw->node, &table->type2);
+	spin_unlock(&table->lock);
+}
+
+static void mw_table_del(struct mw_table *table, struct mw *mw)
+{
+	spin_lock(&table->lock);
+	list_del(&mw->node);
+	spin_unlock(&table->lock);
+}
+
+/**
+ * mw_end_qp - make the windows invalid that were bound through a queue pair
+ * @dev: the device
+ * @qpn: the queue pair's number, that no other has yet; nothing runs on it any more
+ *
+ * Process context.
+ */
+void mw_end_qp(struct mirage_dev *dev, u32 qpn)
+{
+	struct mw *mw;
+
+	spin_lock(&dev->mws.lock);
+	list_for_each_entry(mw, &dev->mws.type2, node) {
+		spin_lock_bh(&mw->lock);
+		if (mw->qpn == qpn)
+			mw->bound = false;
+		spin_unlock_bh(&mw->lock);
+	}
+	spin_unlock(&dev->mws.lock);
+}
+
 /**
  * mirage_alloc_mw - ib_device_ops.alloc_mw
  * @ibmw: with its type, IB_MW_TYPE_1 or IB_MW_TYPE_2
@@ -255,6 +300,8 @@ int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 	if (err)
 		goto free_mw;
 	mmw->mw = mw;
+	if (mw->type2)
+		mw_table_add(&dev->mws, mw);
 	ibmw->rkey = mw->key;
 	mr_slot_set(&dev->mrs, mw->key, (unsigned long)mw | MR_SLOT_WINDOW);
 	return 0;
@@ -277,6 +324,8 @@ int mirage_dealloc_mw(struct ib_mw *ibmw)
 	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
 	struct mirage_dev *dev = to_mdev(ibmw->device);
 
+	if (mmw->mw->type2)
+		mw_table_del(&dev->mws, mmw->mw);
 	mr_slot_set(&dev->mrs, mmw->mw->key, 0);
 	kfree_rcu(mmw->mw, rcu);
 	mirage_limit_put(&dev->num_mr);

@@ -6,11 +6,23 @@
 #ifndef MIRAGE_MW_H
 #define MIRAGE_MW_H
 
+#include <linux/list.h>
+#include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
 
 struct mirage_dev;
 struct mirage_mr;
 struct mw;
+
+/**
+ * struct mw_table - the windows that end with a queue pair
+ * @lock: protects the rest; not taken in softirqs
+ * @type2: of struct mw
+ */
+struct mw_table {
+	spinlock_t lock;		/* see above */
+	struct list_head type2;
+};
 
 /**
  * struct mirage_mw - one window
@@ -45,6 +57,9 @@ struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 
 int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 	    const struct mw_bind *bind);
 int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey);
+
+void mw_table_init(struct mw_table *table);
+void mw_end_qp(struct mirage_dev *dev, u32 qpn);
 
 int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata);
 int mirage_dealloc_mw(struct ib_mw *ibmw);

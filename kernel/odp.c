@@ -36,7 +36,8 @@
  *
  * A fault can sleep for ever (userfaultfd). It holds a reference on its region, and
  * nothing waits for it: not the region's deregistration, which tells the waiters,
- * nor a queue pair's end, which cancels its wait. Only the module's exit does.
+ * nor a queue pair's end, which cancels its wait. Only the module's exit does, and
+ * the faults of the same process that are too many (odp_mm.c).
  *
  * Locking is described in mtt.c.
  */
@@ -55,11 +56,14 @@
 #include "odp_fill.h"
 #include "trace.h"
 
+/* Batches that a worker reads ahead before others of the process have their turn. */
+#define ODP_AHEAD_TURN	16
+
 /**
  * struct odp_fault - a fault in flight
  * @node: in odp.faults while it can be joined, then in odp.aheads; odp.lock
  * @waiters: struct odp_waiter; odp.lock
- * @work: its service
+ * @job: its service
  * @mr: the region, with a reference
  * @iova: first page
  * @pages: its demand; 0 once that is over
@@ -69,7 +73,7 @@
 struct odp_fault {
 	struct list_head node;
 	struct list_head waiters;
-	struct work_struct work;
+	struct odp_job job;
 	struct mirage_mr *mr;
 	u64 iova;
 	unsigned int pages;
@@ -249,16 +253,21 @@ static void odp_ahead_advance(struct odp *odp, struct odp_fault *fault, unsigned
 }
 
 /* The message's rest, while its engine is at work on what came first. */
-static void odp_ahead_work(struct work_struct *work)
+static void odp_ahead_run(struct odp_job *job)
 {
-	struct odp_fault *fault = container_of(work, struct odp_fault, work);
+	struct odp_fault *fault = container_of(job, struct odp_fault, job);
 	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
 	struct odp *odp = fault->mr->priv;
+	unsigned int turn = ODP_AHEAD_TURN;
 
 	while (fault->ahead && !READ_ONCE(fault->mr->dead)) {
 		unsigned int n = odp_pages(fault->iova, (u64)fault->ahead << PAGE_SHIFT,
 					   ODP_BATCH);
 
+		if (!turn--) {
+			odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
+			return;
+		}
 		if (odp_fill(odp, fault->iova, n, how))
 			break;
 		odp_count(odp, ODP_PREFETCH, n);
@@ -271,9 +280,9 @@ static void odp_ahead_work(struct work_struct *work)
 	odp_fault_free(fault);
 }
 
-static void odp_fault_work(struct work_struct *work)
+static void odp_fault_run(struct odp_job *job)
 {
-	struct odp_fault *fault = container_of(work, struct odp_fault, work);
+	struct odp_fault *fault = container_of(job, struct odp_fault, job);
 	struct mirage_mr *mr = fault->mr;
 	struct odp *odp = mr->priv;
 	unsigned int done;
@@ -296,8 +305,7 @@ static void odp_fault_work(struct work_struct *work)
 	kref_get(&mr->ref);
 	if (ahead) {
 		/* Waking runs the engine right here, so reading ahead is another's. */
-		INIT_WORK(&fault->work, odp_ahead_work);
-		queue_work(odp_wq, &fault->work);
+		odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
 	} else {
 		odp_fault_free(fault);
 	}
@@ -314,7 +322,6 @@ static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len
 	if (!fault)
 		return NULL;
 	INIT_LIST_HEAD(&fault->waiters);
-	INIT_WORK(&fault->work, odp_fault_work);
 	fault->mr = mr;
 	fault->iova = iova & PAGE_MASK;
 	fault->pages = odp_pages(iova, len, ODP_BATCH);
@@ -396,7 +403,7 @@ int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 		if (odp_ahead_covers(odp, fault))
 			fault->ahead = 0;
 		list_add_tail(&fault->node, &odp->faults);
-		queue_work(odp_wq, &fault->work);
+		odp_job_queue(odp->mm, &fault->job, odp_fault_run);
 	} else {
 		err = -ENOMEM;
 	}
@@ -510,6 +517,7 @@ static void odp_teardown(struct mirage_mr *mr)
 	struct odp *odp = mr->priv;
 
 	mirror_unregister(&odp->mirror);
+	odp_mm_put(odp->mm);
 	kfree_rcu(odp, rcu);
 }
 
@@ -527,6 +535,20 @@ static const struct mr_backend odp_backend = {
 bool odp_region(const struct mirage_mr *mr)
 {
 	return mr->backend == &odp_backend;
+}
+
+/**
+ * odp_queue - have something done that may sleep for a region's pages
+ * @mr: an ODP region, with a reference
+ * @job: see odp_job_queue()
+ * @run: what to do
+ */
+void odp_queue(struct mirage_mr *mr, struct odp_job *job,
+	       void (*run)(struct odp_job *job))
+{
+	struct odp *odp = mr->priv;
+
+	odp_job_queue(odp->mm, job, run);
 }
 
 /**
@@ -568,13 +590,20 @@ int odp_create(struct mirage_mr *mr)
 	spin_lock_init(&odp->lock);
 	INIT_LIST_HEAD(&odp->faults);
 	INIT_LIST_HEAD(&odp->aheads);
+	odp->mm = odp_mm_get(current->mm);
+	if (!odp->mm) {
+		kfree(odp);
+		return -ENOMEM;
+	}
 	mr->priv = odp;
 	mr->backend = &odp_backend;
 	/* The end of all addresses wraps to 0. */
 	err = mirror_register(&odp->mirror, current->mm, mr->start, end ?: ULONG_MAX,
 			      &odp_mirror_ops);
-	if (err)
+	if (err) {
+		odp_mm_put(odp->mm);
 		kfree(odp);
+	}
 	return err;
 }
 

@@ -9,6 +9,8 @@
 #include <linux/types.h>
 #include <rdma/ib_verbs.h>
 
+#include "odp_mm.h"
+
 struct mirage_mr;
 struct workqueue_struct;
 
@@ -44,6 +46,8 @@ extern const char *const odp_event_names[ODP_EVENTS];
 extern struct workqueue_struct *odp_wq;
 
 int odp_create(struct mirage_mr *mr);
+void odp_queue(struct mirage_mr *mr, struct odp_job *job,
+	       void (*run)(struct odp_job *job));
 bool odp_region(const struct mirage_mr *mr);
 u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event);
 

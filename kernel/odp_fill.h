@@ -16,6 +16,7 @@
 #include "mr.h"
 #include "mtt.h"
 #include "odp.h"
+#include "odp_mm.h"
 
 /* Pages brought in at once: their pfns are on the stack, where 512 bytes fit. */
 #define ODP_BATCH	64U
@@ -32,6 +33,7 @@ enum odp_how {
  * struct odp - what makes a region an ODP region
  * @mirror: follows the region's part of the address space
  * @mr: the region
+ * @mm: whose turn its faults take
  * @va_first: first byte of its first page, a user address
  * @va_last: last byte of its last page
  * @va_to_iova: what to add, modulo 2^64
@@ -48,6 +50,7 @@ enum odp_how {
 struct odp {
 	struct mirror mirror;
 	struct mirage_mr *mr;
+	struct odp_mm *mm;
 	unsigned long va_first;
 	unsigned long va_last;
 	u64 va_to_iova;

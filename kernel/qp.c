@@ -342,7 +342,8 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	struct qp *qp = to_qp(ibqp);
 	struct mirage_dev *dev = qp->dev;
 
-	xa_erase(&dev->qps, qp->qpn);
+	/* Nobody finds it any more, but the number is not free yet. */
+	xa_store(&dev->qps, qp->qpn, NULL, GFP_KERNEL);
 	tasklet_kill(&qp->send_kick);
 	engine_stop(&qp->engine);
 	wire_disconnect(qp);
@@ -355,6 +356,8 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	/* Whoever put it in error before that may have queued the worker. */
 	engine_stop(&qp->engine);
 
+	mw_end_qp(dev, qp->qpn);
+	xa_erase(&dev->qps, qp->qpn);
 	req_reset(qp);
 	ud_reset(qp);
 	drop_rings(qp);

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "swap.h"
@@ -25,6 +26,8 @@
 
 #define PAGES	8
 #define LONG	1024	/* pages of a message that is read ahead */
+#define MANY	40	/* faults of one process at a time */
+#define WORKERS	16	/* that a process can keep from others: kernel/odp_mm.c */
 #define ODP_ALL	(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 
 struct stage {
@@ -52,7 +55,8 @@ static int uffd_open(void)
 	uname(&uts);
 	if (atoi(uts.release) < 7)
 		test_skip("hmm faults do not reach userfaultfd before Linux 7");
-	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	/* poll() says nothing of one that blocks. */
+	fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		test_skip("userfaultfd: %s", strerror(errno));
 	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
@@ -284,6 +288,65 @@ static void slow_atomic_peer_reset(void)
 	teardown(&s);
 }
 
+/* Another process has a fault of its own served. */
+static void elsewhere(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		struct stage s = setup();
+
+		rc_fill(s.pinned.addr, 100, 9);
+		rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 0);
+		wait_fault(&s);
+		serve(&s, 10);
+		rc_wc_ok(s.p->a.scq);
+		rc_verify(s.slow.addr, 100, 9, "of the other process");
+		teardown(&s);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+/* However many faults a process leaves waiting, they keep a few workers only. */
+static void slow_many(void)
+{
+	struct stage s = setup();
+	struct pollfd pfd = { .fd = s.uffd, .events = POLLIN };
+	struct rc_buf slow = rc_buf(s.dev, MANY * PAGE, ODP_ALL);
+	uint8_t *content = aligned_alloc(PAGE, MANY * PAGE);
+	struct rc_pair *p[MANY];
+	int i;
+
+	CHECK(content);
+	uffd_watch(s.uffd, &slow);
+	rc_fill(s.pinned.addr, 100, 11);
+	for (i = 0; i < MANY; i++) {
+		p[i] = rc_pair_create(s.dev, NULL);
+		rc_op(&p[i]->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &slow, i * PAGE);
+	}
+	for (i = 0; i < WORKERS; i++)
+		wait_fault(&s);
+	/* Were there more, they would be further than what comes after them. */
+	elsewhere();
+	CHECK_EQ(poll(&pfd, 1, 0), 0);
+	others_go_on(&s);
+
+	rc_fill(content, MANY * PAGE, 12);
+	serve_from(&s, slow.addr, content, MANY * PAGE);
+	for (i = 0; i < MANY; i++) {
+		rc_wc_ok(p[i]->a.scq);
+		rc_verify(slow.addr + i * PAGE, 100, 11, "after its turn");
+		rc_pair_destroy(p[i]);
+	}
+	free(content);
+	rc_buf_free(&slow);
+	teardown(&s);
+}
+
 /* A fault that waits does not keep the QP from being taken down. */
 static void slow_then_destroy(void)
 {
@@ -368,6 +431,7 @@ static const struct test_case cases[] = {
 	{ "slow_recv_buffer", slow_recv_buffer, 0 },
 	{ "slow_read_ahead", slow_read_ahead, 0 },
 	{ "slow_atomic_peer_reset", slow_atomic_peer_reset, 0 },
+	{ "slow_many", slow_many, 0 },
 	{ "slow_then_destroy", slow_then_destroy, 0 },
 	{ "slow_then_exit", slow_then_exit, 0 },
 	{ "slow_swap", slow_swap, 0 },

@@ -15,7 +15,7 @@ int main(int argc, char **argv)
 	static const struct case_table *const tables[] = {
 		&state_cases, &ops_cases, &ops_ex_cases, &atomic_cases, &errors_cases,
 		&retry_cases, &events_cases, &srq_cases, &cq_cases, &limits_cases,
-		&odp_cases, &slow_cases, &provider_cases,
+		&odp_cases, &slow_cases, &mw_cases, &provider_cases,
 	};
 	int i = 1, used;
 	size_t t;
