@@ -12,7 +12,7 @@
  * thread per QP, nothing that a QP's destruction would have to wait for, and no
  * system call that waits for somebody else's page.
  *
- * A kick may also come from softirq: an acknowledgement opens the window of a wire,
+ * A kick may also come from softirq: an acknowledgment opens the window of a wire,
  * a timer asks for a retransmission, a kernel user posts. Such a runner is atomic: it
  * brings nothing in itself but raises the fault at once, never reschedules, and after
  * a smaller share leaves the rest to a worker. Who sends packets runs the receiving

@@ -77,16 +77,16 @@ static unsigned long due(struct wire *wire)
 		return 0;
 	} else if (waits_here(wire)) {
 		req->progress = jiffies;
-	} else if (time_before(jiffies, req->progress + wait)) {
-		return req->progress + wait - jiffies;
-	} else {
+	} else if (time_after_eq(jiffies, req->progress + wait)) {
 		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
 		req->progress = jiffies;
 		req->timeouts++;
 		/* The peer may be slow, not deaf: little at first. */
 		wire_again(wire->qp, WIRE_WINDOW_MIN);
 	}
-	return wire->qp->attr.timeout && !req->failed ? wait : 0;
+	if (!wire->qp->attr.timeout || req->failed)
+		return 0;
+	return req->progress + wait - jiffies;
 }
 
 /**

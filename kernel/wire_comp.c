@@ -3,7 +3,7 @@
  * The requester on the wire: answers -> completions (IBA volume 1, 9.7.5.1 and 9.7.6)
  *
  * Answers move una, the oldest packet without one, and what una has passed is
- * completed, in order. An acknowledgement is good for all before it too, but for READs
+ * completed, in order. An acknowledgment is good for all before it too, but for READs
  * and atomics: the bytes of those are in their own answers, and when an answer beyond
  * one comes it was lost (an implied NAK). Then, and after a NAK, the runner is asked to
  * go back to una. Answers for what una has passed, or for what was never sent, are
@@ -79,10 +79,10 @@ void wire_retire(struct qp *qp)
 	while (!req->failed && !none_left(qp, req)) {
 		const struct wire_wr *wr = oldest(qp);
 
+		if (!wr->status && psn_cmp(req->una, wr->end) < 0)
+			break;
 		if (wr->status)
 			wire_fail(qp, wr->status, wr->err);
-		else if (psn_cmp(req->una, wr->end) < 0)
-			break;
 		else
 			finish(qp, IB_WC_SUCCESS, 0);
 	}

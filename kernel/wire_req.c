@@ -34,7 +34,7 @@
  * -------
  *
  * Equal packets in a row leave as one super-packet, of several work requests, too.
- * An acknowledgement is asked for with the last packet of a batch: when nothing
+ * An acknowledgment is asked for with the last packet of a batch: when nothing
  * follows, or so many bytes are unasked for. That nothing follows is sometimes found
  * out late; then the packet sealed last is opened once more.
  *
@@ -57,7 +57,7 @@
 /* Packets of one burst; small ones. */
 #define WIRE_BURST_PACKETS	64
 
-/* Ask for an acknowledgement after so many bytes at a message's end, or within one. */
+/* Ask for an acknowledgment after so many bytes at a message's end, or within one. */
 #define WIRE_ASK	SZ_64K
 #define WIRE_ASK_WITHIN	SZ_256K
 
@@ -340,7 +340,7 @@ static void sent(struct run *r, const struct wire_wr *wr, u32 end)
 	}
 }
 
-/* Ask for an acknowledgement with this packet? */
+/* Ask for an acknowledgment with this packet? */
 static bool ask(struct run *r, const struct wire_wr *wr, u32 n)
 {
 	struct wire_req *req = r->req;

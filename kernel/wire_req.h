@@ -78,7 +78,7 @@ struct wire_wr {
  * @psn: its next packet
  * @loaded: the record at @tail is filled; it is not under way yet
  * @open: @local is opened for @cur, and stands at @psn
- * @urge: ask for an acknowledgement with the next packet
+ * @urge: ask for an acknowledgment with the next packet
  * @unasked: bytes sent since one was asked for
  * @shift: of the path MTU
  * @read_head: oldest of @read_end
