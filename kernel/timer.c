@@ -63,30 +63,30 @@ static bool waits_here(const struct wire *wire)
 static unsigned long due(struct wire *wire)
 {
 	struct wire_req *req = &wire->req;
-	unsigned long wait = timer_ack(wire->qp->attr.timeout);
+	unsigned long wait = timer_ack(wire->qp->attr.timeout), now = jiffies;
 
 	if (req->failed)
 		return 0;
 	if (req->rnr) {
-		if (time_before(jiffies, req->rnr_end))
-			return req->rnr_end - jiffies;
+		if (time_before(now, req->rnr_end))
+			return req->rnr_end - now;
 		req->rnr = false;
-		req->progress = jiffies;
+		req->progress = now;
 		wire_rewind(req);
 	} else if (req->una == READ_ONCE(req->next)) {
 		return 0;
 	} else if (waits_here(wire)) {
-		req->progress = jiffies;
-	} else if (time_after_eq(jiffies, req->progress + wait)) {
+		req->progress = now;
+	} else if (time_after_eq(now, req->progress + wait)) {
 		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
-		req->progress = jiffies;
+		req->progress = now;
 		req->timeouts++;
 		/* The peer may be slow, not deaf: little at first. */
 		wire_again(wire->qp, WIRE_WINDOW_MIN);
 	}
 	if (!wire->qp->attr.timeout || req->failed)
 		return 0;
-	return req->progress + wait - jiffies;
+	return req->progress + wait - now;
 }
 
 /**
