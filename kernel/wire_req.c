@@ -210,24 +210,30 @@ static void fail(struct qp *qp, enum ib_wc_status status, int err)
 	close_local(req);
 }
 
+/* May another work request start, by the state of the QP? */
+static enum step ready(struct run *r)
+{
+	struct qp *qp = r->qp;
+
+	switch (READ_ONCE(qp->state)) {
+	case IB_QPS_RTS:
+		return STEP_ON;
+	case IB_QPS_SQD:
+		if (READ_ONCE(qp->sq.index) != r->req->tail)
+			return STEP_WAIT;
+		req_drained(qp);
+		return STEP_IDLE;
+	default:
+		return STEP_IDLE;
+	}
+}
+
 static enum step load(struct run *r)
 {
 	struct wire_req *req = r->req;
 	struct qp *qp = r->qp;
 	struct wire_wr *wr;
 	int n, ret;
-
-	switch (READ_ONCE(qp->state)) {
-	case IB_QPS_SQD:
-		if (READ_ONCE(qp->sq.index) != req->tail)
-			return STEP_WAIT;
-		req_drained(qp);
-		return STEP_IDLE;
-	case IB_QPS_RTS:
-		break;
-	default:
-		return STEP_IDLE;
-	}
 
 	n = unsent(qp, req);
 	if (n < 0)
@@ -288,15 +294,14 @@ static enum step start(struct run *r)
 {
 	struct wire_req *req = r->req;
 	struct qp *qp = r->qp;
+	enum step s = ready(r);
 	struct wire_wr *wr;
 	bool sent;
 
-	if (!req->loaded) {
-		enum step s = load(r);
-
-		if (s != STEP_ON)
-			return s;
-	}
+	if (s == STEP_ON && !req->loaded)
+		s = load(r);
+	if (s != STEP_ON)
+		return s;
 	wr = wr_of(qp, req->tail);
 	if (!may_start(r, wr))
 		return STEP_WAIT;

@@ -326,6 +326,33 @@ static void fence(void)
 	raw_close(r);
 }
 
+/* Drained, a queue starts nothing that waited for a fence, and goes on afterwards. */
+static void drain(void)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
+	struct ibv_sge sge = rc_sge(&buf, 0, 100);
+	struct ibv_send_wr wr = {
+		.sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED | IBV_SEND_FENCE,
+	};
+	struct raw_req q;
+
+	post(r, IBV_WR_RDMA_READ, &buf, 100);
+	q = take_opcode(r, READ_REQUEST);
+	rc_post(&r->end, &wr);
+	CHECK_EQ(rc_to_state(&r->end, IBV_QPS_SQD), 0);
+	say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
+	rc_wc_ok(r->end.scq);
+	raw_silence(r);
+	CHECK_EQ(rc_to_state(&r->end, IBV_QPS_RTS), 0);
+	CHECK_EQ(take_opcode(r, SEND_ONLY).psn, (q.psn + 1) & 0xffffff);
+	say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
+	rc_wc_ok(r->end.scq);
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
 static const struct test_case cases[] = {
 	{ "raw_answer_unasked", unasked, 0 },
 	{ "raw_answer_cumulative", cumulative, 0 },
@@ -337,6 +364,7 @@ static const struct test_case cases[] = {
 	{ "raw_answer_read_wrong_length", read_wrong_length, 0 },
 	{ "raw_answer_nak_codes", nak_codes, 0 },
 	{ "raw_answer_fence", fence, 0 },
+	{ "raw_answer_drain", drain, 0 },
 };
 
 CASE_TABLE(raw_answer_cases, cases);
