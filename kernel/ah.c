@@ -15,7 +15,11 @@
 
 static void av_release(struct kref *ref)
 {
-	kfree_rcu(container_of(ref, struct av, ref), rcu);
+	struct av *av = container_of(ref, struct av, ref);
+
+	if (av->wired)
+		net_path_release(&av->path);
+	kfree_rcu(av, rcu);
 }
 
 /** av_put - drop a reference of av_get(); any context */
@@ -78,6 +82,9 @@ static struct av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gf
 	av->tclass = to->grh.traffic_class;
 	av->hop_limit = to->grh.hop_limit;
 	av->flow_label = to->grh.flow_label;
+	/* An address that no packet can have is one that nothing arrives at. */
+	if (!av->local)
+		av->wired = !net_path_init(&av->path, to_mdev(ibah->device), to, 0, 0);
 	return av;
 }
 

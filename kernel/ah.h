@@ -8,6 +8,8 @@
 #include <linux/kref.h>
 #include <rdma/ib_verbs.h>
 
+#include "net.h"
+
 struct mirage_dev;
 
 /**
@@ -25,6 +27,8 @@ struct mirage_dev;
  * @tclass: traffic class, or TOS
  * @hop_limit: or TTL
  * @flow_label: of IPv6
+ * @path: to be copied by who sends there; without a route
+ * @wired: there is a @path, which no packet to this device needs
  *
  * Written before it is found; but for @dead it does not change.
  */
@@ -42,6 +46,8 @@ struct av {
 	u8 tclass;
 	u8 hop_limit;
 	u32 flow_label;
+	struct net_path path;
+	bool wired;
 };
 
 /**

@@ -456,6 +456,8 @@ enum engine_verdict req_run(struct qp *qp)
 		/* Once for all of them: it costs as much as a lookup. */
 		local_bh_disable();
 		v = run_some(qp);
+		if (qp->ud)
+			ud_flush(qp);
 		local_bh_enable();
 		if (v != ENGINE_MORE)
 			return v;

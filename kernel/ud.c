@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
+#include <rdma/ib_mad.h>
 
 #include "comp.h"
 #include "device.h"
@@ -458,6 +459,51 @@ static enum resp_verdict send_group(struct qp *qp, const struct datagram *d,
 	return v;
 }
 
+/* As a packet. Equal ones to one destination leave as one super-packet. */
+static enum resp_verdict send_wire(struct qp *qp, const struct datagram *d,
+				   struct miss *miss)
+{
+	const struct mirage_send_wqe *head = &qp->req.wqe.head;
+	struct ud *ud = qp->ud;
+	struct pkt pkt = {
+		.opcode = pkt_opcode(PKT_UD, head->opcode, true, true),
+		.solicited = d->solicited,
+		.pkey = IB_DEFAULT_PKEY_FULL,
+		.qpn = head->swap & IB_QPN_MASK,
+		.psn = qp->req.psn,
+		.payload = d->len,
+		.ex = d->ex,
+		.qkey = d->qkey,
+		.src_qp = d->src_qp,
+	};
+	u32 len = pkt_ops[pkt.opcode].len + ALIGN(d->len, 4) + PKT_ICRC_LEN;
+	void *to = net_tx_segment(&ud->tx, &ud->path, len, 0);
+
+	if (!to) {
+		drop(qp);
+		return RESP_OK;
+	}
+	to += pkt_build(to, &pkt);
+	bytes_rewind(&qp->req.local);
+	if (d->len && !bytes_read(&qp->req.local, to, d->len, d->len, miss)) {
+		net_tx_cancel(&ud->tx);
+		return RESP_MISS;
+	}
+	net_tx_seal(&ud->tx);
+	return RESP_OK;
+}
+
+static void forget_av(struct qp *qp)
+{
+	struct ud *ud = qp->ud;
+
+	ud_flush(qp);
+	net_path_release(&ud->path);
+	if (ud->av)
+		av_put(ud->av);
+	ud->av = NULL;
+}
+
 /* Finds the address vector; the last one is remembered. */
 static bool find_av(struct qp *qp, u64 num)
 {
@@ -465,9 +511,12 @@ static bool find_av(struct qp *qp, u64 num)
 
 	if (ud->av && ud->av->num == num && !READ_ONCE(ud->av->dead))
 		return true;
-	if (ud->av)
-		av_put(ud->av);
+	forget_av(qp);
 	ud->av = num <= U32_MAX ? av_get(qp->dev, qp->pd, num) : NULL;
+	if (ud->av && ud->av->wired) {
+		ud->path = ud->av->path;
+		get_net(ud->path.net);
+	}
 	return ud->av;
 }
 
@@ -503,12 +552,95 @@ enum resp_verdict ud_request(struct qp *qp, struct miss *miss)
 
 	qp->req.remote_miss = false;
 	fill_datagram(qp, &d);
-	if (av->multicast)
-		return send_group(qp, &d, miss);
 	if (av->local)
 		return send_local(qp, &d, miss);
-	drop(qp);
-	return RESP_OK;
+	if (av->wired && send_wire(qp, &d, miss) == RESP_MISS)
+		return RESP_MISS;
+	return av->multicast ? send_group(qp, &d, miss) : RESP_OK;
+}
+
+/**
+ * ud_flush - let the packets go that were made
+ * @qp: a QP for datagrams; the caller is its runner, or its engine is stopped
+ *
+ * BHs are off since the first of them.
+ */
+void ud_flush(struct qp *qp)
+{
+	if (qp->ud->tx.skb)
+		net_tx_flush(&qp->ud->tx);
+}
+
+/* A datagram from the wire, on its way to the members of its group. */
+static void input_to_member(struct qp *member, void *arg)
+{
+	const struct to_group *to = arg;
+	struct miss miss;
+
+	if (member->ud)
+		deliver(member, to->d, to->from, &miss);
+}
+
+/* The sender's address, or the destination's, of a datagram that was received. */
+static void gid_of(const struct datagram *d, bool source, union ib_gid *gid)
+{
+	const struct iphdr *ip = (const void *)(d->grh + UD_GRH_LEN - sizeof(*ip));
+	const struct ipv6hdr *ip6 = (const void *)d->grh;
+	struct in6_addr *addr = (struct in6_addr *)gid->raw;
+
+	if (d->ipv4)
+		ipv6_addr_set_v4mapped(source ? ip->saddr : ip->daddr, addr);
+	else
+		*addr = source ? ip6->saddr : ip6->daddr;
+}
+
+static void input_group(struct mirage_dev *dev, struct to_group *to)
+{
+	union ib_gid gid;
+
+	/* Our own members have had theirs from send_group(). */
+	gid_of(to->d, true, &gid);
+	if (mirage_local_gid(dev, &gid))
+		return;
+	gid_of(to->d, false, &gid);
+	mcast_for_each(dev, &gid, input_to_member, to);
+}
+
+/**
+ * ud_input - a datagram has come
+ * @dev: whose
+ * @skb: where it is in
+ * @seg: it, checked
+ *
+ * BHs off, under rcu_read_lock().
+ */
+void ud_input(struct mirage_dev *dev, struct sk_buff *skb, const struct net_seg *seg)
+{
+	const struct pkt *pkt = &seg->pkt;
+	struct datagram d = {
+		.imm = pkt->op->wr == IB_UVERBS_WR_SEND_WITH_IMM,
+		.solicited = pkt->solicited,
+		.src_qp = pkt->src_qp,
+		.qkey = pkt->qkey,
+		.ex = pkt->ex,
+		.len = pkt->payload,
+	};
+	struct to_group to = { .d = &d };
+	struct bytes from;
+	struct qp *qp;
+
+	to.from = &from;
+	bytes_from_buf(&from, seg->payload);
+	d.ipv4 = net_grh(skb, d.grh) == RDMA_NETWORK_IPV4;
+	if (net_is_multicast(skb)) {
+		input_group(dev, &to);
+		return;
+	}
+	qp = xa_load(&dev->qps, pkt->qpn);
+	if (qp)
+		input_to_member(qp, &to);
+	else
+		mirage_stat_inc(dev, MIRAGE_STAT_UD_DROPPED);
 }
 
 /**
@@ -558,9 +690,7 @@ void ud_reset(struct qp *qp)
 
 	if (!ud)
 		return;
-	if (ud->av)
-		av_put(ud->av);
-	ud->av = NULL;
+	forget_av(qp);
 	/* A page that nobody needs any more must not delay the QP's next life. */
 	if (!odp_fault_cancel(&ud->waiter))
 		return;

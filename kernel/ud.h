@@ -9,6 +9,7 @@
 #include <rdma/ib_verbs.h>
 
 #include "ah.h"
+#include "net.h"
 #include "odp.h"
 #include "resp.h"
 
@@ -24,6 +25,8 @@ struct qp;
  * struct ud - what a QP for datagrams has more than others
  * @qp: the QP
  * @av: of the work request under way, or the last one; of the requester
+ * @path: to there, where that is not this device; of the requester
+ * @tx: what is being sent there; empty when BHs are on; of the requester
  * @held: datagrams, the first of which misses a page of the receiver; qp->lock
  * @bytes: theirs; qp->lock
  * @draining: somebody works @held off, or is going to; qp->lock
@@ -32,6 +35,8 @@ struct qp;
 struct ud {
 	struct qp *qp;
 	struct av *av;
+	struct net_path path;
+	struct net_tx tx;
 	struct list_head held;
 	u32 bytes;
 	bool draining;
@@ -49,5 +54,7 @@ void ud_drop_held(struct qp *qp);
 
 enum ib_wc_status ud_check(struct qp *qp);
 enum resp_verdict ud_request(struct qp *qp, struct miss *miss);
+void ud_flush(struct qp *qp);
+void ud_input(struct mirage_dev *dev, struct sk_buff *skb, const struct net_seg *seg);
 
 #endif
