@@ -7,9 +7,9 @@
  *
  *	task, softirq	wire_req_run()		wire_req.c	send WQEs -> packets
  *	softirq		wire_input()		wire.c		skb -> QPs
- *	softirq, task	wire_request()		wire_resp.c	request packet -> resp.c, answers
+ *	softirq, task	wire_request()		wire_resp.c	request -> resp.c, answers
  *	softirq, task	wire_request_resume()	wire_resp.c	a READ goes on
- *	softirq, task	wire_response()		wire_comp.c	ACK, NAK, READ response -> completions
+ *	softirq, task	wire_response()		wire_comp.c	answer -> completions
  *	timer		wire_timeout()		timer.c		again from the oldest
  *
  * A QP is connected by the direct carrier or by this one; which, is decided when it
@@ -19,7 +19,7 @@
  * skb, and all that come after it for that direction, are held (struct wire_hold)
  * until the fault is over. The other direction and everybody else go on.
  *
- * Locks: qp->lock for the responder's side, wire->lock for the requester's; both
+ * Locks: qp->lock for the responder's side, wire->req.lock for the requester's; both
  * innermost but for the table's, a CQ's, an SRQ's and an engine's; never both of one
  * QP, never those of two.
  */
@@ -59,8 +59,8 @@ struct qp;
  * @work: goes on where no page is missing
  * @idle: woken when @draining turns false after @closed turned true
  *
- * Protected by its direction's lock, but for @error: that is its who is parked for or
- * drains. What is in @queue waits for @parked or @draining to end.
+ * Protected by its direction's lock, but for @error: that belongs to who drains, or to
+ * whom it is parked for. Nothing is in @queue without @parked or @draining.
  */
 struct wire_hold {
 	struct wire *wire;
