@@ -66,7 +66,8 @@ struct net_path {
  * @peer: the peer's, or 0: both give entropy to the source port
  *
  * Any context; net_open() may come later. The route itself is looked up when the first
- * packet is sent. Return: 0, or -EINVAL for GIDs that are no IP addresses of one family.
+ * packet is sent. Return: 0; -EINVAL for GIDs that are no IP addresses of one family;
+ * -ENETDOWN when the namespace ends.
  */
 int net_path_init(struct net_path *path, struct mirage_dev *dev,
 		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer);

@@ -42,16 +42,21 @@ int net_path_init(struct net_path *path, struct mirage_dev *dev,
 	const struct in6_addr *saddr, *daddr = (const void *)&grh->dgid;
 	struct icrc_flow *flow = &path->flow;
 	const struct net_device *netdev;
+	struct net *net;
 
 	if (!grh->sgid_attr)
 		return -EINVAL;
 	saddr = (const void *)&grh->sgid_attr->gid;
 	if (ipv6_addr_v4mapped(saddr) != ipv6_addr_v4mapped(daddr))
 		return -EINVAL;
+	/* A namespace that ends takes its devices along, a moment later. */
+	net = maybe_get_net(dev_net(dev->netdev));
+	if (!net)
+		return -ENETDOWN;
 
 	*path = (struct net_path) {
 		.dev = dev,
-		.net = get_net(dev_net(dev->netdev)),
+		.net = net,
 		.oif = dev->netdev->ifindex,
 		.label = cpu_to_be32(grh->flow_label & IB_GRH_FLOWLABEL_MASK),
 		.id = get_random_u32(),
