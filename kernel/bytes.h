@@ -10,6 +10,7 @@
 
 #include "device.h"
 #include "mr.h"
+#include "mtt_chunk.h"
 #include "wqe.h"
 
 /**

@@ -49,6 +49,7 @@ struct net_host;
  * @net_host: where packets come in, once net_open() was called; of net.c
  * @net_entry: in the list there; read under RCU
  * @net_refused: it was said that the UDP port is taken
+ * @addressed: moves on whenever a QP's addresses change, under the QP's lock
  * @num_pd: live PDs, and so on, for the limits
  * @num_cq: live CQs
  * @num_ah: live address handles
@@ -75,6 +76,7 @@ struct mirage_dev {
 	struct net_host *net_host;
 	struct list_head net_entry;
 	bool net_refused;
+	atomic_t addressed;
 	atomic_t num_pd;
 	atomic_t num_cq;
 	atomic_t num_ah;

@@ -11,19 +11,30 @@
 #include "direct.h"
 #include "qp.h"
 
-static __always_inline bool same_gid(const union ib_gid *a, const union ib_gid *b)
+static bool same_gid(const union ib_gid *a, const union ib_gid *b)
 {
 	return a->global.interface_id == b->global.interface_id &&
 	       a->global.subnet_prefix == b->global.subnet_prefix;
 }
 
-/* Would the peer take a packet of this QP for one of its connection? */
-static __always_inline bool connected(const struct qp *peer, const struct qp *qp)
+static __always_inline bool receives(const struct qp *peer)
 {
 	lockdep_assert_held(&peer->lock);
-	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR &&
+	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR;
+}
+
+/* Would the peer take a packet of this QP for one of its connection? */
+static bool connected(const struct qp *peer, const struct qp *qp)
+{
+	return receives(peer) &&
 	       peer->type == qp->peer_type && peer->attr.dest_qp_num == qp->qpn &&
 	       same_gid(&peer->dgid, &qp->sgid) && same_gid(&peer->sgid, &qp->dgid);
+}
+
+/* It would when it was asked last, and nobody got an address since. */
+static __always_inline bool still_connected(const struct qp *peer, const struct qp *qp)
+{
+	return receives(peer) && qp->req.addressed == atomic_read(&qp->dev->addressed);
 }
 
 static bool still_ours(const struct qp *peer, const struct req *req)
@@ -122,6 +133,8 @@ static noinline struct qp *find_and_lock_peer(struct qp *qp)
 		return NULL;
 	qp->req.peer = peer;
 	spin_lock(&peer->lock);
+	/* Read first: who gets an address meanwhile is looked at again. */
+	qp->req.addressed = atomic_read_acquire(&qp->dev->addressed);
 	if (connected(peer, qp))
 		return peer;
 	spin_unlock(&peer->lock);
@@ -141,7 +154,7 @@ static __always_inline struct qp *lock_peer(struct qp *qp)
 	lockdep_assert_in_softirq();
 	if (likely(peer)) {
 		spin_lock(&peer->lock);
-		if (likely(connected(peer, qp)))
+		if (likely(still_connected(peer, qp)))
 			return peer;
 		spin_unlock(&peer->lock);
 	}

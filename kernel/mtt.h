@@ -74,7 +74,6 @@ void mtt_destroy(struct mtt *mtt);
 
 size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
 		size_t len, enum mtt_miss *miss);
-bool mtt_copy_small(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr, size_t len);
 size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len);
 size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len);
 int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,

@@ -25,75 +25,14 @@
 #include "mtt.h"
 #include "mtt_chunk.h"
 
-static noinline void mtt_dirty(unsigned long *entry)
+/* The first write through an entry; its chunk's lock is held. */
+void mtt_dirty(unsigned long *entry)
 {
 	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
 
 	if (folio_test_anon(folio) || folio_test_swapbacked(folio))
 		folio_set_dirty(folio);
 	*entry |= MTT_DIRTIED;
-}
-
-/*
- * The page of an address, if its entry has a flag, and how many bytes it is good for
- * from there. The pointer is only good under the chunk's lock.
- */
-static __always_inline void *mtt_map(struct mtt_chunk *chunk, u64 addr,
-				     unsigned long flag, size_t *run)
-	__must_hold(&chunk->lock)
-{
-	unsigned long *entry = &chunk->whole;
-	size_t size = MTT_CHUNK_SIZE, offset;
-
-	if (!*entry) {
-		unsigned int i = mtt_page_of(addr) - chunk->first;
-
-		if (unlikely(i >= chunk->count))
-			return NULL;
-		entry = &chunk->entries[i];
-		size = PAGE_SIZE;
-	}
-	if (unlikely(!(*entry & flag)))
-		return NULL;
-	if (flag == MTT_WRITE && unlikely(!(*entry & MTT_DIRTIED)))
-		mtt_dirty(entry);
-	offset = addr & (size - 1);
-	*run = size - offset;
-	return (void *)((*entry & PAGE_MASK) + offset);
-}
-
-/* For reading: NULL when there is no page. */
-static __always_inline void *mtt_source(struct mtt_chunk *chunk, u64 addr, size_t *run)
-	__must_hold(&chunk->lock)
-{
-	return mtt_map(chunk, addr, MTT_VALID, run);
-}
-
-/* For writing: NULL when there is no page, or none to write to. */
-static __always_inline void *mtt_target(struct mtt_chunk *chunk, u64 addr, size_t *run)
-	__must_hold(&chunk->lock)
-{
-	return mtt_map(chunk, addr, MTT_WRITE, run);
-}
-
-static __always_inline void mtt_lock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
-{
-	if (a > b)
-		swap(a, b);
-	spin_lock(&a->lock);
-	if (a != b)
-		spin_lock_nested(&b->lock, SINGLE_DEPTH_NESTING);
-	else
-		__acquire(&b->lock);
-}
-
-static __always_inline void mtt_unlock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
-{
-	spin_unlock(&a->lock);
-	if (a != b)
-		spin_unlock(&b->lock);
-	else
-		__release(&b->lock);
 }
 
 static __always_inline size_t mtt_copy_locked(struct mtt_chunk *dst, u64 daddr,
@@ -171,44 +110,6 @@ size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
 		done += mtt_copy_some(dst, daddr + done, src, saddr + done,
 				      len - done, miss);
 	return done;
-}
-
-/**
- * mtt_copy_small - mtt_copy() of what is in one page of either side, as small
- *	messages are
- * @dst: as mtt_copy()
- * @daddr: as mtt_copy()
- * @src: as mtt_copy()
- * @saddr: as mtt_copy()
- * @len: bytes, not 0; the caller has checked both ranges against their regions
- *
- * Softirqs off, no lock of the table held.
- *
- * Return: whether all of it was copied. If not, nothing was, and mtt_copy() knows why.
- */
-bool mtt_copy_small(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr, size_t len)
-{
-	struct mtt_chunk *s = mtt_find_addr(src, saddr);
-	struct mtt_chunk *d = mtt_find_addr(dst, daddr);
-	bool copied = false;
-	void *from, *to;
-	size_t run;
-
-	lockdep_assert_in_softirq();
-	if (unlikely(!s) || unlikely(!d))
-		return false;
-	mtt_lock_pair(d, s);
-	from = mtt_source(s, saddr, &run);
-	if (unlikely(!from || len > run))
-		goto unlock;
-	to = mtt_target(d, daddr, &run);
-	if (unlikely(!to || len > run))
-		goto unlock;
-	mirage_copy(to, from, len);
-	copied = true;
-unlock:
-	mtt_unlock_pair(d, s);
-	return copied;
 }
 
 /* As much as one hold of the lock allows, between a region and kernel memory. */

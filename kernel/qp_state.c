@@ -80,6 +80,9 @@ static void take_attr(struct qp *qp, const struct ib_qp_attr *from, int mask)
 		qp->resp.psn = from->rq_psn & PSN_MASK;
 	if (mask & IB_QP_SQ_PSN)
 		qp->req.psn = from->sq_psn & PSN_MASK;
+	/* After the addresses: who sees this sees them. */
+	if (mask & (IB_QP_AV | IB_QP_DEST_QPN))
+		atomic_inc_return_release(&qp->dev->addressed);
 }
 
 static void enter(struct qp *qp, enum ib_qp_state state,

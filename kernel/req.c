@@ -98,8 +98,8 @@ static void fill_flush(struct req *req)
  *
  * Return: IB_WC_SUCCESS, or with what it is to be completed.
  */
-enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
-			    const struct send_wqe *wqe)
+inline enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
+				   const struct send_wqe *wqe)
 {
 	if (!op || !(op->transports & qp->transport) ||
 	    (wqe->inline_data ? !op->inline_ok : op->word))

@@ -31,6 +31,7 @@ struct qp;
  * @retry_left: times it may still go unanswered
  * @old: see @executed
  * @peer: the responder's QP, or what it was; a reference is held
+ * @addressed: that of the device when @peer was found to be connected to us
  */
 struct req {
 	bool active;
@@ -50,6 +51,7 @@ struct req {
 	u8 retry_left;
 	u64 old;
 	struct qp *peer;
+	int addressed;
 };
 
 enum ib_wc_status req_check(const struct qp *qp, const struct op *op,

@@ -381,7 +381,6 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 	bool requests = is_request(h);
 	enum wire_verdict v = WIRE_DONE;
 	struct miss miss = {};
-	u32 from = off;
 
 	spin_lock_bh(lock_of(h));
 	if (h->closed || !net_same_peer(skb, &h->wire->resp.path)) {
