@@ -127,7 +127,7 @@ static __always_inline int bytes_from_sges(struct bytes *b, struct mirage_dev *d
 		struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, sge->lkey, sge->addr,
 						 sge->length, access);
 
-		if (likely(!IS_ERR(mr))) {
+		if (!IS_ERR(mr)) {
 			bytes_from_mr(b, mr, sge->addr, sge->length);
 			return 0;
 		}
@@ -155,7 +155,7 @@ static __always_inline int bytes_from_region(struct bytes *b, struct mirage_dev 
 	if (likely(len)) {
 		struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, key, addr, len, access);
 
-		if (likely(!IS_ERR(mr))) {
+		if (!IS_ERR(mr)) {
 			bytes_from_mr(b, mr, addr, len);
 			return 0;
 		}

@@ -91,8 +91,8 @@
  *
  * mirror_mm.lock is the one lock here. It protects the tree of mirrors, their
  * lists of ranges and every mirror_range.seq, flights start under it, and it is
- * held, with softirqs off, over the callbacks: that is what makes mirror_unregister() wait for them,
- * without a reference count on the hot path. Order::
+ * held, with softirqs off, over the callbacks: that is what makes mirror_unregister()
+ * wait for them, without a reference count on the hot path. Order::
  *
  *	mmap_lock, reclaim, i_mmap_rwsem, anon_vma lock, page locks
  *	  -> mirror_mm.lock

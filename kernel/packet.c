@@ -89,9 +89,9 @@ const struct pkt_op pkt_ops[256] = {
 	SENDS_ONLY(PKT_UD, PKT_DETH),
 };
 
-static_assert(PKT_HDR_MAX >= PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_ATOMICETH));
-static_assert(PKT_HDR_MAX >= PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_FETH | PKT_RETH));
-static_assert(PKT_HDR_MAX >= PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_RETH | PKT_IMMDT));
+static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_ATOMICETH) <= PKT_HDR_MAX);
+static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_FETH | PKT_RETH) <= PKT_HDR_MAX);
+static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_RETH | PKT_IMMDT) <= PKT_HDR_MAX);
 
 /* The kinds of a request's packets by place; what a row lacks is 0, a SEND's first. */
 static const struct {

@@ -85,7 +85,8 @@ enum pkt_ext {
  * @first: it begins a message (an "only" begins and ends one)
  * @last: it ends one
  * @payload: it may have a payload
- * @wr: enum ib_uverbs_wr_opcode of the request that it ends, or begins; meaningless for a response
+ * @wr: enum ib_uverbs_wr_opcode of the request that it ends, or begins; meaningless for
+ *	a response
  */
 struct pkt_op {
 	bool valid;

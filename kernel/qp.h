@@ -38,8 +38,9 @@ struct mirage_qp {
  *
  * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
  * and the responder, and is the one lock of a peer that a requester takes. Inside
- * @lock: the lock of the table of SRQs, an SRQ's lock, a chunk's lock, a CQ's lock, an engine's lock, in no nesting
- * among each other. No two QPs' locks are ever held together.
+ * @lock: the lock of the table of SRQs, an SRQ's lock, a chunk's lock, a CQ's lock, an
+ * engine's lock, in no nesting among each other. No two QPs' locks are ever held
+ * together.
  *
  * @ref: the core's handle has one, so has everybody who found it in dev->qps
  * @rcu: lookups are lockless
