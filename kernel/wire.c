@@ -36,9 +36,9 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <rdma/ib_cache.h>
 #include <rdma/ib_mad.h>
 
+#include "ah.h"
 #include "device.h"
 #include "qp.h"
 #include "wire.h"
@@ -450,18 +450,6 @@ void wire_input(struct mirage_dev *dev, struct sk_buff *skb)
 	consume_skb(skb);
 }
 
-/* Is that one of our own? Then no wire is needed. */
-static bool is_local(struct mirage_dev *dev, const union ib_gid *gid)
-{
-	const struct ib_gid_attr *attr;
-
-	attr = rdma_find_gid(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, NULL);
-	if (IS_ERR(attr))
-		return false;
-	rdma_put_gid_attr(attr);
-	return true;
-}
-
 /**
  * wire_connect - give a QP a wire, if its peer is not on this device
  * @qp: the QP, before it goes to RTR; its mutex is held
@@ -478,7 +466,8 @@ int wire_connect(struct qp *qp, const struct ib_qp_attr *attr)
 
 	lockdep_assert_held(&qp->mutex);
 	wire_disconnect(qp);
-	if (is_local(qp->dev, &grh->dgid))
+	/* Then no wire is needed. */
+	if (mirage_local_gid(qp->dev, &grh->dgid))
 		return 0;
 	wire = kzalloc_obj(*wire, GFP_KERNEL_ACCOUNT);
 	if (!wire)
