@@ -100,6 +100,8 @@ void wire_flush(struct qp *qp)
 	req->failed = true;
 	while (!none_left(qp, req))
 		finish(qp, IB_WC_WR_FLUSH_ERR, 0);
+	/* Without a connection the send queue may be brought back. */
+	req->failed = qp->transport == OP_RC;
 	spin_unlock_bh(&req->lock);
 }
 
@@ -150,6 +152,20 @@ static void progress(struct qp *qp, u32 psn)
 			    WIRE_WINDOW >> req->shift);
 	req->kick |= req->starved;
 	wire_retire(qp);
+}
+
+/**
+ * wire_sent - nobody answers to UC: what was sent is done
+ * @qp: the QP; the caller is its runner; BHs off, none of its locks held
+ */
+void wire_sent(struct qp *qp)
+{
+	struct wire_req *req = &qp->wire->req;
+
+	spin_lock(&req->lock);
+	if (!req->failed && psn_cmp(req->una, req->psn) < 0)
+		progress(qp, req->psn);
+	spin_unlock(&req->lock);
 }
 
 static bool in_answer(const struct wire_wr *wr)
@@ -396,7 +412,12 @@ void wire_response_end(struct qp *qp)
 	req = &wire->req;
 	if (READ_ONCE(req->error)) {
 		WRITE_ONCE(req->error, false);
-		qp_error(qp, req->event);
+		if (req->event)
+			qp_error(qp, req->event);
+		else
+			qp_send_error(qp);
+		/* What comes after it is to be flushed. */
+		WRITE_ONCE(req->kick, true);
 	}
 	if (READ_ONCE(req->kick)) {
 		/* Whoever sets it from here on kicks, too. */

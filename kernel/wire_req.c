@@ -235,6 +235,9 @@ static enum step load(struct run *r)
 	struct wire_wr *wr;
 	int n, ret;
 
+	/* The target of an XRC connection sends nothing. */
+	if (!qp->sq.hdr)
+		return STEP_IDLE;
 	n = unsent(qp, req);
 	if (n < 0)
 		qp_error(qp, IB_EVENT_QP_FATAL);
@@ -351,6 +354,8 @@ static bool ask(struct run *r, const struct wire_wr *wr, u32 n)
 	struct wire_req *req = r->req;
 	u32 end = (req->psn + 1) & PSN_MASK;
 
+	if (r->qp->transport == OP_UC)
+		return false;
 	/* Messages without bytes count, too. */
 	req->unasked += n + PKT_BTH_LEN;
 	if (req->urge || end == r->limit)
@@ -605,7 +610,7 @@ static enum engine_verdict burst(struct run *r)
 	}
 }
 
-/* The QP is in error: all that is under way or posted is flushed. */
+/* The QP, or its send queue, is in error: all that is under way or posted is flushed. */
 static void flush(struct qp *qp)
 {
 	struct wire_req *req = &qp->wire->req;
@@ -631,7 +636,7 @@ enum engine_verdict wire_req_run(struct qp *qp)
 	enum engine_verdict v;
 
 	qp->engine.fault_error = 0;
-	if (READ_ONCE(qp->state) == IB_QPS_ERR) {
+	if (READ_ONCE(qp->state) >= IB_QPS_SQE) {
 		flush(qp);
 		return ENGINE_IDLE;
 	}
@@ -640,6 +645,8 @@ enum engine_verdict wire_req_run(struct qp *qp)
 	local_bh_disable();
 	v = burst(&r);
 	net_tx_flush(&r.tx);
+	if (qp->transport == OP_UC)
+		wire_sent(qp);
 	local_bh_enable();
 	wire_response_end(qp);
 	return v;

@@ -138,8 +138,9 @@ int wire_req_create(struct qp *qp, const struct ib_qp_attr *attr);
 void wire_req_destroy(struct qp *qp);
 bool wire_req_busy(const struct qp *qp);
 
-/* wire_comp.c; the lock is held but by wire_flush() */
+/* wire_comp.c; the lock is held but by wire_flush() and wire_sent() */
 void wire_flush(struct qp *qp);
+void wire_sent(struct qp *qp);
 void wire_retire(struct qp *qp);
 void wire_fail(struct qp *qp, enum ib_wc_status status, int err);
 void wire_again(struct qp *qp, u32 window);

@@ -98,9 +98,16 @@ static void say_nak(struct qp *qp, u8 syndrome, u32 psn)
 	w->quiet = true;
 }
 
-/* A request did not get through; what resp.c says about it goes out as a syndrome. */
+/*
+ * A request did not get through; what resp.c says about it goes out as a syndrome. Of UC
+ * nobody hears, and what comes of the message is dropped.
+ */
 static void refuse(struct qp *qp, enum resp_verdict v, u32 psn)
 {
+	if (qp->transport == OP_UC) {
+		resp_of(qp)->open = OP_NONE;
+		return;
+	}
 	switch (v) {
 	case RESP_RNR:
 		say_nak(qp, AETH_RNR | qp->attr.min_rnr_timer, psn);
@@ -402,6 +409,28 @@ static enum wire_verdict expected(struct qp *qp, const struct net_seg *seg,
 	}
 }
 
+/*
+ * UC (IBA 9.8.2): every first packet begins a message, whatever PSN it has. One that does
+ * not follow the last is of a message that has lost some, and is dropped like the rest
+ * of it.
+ */
+static enum wire_verdict unacknowledged(struct qp *qp, const struct net_seg *seg,
+					struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	if (w->checked)
+		return part(qp, seg, miss);
+	if (seg->pkt.op->first) {
+		w->open = OP_NONE;
+	} else if (w->open == OP_NONE || seg->pkt.psn != qp->resp.psn) {
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_OUT_OF_SEQUENCE);
+		w->open = OP_NONE;
+		return WIRE_DONE;
+	}
+	return part(qp, seg, miss);
+}
+
 static void atomic_again(struct qp *qp, u32 psn)
 {
 	struct wire_resp *w = resp_of(qp);
@@ -476,6 +505,8 @@ enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
 		return WIRE_DONE;
 	}
+	if (qp->transport == OP_UC)
+		return unacknowledged(qp, seg, miss);
 	if (likely(!ahead))
 		return expected(qp, seg, miss);
 	if (ahead < 0)
@@ -536,6 +567,8 @@ void wire_request_end(struct qp *qp)
 {
 	struct wire_resp *w = resp_of(qp);
 
+	if (qp->transport == OP_UC)
+		return;
 	if (w->nak)
 		answer(qp, PKT_ACKNOWLEDGE, w->nak, w->nak_psn, 0);
 	else if (w->ack)
