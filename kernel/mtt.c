@@ -7,8 +7,8 @@
  * finds no page stops there and says so: whose business that is, others know.
  *
  * The table is sparse: one chunk per 2 MiB of iova, made by the first commit to it.
- * A shallow tree leads to it in a few loads: no level for a region of 2 MiB, one for
- * 1 GiB, three for a 47-bit address space.
+ * A shallow tree leads to it in a few loads: no level for a region of 2 MiB, one up to
+ * 4 GiB, two up to 2 TiB, three for a 47-bit address space.
  * A chunk holds either one entry for all of it, where the pages are physically
  * contiguous and aligned alike, or an entry per page, for as many pages as the
  * region has there: so a small region has a small table. An entry is the address of
@@ -43,15 +43,18 @@
  * The tree is changed by cmpxchg, and chunks are found in it with softirqs off,
  * which is an RCU read side. A chunk is dead before it is erased: whoever found it
  * earlier finds nothing in it, and whoever wants to commit to it makes another.
- * Whoever sets dead frees. The tree's nodes stay for the life of the table: 4 KiB
- * for each GiB of addresses that was ever used.
+ * Whoever sets dead frees. The tree's nodes stay for the life of the table: the root
+ * of 8 bytes a slot, at most 16 KiB, and where it does not reach down to the chunks
+ * 4 KiB of slots for each GiB of addresses that was ever used. A few words in front
+ * of the slots say which are; with them such a node takes 8 KiB of slab, the largest
+ * root 32 KiB.
  */
 #include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/bottom_half.h>
 #include <linux/lockdep.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -117,12 +120,17 @@ static void mtt_chunk_die(struct mtt_chunk *chunk)
 /* The slot of a chunk, or NULL when the tree does not reach there yet. */
 static void **mtt_slot(struct mtt *mtt, unsigned long index)
 {
+	struct mtt_node *node = READ_ONCE(mtt->root);
 	unsigned int shift = mtt->shift;
-	void **slot = &mtt->root;
+	void **slot;
 
+	if (!mtt->span)
+		return &mtt->root;
+	if (!node)
+		return NULL;
+	slot = &node->slot[index >> shift];
 	while (shift) {
-		struct mtt_node *node = READ_ONCE(*slot);
-
+		node = READ_ONCE(*slot);
 		if (!node)
 			return NULL;
 		shift -= MTT_NODE_SHIFT;
@@ -144,10 +152,14 @@ static void mtt_chunk_erase(struct mtt *mtt, unsigned long index,
  */
 struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index)
 {
+	const struct mtt_node *root = READ_ONCE(mtt->root);
 	unsigned int shift = mtt->shift;
-	void *p = READ_ONCE(mtt->root);
 	struct mtt_chunk *chunk;
+	void *p;
 
+	if (unlikely(!root))
+		return NULL;
+	p = READ_ONCE(root->slot[index >> shift]);
 	while (shift && p) {
 		const struct mtt_node *node = p;
 
@@ -165,26 +177,61 @@ struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index)
 	return chunk;
 }
 
+/* The first used slot from slot i on, or size. */
+static unsigned int mtt_used(const struct mtt_node *node, unsigned int i,
+			     unsigned int size)
+{
+	unsigned int word = i / BITS_PER_LONG;
+	unsigned long bits = READ_ONCE(node->used[word]) >> (i % BITS_PER_LONG);
+
+	if (bits)
+		return i + __ffs(bits);
+	bits = READ_ONCE(node->words) & (~1UL << word);
+	if (!bits)
+		return size;
+	word = __ffs(bits);
+	return word * BITS_PER_LONG + __ffs(READ_ONCE(node->used[word]));
+}
+
+/*
+ * What is in the first used slot from *index on, of a node of 1 << bits slots for
+ * 1 << shift chunks each. *index goes on to the first chunk of that slot; if it is
+ * empty, or there is none, past it or past the node.
+ */
+static __always_inline void *mtt_seek(const struct mtt_node *node, unsigned int bits,
+				      unsigned int shift, unsigned long *index)
+{
+	unsigned int size = BIT(bits), i = (*index >> shift) & (size - 1);
+	unsigned int next = mtt_used(node, i, size);
+	void *p = NULL;
+
+	if (next < size) {
+		p = READ_ONCE(node->slot[next]);
+		next += !p;
+	}
+	if (next != i)
+		*index = ((*index >> shift) + next - i) << shift;
+	return p;
+}
+
 /* The next chunk from number *index to last; *index becomes its number. */
 static struct mtt_chunk *mtt_next(const struct mtt *mtt, unsigned long *index,
 				  unsigned long last)
 {
+	void *root = READ_ONCE(mtt->root);
+
+	if (!root || !mtt->span)
+		return *index <= last ? root : NULL;
 	while (*index <= last) {
-		unsigned int shift = mtt->shift, i, next = 0;
-		void *p = READ_ONCE(mtt->root);
+		unsigned int shift = mtt->shift;
+		void *p = mtt_seek(root, MTT_ROOT_SHIFT, shift, index);
 
 		while (shift && p) {
-			const struct mtt_node *node = p;
-
 			shift -= MTT_NODE_SHIFT;
-			i = (*index >> shift) % MTT_NODE_SLOTS;
-			next = find_next_bit(node->used, MTT_NODE_SLOTS, i) - i;
-			p = next ? NULL : READ_ONCE(node->slot[i]);
+			p = mtt_seek(p, MTT_NODE_SHIFT, shift, index);
 		}
 		if (p)
-			return p;
-		/* On to the first address of the next used slot of that node. */
-		*index = ((*index >> shift) + (next ?: 1)) << shift;
+			return *index <= last ? p : NULL;
 	}
 	return NULL;
 }
@@ -235,7 +282,8 @@ void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
 		.owned = owned,
 	};
 	mtt->span = mtt_index(mtt, last);
-	mtt->shift = roundup(fls64(mtt->span), MTT_NODE_SHIFT);
+	while (mtt->span >> mtt->shift >= MTT_ROOT_SLOTS)
+		mtt->shift += MTT_NODE_SHIFT;
 }
 
 /**
@@ -267,14 +315,15 @@ void mtt_kill(struct mtt *mtt)
 
 static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
 {
-	unsigned int i;
+	unsigned int word, bit;
 
-	if (!node || !shift)
+	if (!node)
 		return;
-	shift -= MTT_NODE_SHIFT;
 	if (shift)
-		for_each_set_bit(i, node->used, MTT_NODE_SLOTS)
-			mtt_free_nodes(node->slot[i], shift);
+		for_each_set_bit(word, &node->words, BITS_PER_LONG)
+			for_each_set_bit(bit, &node->used[word], BITS_PER_LONG)
+				mtt_free_nodes(node->slot[word * BITS_PER_LONG + bit],
+					       shift - MTT_NODE_SHIFT);
 	/* A copy under RCU may be on its way through it. */
 	kfree_rcu(node, rcu);
 }
@@ -286,7 +335,8 @@ static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
 void mtt_destroy(struct mtt *mtt)
 {
 	/* Who committed to a dead table has taken the chunk away again. */
-	mtt_free_nodes(mtt->root, mtt->shift);
+	if (mtt->span)
+		mtt_free_nodes(mtt->root, mtt->shift);
 }
 
 static unsigned long mtt_entry_of(const struct mtt *mtt, struct page *page, bool write)
@@ -380,30 +430,44 @@ static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 	return 0;
 }
 
+/* Slot i of the node in *slot; the node is made with so many slots if there is none. */
+static void **mtt_node_slot(struct mtt *mtt, void **slot, unsigned long size,
+			    unsigned int i)
+{
+	struct mtt_node *node = READ_ONCE(*slot);
+
+	if (!node) {
+		struct mtt_node *fresh = kzalloc(struct_size(fresh, slot, size),
+						 mtt_gfp(mtt));
+
+		if (!fresh)
+			return NULL;
+		node = cmpxchg(slot, NULL, fresh);
+		if (node)
+			kfree(fresh);
+		else
+			node = fresh;
+	}
+	set_bit(i, node->used);
+	/* Whoever sees the bit of words finds one in used; mtt_used() depends on it. */
+	smp_mb__after_atomic();
+	set_bit(i / BITS_PER_LONG, &node->words);
+	return &node->slot[i];
+}
+
 /* As mtt_slot(), but makes the nodes on the way. NULL: no memory. */
 static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
 {
-	unsigned int shift = mtt->shift, i;
+	unsigned int shift = mtt->shift;
 	void **slot = &mtt->root;
 
-	while (shift) {
-		struct mtt_node *node = READ_ONCE(*slot);
-
-		if (!node) {
-			struct mtt_node *fresh = kzalloc_obj(*fresh, mtt_gfp(mtt));
-
-			if (!fresh)
-				return NULL;
-			node = cmpxchg(slot, NULL, fresh);
-			if (node)
-				kfree(fresh);
-			else
-				node = fresh;
-		}
+	if (!mtt->span)
+		return slot;
+	slot = mtt_node_slot(mtt, slot, (mtt->span >> shift) + 1, index >> shift);
+	while (slot && shift) {
 		shift -= MTT_NODE_SHIFT;
-		i = (index >> shift) % MTT_NODE_SLOTS;
-		set_bit(i, node->used);
-		slot = &node->slot[i];
+		slot = mtt_node_slot(mtt, slot, MTT_NODE_SLOTS,
+				     (index >> shift) % MTT_NODE_SLOTS);
 	}
 	return slot;
 }

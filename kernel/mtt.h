@@ -26,9 +26,9 @@ struct mtt_chunk;
 
 /**
  * struct mtt - the table of one region
- * @root: the chunks, by number: a tree of nodes of 512, or the chunk itself where
- *	there can be only one; read under RCU
- * @shift: bits of a chunk's number that the tree tells apart, a multiple of 9
+ * @root: the chunks, by number: a tree of nodes, or the chunk itself where there can
+ *	be only one; read under RCU
+ * @shift: bits of a chunk's number that the nodes below the root tell apart
  * @base: @first >> MTT_CHUNK_SHIFT, chunk number 0
  * @span: number of the last chunk
  * @first: first iova of the region

@@ -20,19 +20,24 @@
 #define MTT_WRITE	BIT(1)
 #define MTT_DIRTIED	BIT(2)
 
+/* Only the root may have more slots than a node below it; it has as few as will do. */
 #define MTT_NODE_SHIFT	9
 #define MTT_NODE_SLOTS	BIT(MTT_NODE_SHIFT)
+#define MTT_ROOT_SHIFT	11
+#define MTT_ROOT_SLOTS	BIT(MTT_ROOT_SHIFT)
 
 static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
 
 /*
  * Nodes are only added while the table lives. A bit of used is set before its slot
- * is filled for the first time, and never cleared.
+ * is filled for the first time, and never cleared. words has a bit for each word of
+ * used that is not 0, so that nobody looks for the others; it is good for 4,096 slots.
  */
 struct mtt_node {
 	struct rcu_head rcu;
-	DECLARE_BITMAP(used, MTT_NODE_SLOTS);
-	void *slot[MTT_NODE_SLOTS];	/* nodes, or chunks in the lowest ones */
+	unsigned long words;
+	DECLARE_BITMAP(used, MTT_ROOT_SLOTS);
+	void *slot[];			/* nodes, or chunks in the lowest ones */
 };
 
 /*
@@ -72,7 +77,7 @@ static __always_inline struct mtt_chunk *mtt_find(struct mtt *mtt, unsigned long
 		return chunk;
 	if (unlikely(index > mtt->span))
 		return NULL;
-	return mtt->shift ? mtt_walk(mtt, index) : READ_ONCE(mtt->root);
+	return mtt->span ? mtt_walk(mtt, index) : READ_ONCE(mtt->root);
 }
 
 /* The chunk of an address, or NULL. Softirqs off. */

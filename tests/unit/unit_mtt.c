@@ -274,6 +274,186 @@ static void mtt__implicit(void)
 	CHECK(!__lsan_do_recoverable_leak_check());
 }
 
+/* One page in each of some chunks of a region. */
+struct sparse {
+	struct mtt mtt;
+	u64 first;		/* iova of chunk 0 */
+	u64 chunks;
+	u64 at[64];		/* numbers of the chunks */
+	bool there[64];
+	unsigned int n;
+	u64 random;
+};
+
+static u64 sparse_iova(const struct sparse *s, unsigned int i)
+{
+	return s->first + s->at[i] * MTT_CHUNK_SIZE + (8 + s->at[i] % 500) * PAGE_SIZE;
+}
+
+static void sparse_add(struct sparse *s, u64 chunk)
+{
+	unsigned int i;
+
+	if (chunk >= s->chunks || s->n == ARRAY_SIZE(s->at))
+		return;
+	for (i = 0; i < s->n; i++)
+		if (s->at[i] == chunk)
+			return;
+	s->at[s->n++] = chunk;
+}
+
+/* First and last, around every size a node may have, and anywhere. */
+static void sparse_init(struct sparse *s, u64 first, u64 chunks)
+{
+	static const u64 edge[] = {
+		1, 64, 512, 2048, 64 * 512, 512 * 512, 2048 * 512,
+	};
+	unsigned int i;
+
+	memset(s, 0, sizeof(*s));
+	s->first = first;
+	s->chunks = chunks;
+	mtt_init(&s->mtt, first + 5 * PAGE_SIZE,
+		 first + chunks * MTT_CHUNK_SIZE - 1 - 3 * PAGE_SIZE, false);
+	sparse_add(s, 0);
+	for (i = 0; i < ARRAY_SIZE(edge); i++) {
+		sparse_add(s, edge[i] - 1);
+		sparse_add(s, edge[i]);
+		sparse_add(s, chunks - edge[i]);
+		sparse_add(s, chunks - edge[i] - 1);
+	}
+	for (i = 0; i < ARRAY_SIZE(s->at); i++)
+		sparse_add(s, unit_random(&s->random) % chunks);
+}
+
+static void sparse_commit(struct sparse *s)
+{
+	unsigned long pfn;
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		pfn = pfn_of(i, true, 0);
+		CHECK_EQ(mtt_commit(&s->mtt, sparse_iova(s, i), 1, &pfn, NULL, NULL), 0);
+		s->there[i] = true;
+	}
+}
+
+static void sparse_check(struct sparse *s)
+{
+	unsigned int i;
+	u8 c;
+
+	for (i = 0; i < s->n; i++) {
+		unit_arena[i * PAGE_SIZE + 7] = i + 1;
+		CHECK_EQ(off_read(&s->mtt, sparse_iova(s, i) + 7, &c, 1), s->there[i]);
+		if (s->there[i])
+			CHECK_EQ(c, i + 1);
+		CHECK(!mtt_present(&s->mtt, sparse_iova(s, i) - PAGE_SIZE, 1, false));
+	}
+}
+
+/* Every other range ends at a chunk that is there, as seen from either side. */
+static void sparse_zap(struct sparse *s)
+{
+	u64 from = unit_random(&s->random) % s->chunks, to, gone = 0, first, last;
+	unsigned int i = unit_random(&s->random) % s->n;
+
+	to = from + unit_random(&s->random) % (s->chunks - from);
+	first = s->first + from * MTT_CHUNK_SIZE;
+	last = s->first + to * MTT_CHUNK_SIZE + MTT_CHUNK_SIZE - 1;
+	if (from < s->at[i] && unit_random(&s->random) % 2)
+		last = sparse_iova(s, i) - unit_random(&s->random) % 2;
+	else if (to > s->at[i] && unit_random(&s->random) % 2)
+		first = sparse_iova(s, i) + unit_random(&s->random) % 2 * PAGE_SIZE;
+	for (i = 0; i < s->n; i++) {
+		if (!s->there[i] || sparse_iova(s, i) + PAGE_SIZE <= first ||
+		    sparse_iova(s, i) > last)
+			continue;
+		s->there[i] = false;
+		gone++;
+	}
+	CHECK_EQ(off_zap(&s->mtt, first, last), gone);
+}
+
+static void sparse_region(u64 first, u64 chunks)
+{
+	static struct sparse s;
+	unsigned long pfn = pfn_of(0, true, 0);
+	unsigned int i, round;
+
+	sparse_init(&s, first, chunks);
+	CHECK_EQ(off_zap(&s.mtt, 0, UINT64_MAX), 0);
+	for (round = 0; round < 20; round++) {
+		sparse_commit(&s);
+		sparse_check(&s);
+		for (i = 0; i < 5; i++) {
+			sparse_zap(&s);
+			sparse_check(&s);
+		}
+		unit_rcu_barrier();
+	}
+	sparse_commit(&s);
+	mtt_kill(&s.mtt);
+	memset(s.there, false, sizeof(s.there));
+	sparse_check(&s);
+	CHECK_EQ(off_zap(&s.mtt, 0, UINT64_MAX), 0);
+	CHECK_EQ(mtt_commit(&s.mtt, sparse_iova(&s, 0), 1, &pfn, NULL, NULL), -ESRCH);
+	unit_rcu_barrier();
+	mtt_destroy(&s.mtt);
+	unit_rcu_barrier();
+	/* What only a dead table points to has leaked, too. */
+	memset(&s.mtt, 0, sizeof(s.mtt));
+	CHECK(!__lsan_do_recoverable_leak_check(), "%llu chunks",
+	      (unsigned long long)chunks);
+}
+
+/* Regions of every size at which the tree changes its shape, up to 47 bits. */
+static void mtt__sparse(void)
+{
+	static const u64 chunks[] = {
+		1, 64, 512, 2048, 64 * 512, 512 * 512, 1024 * 512, 2048 * 512,
+		2048ull * 512 * 512, 1ull << 26,
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(chunks); i++) {
+		if (chunks[i] > 1)
+			sparse_region(0x7f0000000000, chunks[i] - 1);
+		sparse_region(0, chunks[i]);
+		sparse_region(0x7f0012200000, chunks[i] + 1);
+	}
+}
+
+/* What memory a region's first page takes, whatever the region's size. */
+static void mtt__nodes(void)
+{
+	static const struct {
+		u64 chunks;
+		unsigned int nodes;
+	} shape[] = {
+		{ 1, 0 }, { 2, 1 }, { 512, 1 }, { 2048, 1 }, { 2049, 2 },
+		{ 1 << 19, 2 }, { (1 << 19) + 1, 2 }, { 1 << 26, 3 },
+	};
+	unsigned long pfn = pfn_of(3, true, 0);
+	struct mtt mtt;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(shape); i++) {
+		unit_alloc_fails = 100;
+		mtt_init(&mtt, 0, shape[i].chunks * MTT_CHUNK_SIZE - 1, false);
+		CHECK_EQ(unit_alloc_fails, 100);
+		CHECK_EQ(mtt_commit(&mtt, mtt.last & PAGE_MASK, 1, &pfn, NULL, NULL), 0);
+		/* The chunk and its entries besides. */
+		CHECK_EQ(100 - unit_alloc_fails, shape[i].nodes + 2);
+		unit_alloc_fails = 0;
+		mtt_kill(&mtt);
+		mtt_destroy(&mtt);
+		unit_rcu_barrier();
+		memset(&mtt, 0, sizeof(mtt));
+	}
+	CHECK(!__lsan_do_recoverable_leak_check());
+}
+
 /* 2 MiB at once, then split by a page, then whole again. */
 static void mtt__huge(void)
 {
@@ -408,6 +588,8 @@ const struct test_case mtt_cases[] = {
 	{ "mtt__model_at_the_end", mtt__model_at_the_end, 0 },
 	{ "mtt__model_at_zero", mtt__model_at_zero, 0 },
 	{ "mtt__implicit", mtt__implicit, 0 },
+	{ "mtt__sparse", mtt__sparse, 0 },
+	{ "mtt__nodes", mtt__nodes, 0 },
 	{ "mtt__huge", mtt__huge, 0 },
 	{ "mtt__refused_commits", mtt__refused_commits, 0 },
 	{ "mtt__dirty", mtt__dirty, 0 },

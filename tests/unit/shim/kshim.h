@@ -44,6 +44,7 @@ typedef int gfp_t;
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
 #define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define smp_mb__after_atomic()	smp_mb()
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 #define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
@@ -58,7 +59,6 @@ typedef int gfp_t;
 #define max_t(t, a, b)	max((t)(a), (t)(b))
 #define swap(a, b)	do { __typeof__(a) t_ = (a); (a) = (b); (b) = t_; } while (0)
 #define ALIGN(x, a)	(((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
-#define roundup(x, y)	(((x) + (y) - 1) / (y) * (y))
 #define SZ_64K		0x10000
 #define U16_MAX		UINT16_MAX
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -87,9 +87,10 @@ static inline unsigned long find_next_bit(const unsigned long *map, unsigned lon
 	return from;
 }
 
-static inline int fls64(u64 x)
+static inline unsigned int __ffs(unsigned long x)
 {
-	return x ? 64 - __builtin_clzll(x) : 0;
+	assert(x);
+	return __builtin_ctzl(x);
 }
 
 /* big endian, wherever it stands */
@@ -135,6 +136,8 @@ typedef struct { s64 counter; } atomic64_t;
 #define __GFP_NOWARN		2
 #define kzalloc_obj(x, ...)	((__typeof__(x) *)unit_alloc(1, sizeof(x)))
 #define kcalloc(n, size, gfp)	((void)(gfp), unit_alloc(n, size))
+#define kzalloc(size, gfp)	((void)(gfp), unit_alloc(1, size))
+#define struct_size(p, member, n)	(sizeof(*(p)) + (n) * sizeof((p)->member[0]))
 #define kfree(p)		free(p)
 
 void *unit_alloc(size_t n, size_t size);
