@@ -303,6 +303,8 @@ static void init_port(struct mirage_dev *dev, struct net_device *netdev)
 	strscpy(ibdev->node_desc, "mirage", sizeof(ibdev->node_desc));
 }
 
+static struct lock_class_key srqs_key, ahs_key;
+
 /**
  * mirage_dev_create - make a device, not yet registered
  * @netdev: what it is over; a reference is taken
@@ -329,7 +331,10 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
 	mw_table_init(&dev->mws);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
+	/* These two alone have locks that softirqs take. */
+	lockdep_set_class(&dev->srqs.xa_lock, &srqs_key);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
+	lockdep_set_class(&dev->ahs.xa_lock, &ahs_key);
 	mcast_init(&dev->mcast);
 
 	/* From here on ib_dealloc_device() cleans up through dealloc_driver. */

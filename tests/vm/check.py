@@ -29,7 +29,7 @@ def read_suites(path):
         line = line.partition("#")[0].strip()
         if not line:
             continue
-        fields = [f.strip() for f in line.split("|")]
+        fields = [f.strip() for f in line.split("|", 4)]
         if len(fields) != 5 or not fields[2].isdigit():
             sys.exit(f"mirage: {path}:{number}: want SUITE | KERNELS | SECONDS | OPTIONS | COMMAND")
         name, kernels, timeout, options, command = fields
