@@ -397,7 +397,8 @@ static struct raw *open_on(struct rc_dev *dev, int fd, uint32_t qpn,
 	r->attr = attr ? *attr : (struct rc_attr){};
 	r->attr.mtu = IBV_MTU_1024;
 	r->attr.rd_atomic = 16;
-	r->attr.timeout = r->attr.timeout ?: 14;
+	/* Seconds: who is slow here is the hand-made peer, on a loaded host. */
+	r->attr.timeout = r->attr.timeout ?: 20;
 	r->attr.retry_cnt = r->attr.retry_cnt ?: 7;
 	rc_end_create(r->dev, NULL, &r->end, &r->attr);
 	raw_connect(r, psn);

@@ -206,6 +206,7 @@ static void atomic_write_and_flush(void)
 	struct raw_pkt pkt = { .opcode = ATOMIC_WRITE, .psn = r->psn++,
 			       .payload = "8 bytes", .len = 8 };
 	struct rc_buf flushed;
+	struct ibv_mr *mr;
 	int i;
 
 	raw_reth(&pkt, (uintptr_t)buf.addr + 16, buf.mr->rkey, 8);
@@ -218,6 +219,10 @@ static void atomic_write_and_flush(void)
 	raw_expect(r, READ_RESP_ONLY, ACK, pkt.psn);
 	CHECK_EQ(buf.addr[16], 0);
 
+	mr = ibv_reg_mr(r->dev->pd, buf.addr, PAGE, RC_ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL);
+	if (!mr)
+		test_skip("this kernel knows no flush");
+	CHECK(!ibv_dereg_mr(mr));
 	flushed = rc_buf(r->dev, PAGE, RC_ACCESS_ALL | IBV_ACCESS_FLUSH_GLOBAL);
 	pkt = (struct raw_pkt){ .opcode = FLUSH, .psn = r->psn++ };
 	raw_u32(&pkt, 1);
