@@ -131,6 +131,13 @@ static inline struct qp *to_qp(struct ib_qp *ibqp)
 	return container_of(ibqp, struct mirage_qp, ibqp)->qp;
 }
 
+/** qp_flushes - is what stands in the send queue to be flushed? */
+static inline bool qp_flushes(const struct qp *qp)
+{
+	/* In error, or that of its send queue alone. */
+	return READ_ONCE(qp->state) >= IB_QPS_SQE;
+}
+
 /** qp_packets - what its packets' opcodes begin with */
 static inline enum pkt_transport qp_packets(const struct qp *qp)
 {

@@ -399,13 +399,6 @@ static bool next(struct qp *qp)
 	return true;
 }
 
-/* Is what stands in the send queue to be flushed? */
-static bool flushes(const struct qp *qp)
-{
-	/* In error, or that of its send queue alone. */
-	return READ_ONCE(qp->state) >= IB_QPS_SQE;
-}
-
 /* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
 static enum engine_verdict run_some(struct qp *qp)
 {
@@ -415,7 +408,7 @@ static enum engine_verdict run_some(struct qp *qp)
 	for (i = 0; i < REQ_SMALL; i++) {
 		enum engine_verdict v;
 
-		if (unlikely(flushes(qp)))
+		if (unlikely(qp_flushes(qp)))
 			break;
 		if (!req->active && !next(qp))
 			return ENGINE_IDLE;
@@ -449,7 +442,7 @@ enum engine_verdict req_run(struct qp *qp)
 	for (i = 0; i < batch; i++) {
 		enum engine_verdict v;
 
-		if (flushes(qp)) {
+		if (qp_flushes(qp)) {
 			flush(qp);
 			return ENGINE_IDLE;
 		}

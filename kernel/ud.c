@@ -191,7 +191,6 @@ static bool hold(struct qp *qp, const struct datagram *d, struct bytes *from,
 	size_t size = struct_size_t(struct held, data, d->len);
 	struct ud *ud = qp->ud;
 	struct held *held = NULL;
-	struct bytes to;
 
 	lockdep_assert_held(&qp->lock);
 	if (ud->bytes + size <= UD_HOLD_MAX)
@@ -201,10 +200,7 @@ static bool hold(struct qp *qp, const struct datagram *d, struct bytes *from,
 		return true;
 	}
 	bytes_rewind(from);
-	bytes_from_buf(&to, held->data);
-	if (from->buf) {
-		memcpy(held->data, from->buf, d->len);
-	} else if (bytes_move(&to, from, d->len, miss) < d->len) {
+	if (!bytes_read(from, held->data, d->len, d->len, miss)) {
 		kfree(held);
 		return false;
 	}
@@ -448,9 +444,7 @@ static enum resp_verdict send_group(struct qp *qp, const struct datagram *d,
 	bytes_rewind(local);
 	bytes_from_buf(to.from, copy);
 	local_bh_disable();
-	if (local->buf)
-		memcpy(copy, local->buf, d->len);
-	else if (bytes_move(to.from, local, d->len, miss) < d->len)
+	if (!bytes_read(local, copy, d->len, d->len, miss))
 		v = RESP_MISS;
 	local_bh_enable();
 	if (v == RESP_OK)

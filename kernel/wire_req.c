@@ -636,7 +636,7 @@ enum engine_verdict wire_req_run(struct qp *qp)
 	enum engine_verdict v;
 
 	qp->engine.fault_error = 0;
-	if (READ_ONCE(qp->state) >= IB_QPS_SQE) {
+	if (qp_flushes(qp)) {
 		flush(qp);
 		return ENGINE_IDLE;
 	}
