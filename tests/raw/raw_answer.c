@@ -301,21 +301,27 @@ static void nak_codes(void)
 	}
 }
 
+static void post_fenced(struct raw *r, struct rc_buf *buf)
+{
+	struct ibv_sge sge = rc_sge(buf, 0, 100);
+	struct ibv_send_wr wr = {
+		.sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
+		.send_flags = IBV_SEND_SIGNALED | IBV_SEND_FENCE,
+	};
+
+	rc_post(&r->end, &wr);
+}
+
 /* A fence lets nothing pass until READs before it are answered. */
 static void fence(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
 	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
-	struct ibv_sge sge = rc_sge(&buf, 0, 100);
-	struct ibv_send_wr wr = {
-		.sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
-		.send_flags = IBV_SEND_SIGNALED | IBV_SEND_FENCE,
-	};
 	struct raw_req q;
 
 	post(r, IBV_WR_RDMA_READ, &buf, 100);
 	q = take_opcode(r, READ_REQUEST);
-	rc_post(&r->end, &wr);
+	post_fenced(r, &buf);
 	raw_silence(r);
 	say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
 	CHECK_EQ(take_opcode(r, SEND_ONLY).psn, (q.psn + 1) & 0xffffff);
@@ -331,16 +337,11 @@ static void drain(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
 	struct rc_buf buf = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
-	struct ibv_sge sge = rc_sge(&buf, 0, 100);
-	struct ibv_send_wr wr = {
-		.sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND,
-		.send_flags = IBV_SEND_SIGNALED | IBV_SEND_FENCE,
-	};
 	struct raw_req q;
 
 	post(r, IBV_WR_RDMA_READ, &buf, 100);
 	q = take_opcode(r, READ_REQUEST);
-	rc_post(&r->end, &wr);
+	post_fenced(r, &buf);
 	CHECK_EQ(rc_to_state(&r->end, IBV_QPS_SQD), 0);
 	say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
 	rc_wc_ok(r->end.scq);
