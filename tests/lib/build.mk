@@ -5,7 +5,7 @@
 
 TOP	:= $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/../..)
 OUT	?= $(TOP)/build
-OBJ	:= $(OUT)/obj/$(PROG)
+OBJ	:= $(OUT)/o/$(PROG)
 CFLAGS	+= -std=gnu11 -O2 -g -Wall -Wextra -Werror -I$(TOP)/tests/lib -I$(TOP)/include
 LDLIBS	+= -libverbs -lpthread
 LIB	:= harness.c rc.c swap.c
@@ -19,11 +19,11 @@ $(OUT)/bin/$(PROG): $(OBJS)
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/%.o: $(TOP)/tests/lib/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -c -o $@ $<
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 clean:
 	rm -rf $(OBJ) $(OUT)/bin/$(PROG)
