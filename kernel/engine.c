@@ -25,6 +25,10 @@
  *	odp_fault_raise()
  *						wake: running? woken = true
  *	woken? go on, do not park
+ *
+ * What a wait for a page must not hold up, a retransmission of what was sent before it,
+ * cuts it short with an urgent kick. The fault goes on meanwhile; whoever misses a page
+ * before its end waits for that end too, and asks again then.
  */
 #include <linux/sched/signal.h>
 
@@ -47,17 +51,21 @@ static struct qp *engine_qp(struct engine *e)
 }
 
 /* Becomes the runner, or leaves a note for the one there is. */
-static bool engine_claim(struct engine *e)
+static bool engine_claim(struct engine *e, bool urgent)
 {
 	bool claimed = false;
 
 	spin_lock_bh(&e->lock);
-	if (e->running)
+	if (e->running) {
 		e->again = true;
-	else if (!e->stopped && e->parked == PARKED_NOT)
-		claimed = true;
-	if (claimed)
+		e->urgent |= urgent;
+	} else if (!e->stopped) {
+		claimed = e->parked == PARKED_NOT || (urgent && e->parked == PARKED_FAULT);
+	}
+	if (claimed) {
 		e->running = true;
+		e->stale = e->raised;
+	}
 	spin_unlock_bh(&e->lock);
 	return claimed;
 }
@@ -74,6 +82,7 @@ static bool engine_claim_woken(struct engine *e)
 		e->parked = PARKED_NOT;
 		claimed = !e->stopped;
 		e->running = claimed;
+		e->stale = e->raised;
 	}
 	return claimed;
 }
@@ -87,14 +96,18 @@ static bool engine_release(struct engine *e, int parked)
 	bool released;
 
 	spin_lock_bh(&e->lock);
-	/* A kick changes nothing for who waits; the end of a wait always counts. */
-	released = e->stopped || !(e->woken || (e->again && parked == PARKED_NOT));
+	/* A kick changes nothing for most who wait; the end of a wait always counts. */
+	released = e->stopped || !(e->woken || (e->again && parked == PARKED_NOT) ||
+				   (e->urgent && parked == PARKED_FAULT));
 	e->again = false;
+	e->urgent = false;
 	if (released) {
 		e->running = false;
 		e->parked = e->woken ? PARKED_NOT : parked;
 		if (e->stopped)
 			wake_up_all(&e->idle);
+	} else {
+		e->stale = e->raised;
 	}
 	e->woken = false;
 	spin_unlock_bh(&e->lock);
@@ -118,7 +131,7 @@ static void engine_unraise(struct engine *e)
 	qp_put(engine_qp(e));
 }
 
-/* Raises a fault, unless a flush cut the wait for the last one short. */
+/* Raises a fault, unless the wait for the last one was cut short. */
 static int engine_raise(struct engine *e)
 {
 	struct miss *miss = &e->miss;
@@ -130,6 +143,7 @@ static int engine_raise(struct engine *e)
 		return 0;
 	}
 	e->raised = true;
+	e->stale = false;
 	spin_unlock_bh(&e->lock);
 
 	kref_get(&engine_qp(e)->ref);
@@ -234,10 +248,10 @@ static void engine_wake(struct odp_waiter *w, int err)
 	bool claimed;
 
 	spin_lock_bh(&e->lock);
+	if (!e->stopped && !e->stale)
+		e->fault_error = err;
 	e->raised = false;
 	claimed = engine_claim_woken(e);
-	if (!e->stopped)
-		e->fault_error = err;
 	wake_up_all(&e->idle);
 	spin_unlock_bh(&e->lock);
 	if (claimed)
@@ -263,7 +277,7 @@ void engine_init(struct engine *e)
  */
 void engine_kick(struct engine *e)
 {
-	if (engine_claim(e))
+	if (engine_claim(e, false))
 		engine_run(e, false);
 }
 
@@ -276,7 +290,19 @@ void engine_kick(struct engine *e)
  */
 void engine_kick_atomic(struct engine *e)
 {
-	if (engine_claim(e))
+	if (engine_claim(e, false))
+		engine_run(e, true);
+}
+
+/**
+ * engine_kick_urgent - engine_kick_atomic() even if it waits for a page
+ * @e: the engine
+ *
+ * Any context but hardirq, locks as there.
+ */
+void engine_kick_urgent(struct engine *e)
+{
+	if (engine_claim(e, true))
 		engine_run(e, true);
 }
 
@@ -338,7 +364,9 @@ void engine_start(struct engine *e)
 	spin_lock_bh(&e->lock);
 	e->stopped = false;
 	e->again = false;
+	e->urgent = false;
 	e->woken = false;
+	e->stale = false;
 	e->parked = PARKED_NOT;
 	e->fault_error = 0;
 	spin_unlock_bh(&e->lock);

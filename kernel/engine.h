@@ -28,8 +28,10 @@ enum engine_verdict {
  * @lock: protects the flags up to @parked; innermost, BHs off
  * @running: somebody executes; everything of the requester is theirs
  * @again: there was a kick meanwhile
+ * @urgent: one that counts even for who waits for a page
  * @woken: what it is about to park for is already over
  * @raised: @waiter is with a fault; a reference on the QP is held
+ * @stale: the wait for it was cut short: its error says nothing of the present miss
  * @stopped: nobody may start
  * @parked: it waits for a fault or a delay
  * @idle: woken when @running or @raised turns false after @stopped turned true
@@ -45,8 +47,10 @@ struct engine {
 	spinlock_t lock;		/* the flags up to parked */
 	bool running;
 	bool again;
+	bool urgent;
 	bool woken;
 	bool raised;
+	bool stale;
 	bool stopped;
 	enum { PARKED_NOT, PARKED_FAULT, PARKED_DELAY } parked;
 	wait_queue_head_t idle;
@@ -68,6 +72,7 @@ static inline void engine_breathe(const struct engine *e)
 void engine_init(struct engine *e);
 void engine_kick(struct engine *e);
 void engine_kick_atomic(struct engine *e);
+void engine_kick_urgent(struct engine *e);
 void engine_kick_worker(struct engine *e);
 void engine_end_delay(struct engine *e);
 void engine_stop(struct engine *e);

@@ -166,14 +166,29 @@ static int from_rts(struct qp *qp, enum ib_qp_state to,
 	return 0;
 }
 
+static int readdress(struct qp *qp, const struct ib_qp_attr *attr)
+{
+	int err;
+
+	engine_stop(&qp->engine);
+	err = wire_readdress(qp, attr);
+	engine_start(&qp->engine);
+	return err;
+}
+
 static int from_sqd(struct qp *qp, enum ib_qp_state to,
 		    const struct ib_qp_attr *attr, int mask)
 {
+	int err = 0;
+
 	if (to == IB_QPS_SQD && req_busy(qp))
 		return -EBUSY;
-	enter(qp, to, attr, mask);
+	if (mask & IB_QP_AV)
+		err = readdress(qp, attr);
+	if (!err)
+		enter(qp, to, attr, mask);
 	engine_kick(&qp->engine);
-	return 0;
+	return err;
 }
 
 static int from_sqe(struct qp *qp, enum ib_qp_state to,

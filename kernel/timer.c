@@ -52,11 +52,10 @@ void timer_arm(struct wire_req *req, unsigned long wait)
 	mod_timer(&req->timer, jiffies + wait);
 }
 
-/* Is it a page of ours that the peer's answers, or it, waits for? */
+/* Is it a page of ours that the peer's answers wait for? */
 static bool waits_here(const struct wire *wire)
 {
-	return wire->responses.parked || wire->responses.draining ||
-	       READ_ONCE(wire->qp->engine.parked) == PARKED_FAULT;
+	return wire->responses.parked || wire->responses.draining;
 }
 
 /* What is to be done now; the time to the next look, or 0. */

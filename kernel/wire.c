@@ -53,6 +53,12 @@ static spinlock_t *lock_of(struct wire_hold *h)
 	return is_request(h) ? &h->wire->qp->lock : &h->wire->req.lock;
 }
 
+/* To the peer; its addresses are good under the lock. */
+static const struct net_path *path_of(const struct wire_hold *h)
+{
+	return is_request(h) ? &h->wire->resp.path : &h->wire->req.path;
+}
+
 /* Is the packet for this direction, by what it says before it was checked? */
 static bool is_ours(const struct wire_hold *h, struct sk_buff *skb, u32 off)
 {
@@ -383,7 +389,7 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 	struct miss miss = {};
 
 	spin_lock_bh(lock_of(h));
-	if (h->closed || !net_same_peer(skb, &h->wire->resp.path)) {
+	if (h->closed || !net_same_peer(skb, path_of(h))) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
 		off = skip_ours(h, skb, off);
 	} else if (h->parked || h->draining) {
@@ -496,6 +502,46 @@ free:
 	/* A softirq may have found it, and found it closed. */
 	kfree_rcu(wire, rcu);
 	return err;
+}
+
+/**
+ * wire_readdress - the peer is reached another way from now on
+ * @qp: the QP, its engine stopped, nothing of its requester's under way; its mutex is held
+ * @attr: ->ah_attr of the peer
+ *
+ * Process context. Return: 0; -EINVAL for addresses no packet can have, and where it
+ * would have to go over to the other carrier, which knows nothing of PSNs that are in
+ * the middle of a connection; -ENETDOWN.
+ */
+int wire_readdress(struct qp *qp, const struct ib_qp_attr *attr)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
+	struct wire *wire = qp->wire;
+	struct net_path path, resp;
+	int err;
+
+	lockdep_assert_held(&qp->mutex);
+	if (mirage_local_gid(qp->dev, &grh->dgid) == !!wire)
+		return -EINVAL;
+	if (!wire)
+		return 0;
+	err = net_path_init(&path, qp->dev, &attr->ah_attr, qp->qpn, qp->attr.dest_qp_num);
+	if (err)
+		return err;
+	err = net_path_init(&resp, qp->dev, &attr->ah_attr, qp->qpn, qp->attr.dest_qp_num);
+	if (err) {
+		net_path_release(&path);
+		return err;
+	}
+	spin_lock_bh(&wire->req.lock);
+	swap(wire->req.path, path);
+	spin_unlock_bh(&wire->req.lock);
+	spin_lock_bh(&qp->lock);
+	swap(wire->resp.path, resp);
+	spin_unlock_bh(&qp->lock);
+	net_path_release(&path);
+	net_path_release(&resp);
+	return 0;
 }
 
 /**

@@ -105,6 +105,7 @@ struct wire {
 
 /* wire.c: life, and who gets a packet */
 int wire_connect(struct qp *qp, const struct ib_qp_attr *attr);
+int wire_readdress(struct qp *qp, const struct ib_qp_attr *attr);
 void wire_disconnect(struct qp *qp);
 void wire_input(struct mirage_dev *dev, struct sk_buff *skb);
 

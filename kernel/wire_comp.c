@@ -422,6 +422,9 @@ void wire_response_end(struct qp *qp)
 	if (READ_ONCE(req->kick)) {
 		/* Whoever sets it from here on kicks, too. */
 		WRITE_ONCE(req->kick, false);
-		engine_kick_atomic(&qp->engine);
+		if (READ_ONCE(req->rewind))
+			engine_kick_urgent(&qp->engine);
+		else
+			engine_kick_atomic(&qp->engine);
 	}
 }

@@ -84,7 +84,7 @@ struct wire_wr {
  * @read_head: oldest of @read_end
  * @read_tail: free one of @read_end
  * @read_end: PSNs after each READ and atomic that is outstanding, in order
- * @path: to the peer
+ * @path: to the peer; its addresses change under the lock, with the engine stopped
  * @local: see @open
  */
 struct wire_req {

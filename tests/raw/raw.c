@@ -69,7 +69,7 @@ static uint32_t crc32(uint32_t crc, const void *data, size_t len)
 }
 
 /* IBA annex A17: over the headers as they are on the wire, what changes there as ones. */
-static uint32_t icrc(uint16_t sport, unsigned int id, const uint8_t *bth, size_t len)
+static uint32_t icrc(const char *from, unsigned int id, const uint8_t *bth, size_t len)
 {
 	uint16_t total = 28 + len + 4;
 	uint8_t head[8 + 20 + 8 + 12];
@@ -85,12 +85,12 @@ static uint32_t icrc(uint16_t sport, unsigned int id, const uint8_t *bth, size_t
 	ip[6] = 0x40;
 	ip[7] = 0;
 	ip[9] = IPPROTO_UDP;
-	inet_aton(PEER, &a);
+	inet_aton(from, &a);
 	memcpy(ip + 12, &a, 4);
 	inet_aton(DUT, &a);
 	memcpy(ip + 16, &a, 4);
-	udp[0] = sport >> 8;
-	udp[1] = sport;
+	udp[0] = PORT >> 8;
+	udp[1] = PORT & 0xff;
 	udp[2] = PORT >> 8;
 	udp[3] = PORT & 0xff;
 	udp[4] = (total - 20) >> 8;
@@ -119,7 +119,7 @@ size_t raw_build(const struct raw *r, const struct raw_pkt *pkt, unsigned int id
 	len += pkt->len;
 	memset(to + len, 0, pad);
 	len += pad;
-	crc = htole32(icrc(PORT, id, to, len) ^ pkt->bad_icrc);
+	crc = htole32(icrc(r->ip, id, to, len) ^ pkt->bad_icrc);
 	memcpy(to + len, &crc, 4);
 	return len + 4;
 }
@@ -261,6 +261,46 @@ void raw_silence(struct raw *r)
 	test_fail("answer %#x %#x of PSN %#x, expected none", a.opcode, a.syndrome, a.psn);
 }
 
+struct raw_req raw_take(struct raw *r)
+{
+	struct raw_req q = {};
+	uint8_t buf[8192];
+	ssize_t len;
+
+	CHECK(wait_answer(r, WAIT_MS), "no request came");
+	len = recv(r->fd, buf, sizeof(buf), 0);
+	CHECK(len >= 16 && len < (ssize_t)sizeof(buf));
+	q.len = len;
+	q.opcode = buf[0];
+	q.ack = get_be32(buf + 8) >> 31;
+	q.psn = get_be32(buf + 8) & 0xffffff;
+	if (q.opcode == READ_REQUEST) {
+		q.va = get_be64(buf + 12);
+		q.dmalen = get_be32(buf + 24);
+	}
+	return q;
+}
+
+struct raw_req raw_take_opcode(struct raw *r, uint8_t opcode)
+{
+	struct raw_req q = raw_take(r);
+
+	CHECK_EQ(q.opcode, opcode);
+	return q;
+}
+
+void raw_say(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn,
+	     const void *payload, size_t len)
+{
+	struct raw_pkt pkt = {
+		.opcode = opcode, .psn = psn, .payload = payload, .len = len,
+	};
+
+	if (opcode != READ_RESP_MIDDLE)
+		raw_u32(&pkt, (uint32_t)syndrome << 24);
+	raw_send(r, &pkt, 1);
+}
+
 void raw_reth(struct raw_pkt *pkt, uint64_t va, uint32_t rkey, uint32_t len)
 {
 	put_be64(pkt->ext + pkt->ext_len, va);
@@ -350,11 +390,11 @@ void raw_read_answer(struct raw *r, uint32_t psn, uint8_t *to, size_t len)
 	} while (off < len);
 }
 
-static int socket_in_peer(void)
+static int socket_in_peer(const char *ip)
 {
 	int here = open("/proc/self/ns/net", O_RDONLY), there = open(NETNS, O_RDONLY);
 	int pmtu = IP_PMTUDISC_DO, room = 16 << 20, fd;
-	struct sockaddr_in sa = address(PEER);
+	struct sockaddr_in sa = address(ip);
 
 	if (there < 0)
 		test_fail("no %s: run this by tests/raw/run", NETNS);
@@ -372,14 +412,26 @@ static int socket_in_peer(void)
 	return fd;
 }
 
+void raw_move(struct raw *r, const char *ip)
+{
+	close(r->fd);
+	r->ip = ip;
+	r->fd = socket_in_peer(ip);
+}
+
+union ibv_gid raw_gid(const char *ip)
+{
+	union ibv_gid gid = { .raw = { [10] = 0xff, [11] = 0xff } };
+
+	CHECK_EQ(inet_pton(AF_INET, ip, gid.raw + 12), 1);
+	return gid;
+}
+
 void raw_connect(struct raw *r, uint32_t psn)
 {
 	struct rc_dev far = *r->dev;
 
-	memset(&far.gid, 0, sizeof(far.gid));
-	far.gid.raw[10] = 0xff;
-	far.gid.raw[11] = 0xff;
-	inet_pton(AF_INET, PEER, far.gid.raw + 12);
+	far.gid = raw_gid(r->ip);
 	r->psn = psn;
 	CHECK_EQ(rc_to_init(r->dev, &r->end, &r->attr), 0);
 	CHECK_EQ(rc_to_rtr(&far, &r->end, r->qpn, psn, &r->attr), 0);
@@ -393,6 +445,7 @@ static struct raw *open_on(struct rc_dev *dev, int fd, uint32_t qpn,
 
 	r->dev = dev;
 	r->fd = fd;
+	r->ip = PEER;
 	r->qpn = qpn;
 	r->attr = attr ? *attr : (struct rc_attr){};
 	r->attr.mtu = IBV_MTU_1024;
@@ -407,7 +460,7 @@ static struct raw *open_on(struct rc_dev *dev, int fd, uint32_t qpn,
 
 struct raw *raw_open(const struct rc_attr *attr, uint32_t psn)
 {
-	return open_on(rc_open(), socket_in_peer(), RAW_QPN, attr, psn);
+	return open_on(rc_open(), socket_in_peer(PEER), RAW_QPN, attr, psn);
 }
 
 struct raw *raw_open_beside(struct raw *first, uint32_t psn)

@@ -60,9 +60,22 @@ struct raw {
 	struct rc_end end;		/* the QP under test, connected to us */
 	struct rc_attr attr;
 	uint32_t qpn;			/* ours */
+	const char *ip;			/* our address */
 	int fd;
 	uint32_t psn;			/* next one to send */
 };
+
+/* A packet of a request that came to us. */
+struct raw_req {
+	uint8_t opcode;
+	bool ack;
+	uint32_t psn;
+	uint64_t va;			/* of a READ */
+	uint32_t dmalen;
+	size_t len;			/* BTH to ICRC */
+};
+
+#define RAW_OTHER_IP	"10.0.0.3"	/* a second address of the peer's host */
 
 /* A QP in RTS whose peer is us; raw_connect() once more after a RESET. */
 struct raw *raw_open(const struct rc_attr *attr, uint32_t psn);
@@ -84,6 +97,18 @@ bool raw_pending(struct raw *r);
 struct raw_ans raw_recv(struct raw *r);
 void raw_expect(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn);
 void raw_silence(struct raw *r);
+
+/* The next packet of a request, or test_fail(). */
+struct raw_req raw_take(struct raw *r);
+struct raw_req raw_take_opcode(struct raw *r, uint8_t opcode);
+
+/* An answer with an AETH, but for READ_RESP_MIDDLE. */
+void raw_say(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn,
+	     const void *payload, size_t len);
+
+/* From here on we are at another address; raw_gid() says it as a GID. */
+void raw_move(struct raw *r, const char *ip);
+union ibv_gid raw_gid(const char *ip);
 
 /* Extension headers, appended. */
 void raw_reth(struct raw_pkt *pkt, uint64_t va, uint32_t rkey, uint32_t len);
@@ -107,7 +132,7 @@ extern const struct case_table {
 	const struct test_case *cases;
 	size_t n;
 } raw_request_cases, raw_order_cases, raw_hold_cases, raw_fuzz_cases,
-  raw_answer_cases;
+  raw_answer_cases, raw_drain_cases;
 
 #define CASE_TABLE(name, array)						\
 	const struct case_table name = { array, ARRAY_SIZE(array) }

@@ -2,71 +2,13 @@
 /*
  * What a requester makes of answers: late ones, wrong ones, none
  */
-#include <endian.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "raw.h"
 
 #define LEN	(64 * 1024)
-#define WAIT_MS	20000
 
 static uint8_t data[LEN];
-
-/* A packet of a request. */
-struct raw_req {
-	uint8_t opcode;
-	bool ack;
-	uint32_t psn;
-	uint64_t va;			/* of a READ */
-	uint32_t dmalen;
-	size_t len;			/* BTH to ICRC */
-};
-
-static struct raw_req take(struct raw *r)
-{
-	struct pollfd pfd = { .fd = r->fd, .events = POLLIN };
-	struct raw_req q = {};
-	uint8_t buf[8192];
-	uint64_t va;
-	uint32_t v;
-
-	CHECK(poll(&pfd, 1, WAIT_MS) == 1, "no request came");
-	q.len = recv(r->fd, buf, sizeof(buf), 0);
-	CHECK(q.len >= 16 && q.len < sizeof(buf));
-	q.opcode = buf[0];
-	memcpy(&v, buf + 8, 4);
-	q.ack = be32toh(v) >> 31;
-	q.psn = be32toh(v) & 0xffffff;
-	if (q.opcode == READ_REQUEST) {
-		memcpy(&va, buf + 12, 8);
-		memcpy(&v, buf + 24, 4);
-		q.va = be64toh(va);
-		q.dmalen = be32toh(v);
-	}
-	return q;
-}
-
-static struct raw_req take_opcode(struct raw *r, uint8_t opcode)
-{
-	struct raw_req q = take(r);
-
-	CHECK_EQ(q.opcode, opcode);
-	return q;
-}
-
-static void say(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn,
-		const void *payload, size_t len)
-{
-	struct raw_pkt pkt = {
-		.opcode = opcode, .psn = psn, .payload = payload, .len = len,
-	};
-
-	if (opcode != READ_RESP_MIDDLE)
-		raw_u32(&pkt, (uint32_t)syndrome << 24);
-	raw_send(r, &pkt, 1);
-}
 
 static void say_orig(struct raw *r, uint32_t psn, uint64_t orig)
 {
@@ -93,22 +35,22 @@ static void unasked(void)
 	long long before = raw_stat(r, "unexpected_responses");
 	struct raw_req q;
 
-	say(r, ACKNOWLEDGE, ACK, r->end.psn, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, ACK, r->end.psn, NULL, 0);
 	post(r, IBV_WR_RDMA_WRITE, &buf, 100);
-	q = take_opcode(r, WRITE_ONLY);
+	q = raw_take_opcode(r, WRITE_ONLY);
 	CHECK_EQ(q.psn, r->end.psn & 0xffffff);
 	CHECK(q.ack, "nothing follows");
-	say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
-	say(r, ACKNOWLEDGE, NAK_ACCESS, q.psn - 1, NULL, 0);
-	say(r, ACKNOWLEDGE, NAK_ACCESS, q.psn + 0x800000, NULL, 0);
-	say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, NAK_ACCESS, q.psn - 1, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, NAK_ACCESS, q.psn + 0x800000, NULL, 0);
+	raw_say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
 	say_orig(r, q.psn, 1);
 	rc_wc_none(r->end.scq);
 	raw_silence(r);
 	CHECK_EQ(raw_stat(r, "unexpected_responses") - before, 6);
-	say(r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
 	rc_wc_ok(r->end.scq);
-	say(r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
 	rc_wc_none(r->end.scq);
 	rc_buf_free(&buf);
 	raw_close(r);
@@ -125,12 +67,12 @@ static void cumulative(void)
 	for (i = 0; i < 5; i++)
 		post(r, IBV_WR_SEND, &buf, 10);
 	for (i = 0; i < 5; i++)
-		q = take_opcode(r, SEND_ONLY);
-	say(r, ACKNOWLEDGE, ACK, q.psn - 2, NULL, 0);
+		q = raw_take_opcode(r, SEND_ONLY);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn - 2, NULL, 0);
 	for (i = 0; i < 3; i++)
 		rc_wc_ok(r->end.scq);
 	rc_wc_none(r->end.scq);
-	say(r, ACKNOWLEDGE, NAK_INVALID, q.psn, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, NAK_INVALID, q.psn, NULL, 0);
 	rc_wc_ok(r->end.scq);
 	rc_wc_status(r->end.scq, IBV_WC_REM_INV_REQ_ERR);
 	rc_buf_free(&buf);
@@ -148,13 +90,13 @@ static void nak_sequence(void)
 	int i;
 
 	post(r, IBV_WR_RDMA_WRITE, &buf, 4000);
-	q = take_opcode(r, WRITE_FIRST);
+	q = raw_take_opcode(r, WRITE_FIRST);
 	for (i = 0; i < 3; i++)
-		take(r);
-	say(r, ACKNOWLEDGE, NAK_PSN, q.psn + 2, NULL, 0);
-	CHECK_EQ(take_opcode(r, WRITE_MIDDLE).psn, (q.psn + 2) & 0xffffff);
-	CHECK_EQ(take_opcode(r, WRITE_LAST).psn, (q.psn + 3) & 0xffffff);
-	say(r, ACKNOWLEDGE, ACK, q.psn + 3, NULL, 0);
+		raw_take(r);
+	raw_say(r, ACKNOWLEDGE, NAK_PSN, q.psn + 2, NULL, 0);
+	CHECK_EQ(raw_take_opcode(r, WRITE_MIDDLE).psn, (q.psn + 2) & 0xffffff);
+	CHECK_EQ(raw_take_opcode(r, WRITE_LAST).psn, (q.psn + 3) & 0xffffff);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn + 3, NULL, 0);
 	rc_wc_ok(r->end.scq);
 	raw_silence(r);
 	CHECK_EQ(raw_stat(r, "packet_seq_err") - before, 1);
@@ -173,9 +115,9 @@ static void retries(void)
 	int i;
 
 	post(r, IBV_WR_RDMA_WRITE, &buf, 100);
-	q = take_opcode(r, WRITE_ONLY);
+	q = raw_take_opcode(r, WRITE_ONLY);
 	for (i = 0; i < 2; i++)
-		CHECK_EQ(take_opcode(r, WRITE_ONLY).psn, q.psn);
+		CHECK_EQ(raw_take_opcode(r, WRITE_ONLY).psn, q.psn);
 	rc_wc_status(r->end.scq, IBV_WC_RETRY_EXC_ERR);
 	raw_silence(r);
 	rc_buf_free(&buf);
@@ -190,10 +132,10 @@ static void rnr_retries(void)
 	struct raw_req q;
 
 	post(r, IBV_WR_SEND, &buf, 100);
-	q = take_opcode(r, SEND_ONLY);
-	say(r, ACKNOWLEDGE, RNR | 1, q.psn, NULL, 0);
-	CHECK_EQ(take_opcode(r, SEND_ONLY).psn, q.psn);
-	say(r, ACKNOWLEDGE, RNR | 1, q.psn, NULL, 0);
+	q = raw_take_opcode(r, SEND_ONLY);
+	raw_say(r, ACKNOWLEDGE, RNR | 1, q.psn, NULL, 0);
+	CHECK_EQ(raw_take_opcode(r, SEND_ONLY).psn, q.psn);
+	raw_say(r, ACKNOWLEDGE, RNR | 1, q.psn, NULL, 0);
 	rc_wc_status(r->end.scq, IBV_WC_RNR_RETRY_EXC_ERR);
 	rc_buf_free(&buf);
 	raw_close(r);
@@ -209,17 +151,17 @@ static void read_lost(void)
 
 	rc_fill(data, 3000, 1);
 	post(r, IBV_WR_RDMA_READ, &buf, 3000);
-	q = take_opcode(r, READ_REQUEST);
+	q = raw_take_opcode(r, READ_REQUEST);
 	CHECK_EQ(q.dmalen, 3000);
-	say(r, READ_RESP_FIRST, ACK, q.psn, data, RAW_MTU);
-	say(r, READ_RESP_LAST, ACK, q.psn + 2, data + 2 * RAW_MTU, 3000 - 2 * RAW_MTU);
-	again = take_opcode(r, READ_REQUEST);
+	raw_say(r, READ_RESP_FIRST, ACK, q.psn, data, RAW_MTU);
+	raw_say(r, READ_RESP_LAST, ACK, q.psn + 2, data + 2 * RAW_MTU, 3000 - 2 * RAW_MTU);
+	again = raw_take_opcode(r, READ_REQUEST);
 	CHECK_EQ(again.psn, (q.psn + 1) & 0xffffff);
 	CHECK_EQ(again.va, q.va + RAW_MTU);
 	CHECK_EQ(again.dmalen, 3000 - RAW_MTU);
-	say(r, READ_RESP_FIRST, ACK, q.psn + 1, data + RAW_MTU, RAW_MTU);
+	raw_say(r, READ_RESP_FIRST, ACK, q.psn + 1, data + RAW_MTU, RAW_MTU);
 	rc_wc_none(r->end.scq);
-	say(r, READ_RESP_LAST, ACK, q.psn + 2, data + 2 * RAW_MTU, 3000 - 2 * RAW_MTU);
+	raw_say(r, READ_RESP_LAST, ACK, q.psn + 2, data + 2 * RAW_MTU, 3000 - 2 * RAW_MTU);
 	rc_wc_ok(r->end.scq);
 	rc_verify(buf.addr, 3000, 1, "a read with a response lost");
 	raw_silence(r);
@@ -236,17 +178,17 @@ static void answer_passed(void)
 	struct raw_req q, w;
 
 	post(r, IBV_WR_ATOMIC_FETCH_AND_ADD, &buf, 8);
-	q = take_opcode(r, FETCH_ADD);
+	q = raw_take_opcode(r, FETCH_ADD);
 	post(r, IBV_WR_RDMA_WRITE, &buf, 100);
-	w = take_opcode(r, WRITE_ONLY);
-	say(r, ACKNOWLEDGE, ACK, w.psn, NULL, 0);
-	CHECK_EQ(take_opcode(r, FETCH_ADD).psn, q.psn);
-	CHECK_EQ(take_opcode(r, WRITE_ONLY).psn, w.psn);
+	w = raw_take_opcode(r, WRITE_ONLY);
+	raw_say(r, ACKNOWLEDGE, ACK, w.psn, NULL, 0);
+	CHECK_EQ(raw_take_opcode(r, FETCH_ADD).psn, q.psn);
+	CHECK_EQ(raw_take_opcode(r, WRITE_ONLY).psn, w.psn);
 	rc_wc_none(r->end.scq);
 	say_orig(r, q.psn, 0x1122334455667788);
 	rc_wc_ok(r->end.scq);
 	CHECK_EQ(*(uint64_t *)buf.addr, 0x1122334455667788);
-	say(r, ACKNOWLEDGE, ACK, w.psn, NULL, 0);
+	raw_say(r, ACKNOWLEDGE, ACK, w.psn, NULL, 0);
 	rc_wc_ok(r->end.scq);
 	rc_buf_free(&buf);
 	raw_close(r);
@@ -264,8 +206,8 @@ static void read_wrong_length(void)
 
 		memset(buf.addr, 0x55, PAGE);
 		post(r, IBV_WR_RDMA_READ, &buf, 100);
-		q = take_opcode(r, READ_REQUEST);
-		say(r, READ_RESP_ONLY, ACK, q.psn, data, wrong[i]);
+		q = raw_take_opcode(r, READ_REQUEST);
+		raw_say(r, READ_RESP_ONLY, ACK, q.psn, data, wrong[i]);
 		rc_wc_status(r->end.scq, IBV_WC_BAD_RESP_ERR);
 		CHECK_EQ(buf.addr[0], 0x55);
 		CHECK_EQ(buf.addr[100], 0x55);
@@ -292,8 +234,8 @@ static void nak_codes(void)
 		struct raw_req q;
 
 		post(r, IBV_WR_RDMA_READ, &buf, 100);
-		q = take_opcode(r, READ_REQUEST);
-		say(r, ACKNOWLEDGE, nak[i].syndrome, q.psn, NULL, 0);
+		q = raw_take_opcode(r, READ_REQUEST);
+		raw_say(r, ACKNOWLEDGE, nak[i].syndrome, q.psn, NULL, 0);
 		rc_wc_status(r->end.scq, nak[i].status);
 		CHECK_EQ(rc_state(&r->end), IBV_QPS_ERR);
 		rc_buf_free(&buf);
@@ -320,12 +262,12 @@ static void fence(void)
 	struct raw_req q;
 
 	post(r, IBV_WR_RDMA_READ, &buf, 100);
-	q = take_opcode(r, READ_REQUEST);
+	q = raw_take_opcode(r, READ_REQUEST);
 	post_fenced(r, &buf);
 	raw_silence(r);
-	say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
-	CHECK_EQ(take_opcode(r, SEND_ONLY).psn, (q.psn + 1) & 0xffffff);
-	say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
+	raw_say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
+	CHECK_EQ(raw_take_opcode(r, SEND_ONLY).psn, (q.psn + 1) & 0xffffff);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
 	rc_wc_ok(r->end.scq);
 	rc_wc_ok(r->end.scq);
 	rc_buf_free(&buf);
@@ -340,15 +282,15 @@ static void drain(void)
 	struct raw_req q;
 
 	post(r, IBV_WR_RDMA_READ, &buf, 100);
-	q = take_opcode(r, READ_REQUEST);
+	q = raw_take_opcode(r, READ_REQUEST);
 	post_fenced(r, &buf);
 	CHECK_EQ(rc_to_state(&r->end, IBV_QPS_SQD), 0);
-	say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
+	raw_say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
 	rc_wc_ok(r->end.scq);
 	raw_silence(r);
 	CHECK_EQ(rc_to_state(&r->end, IBV_QPS_RTS), 0);
-	CHECK_EQ(take_opcode(r, SEND_ONLY).psn, (q.psn + 1) & 0xffffff);
-	say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
+	CHECK_EQ(raw_take_opcode(r, SEND_ONLY).psn, (q.psn + 1) & 0xffffff);
+	raw_say(r, ACKNOWLEDGE, ACK, q.psn + 1, NULL, 0);
 	rc_wc_ok(r->end.scq);
 	rc_buf_free(&buf);
 	raw_close(r);

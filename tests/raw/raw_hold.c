@@ -55,9 +55,9 @@ static int uffd_open(struct rc_buf *buf)
 	return fd;
 }
 
-static struct stage setup(void)
+static struct stage setup_as(const struct rc_attr *attr)
 {
-	struct stage s = { .r = raw_open(NULL, RAW_PSN) };
+	struct stage s = { .r = raw_open(attr, RAW_PSN) };
 
 	s.slow = rc_buf(s.r->dev, LEN, ODP_ALL);
 	s.pinned = rc_buf(s.r->dev, LEN, RC_ACCESS_ALL);
@@ -66,6 +66,11 @@ static struct stage setup(void)
 	s.sequence = raw_stat(s.r, "out_of_sequence");
 	s.overflow = raw_stat(s.r, "hold_overflow");
 	return s;
+}
+
+static struct stage setup(void)
+{
+	return setup_as(NULL);
 }
 
 static void teardown(struct stage *s)
@@ -282,6 +287,76 @@ static void no_memory(void)
 	raw_close(r);
 }
 
+/* A WRITE that is on its way, and one behind it that has no page to be sent from. */
+static struct raw_req post_cold_source(struct stage *s)
+{
+	struct raw_req q;
+
+	rc_op(&s->r->end, IBV_WR_RDMA_WRITE, rc_sge(&s->pinned, 0, 100), &s->pinned, 0);
+	rc_op(&s->r->end, IBV_WR_RDMA_WRITE, rc_sge(&s->slow, PAGE, 3000), &s->slow, 0);
+	q = raw_take_opcode(s->r, WRITE_ONLY);
+	wait_fault(s);
+	return q;
+}
+
+/* A page that is missing here keeps nobody from sending again what was sent before it. */
+static void cold_source(void)
+{
+	struct rc_attr attr = { .timeout = 12 };
+	struct stage s = setup_as(&attr);
+	struct raw_req q = post_cold_source(&s);
+	int i;
+
+	raw_say(s.r, ACKNOWLEDGE, NAK_PSN, q.psn, NULL, 0);
+	CHECK_EQ(raw_take_opcode(s.r, WRITE_ONLY).psn, q.psn);
+	/* Now the timeout's turn. */
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(raw_take_opcode(s.r, WRITE_ONLY).psn, q.psn);
+	raw_say(s.r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
+	rc_wc_ok(s.r->end.scq);
+	while (raw_pending(s.r))
+		CHECK_EQ(raw_take_opcode(s.r, WRITE_ONLY).psn, q.psn);
+	rc_wc_none(s.r->end.scq);
+	serve(&s);
+	CHECK_EQ(raw_take_opcode(s.r, WRITE_FIRST).psn, (q.psn + 1) & 0xffffff);
+	CHECK_EQ(raw_take_opcode(s.r, WRITE_MIDDLE).psn, (q.psn + 2) & 0xffffff);
+	CHECK_EQ(raw_take_opcode(s.r, WRITE_LAST).psn, (q.psn + 3) & 0xffffff);
+	raw_say(s.r, ACKNOWLEDGE, ACK, q.psn + 3, NULL, 0);
+	rc_wc_ok(s.r->end.scq);
+	teardown(&s);
+}
+
+/* A page that never comes is the error of who wanted it, not of what is sent again. */
+static void cold_source_gone(void)
+{
+	struct stage s = setup();
+	struct uffdio_range all = { .start = (uintptr_t)s.slow.addr, .len = LEN };
+	struct raw_req q = post_cold_source(&s);
+
+	raw_say(s.r, ACKNOWLEDGE, NAK_PSN, q.psn, NULL, 0);
+	CHECK_EQ(raw_take_opcode(s.r, WRITE_ONLY).psn, q.psn);
+	CHECK_EQ(munmap(s.slow.addr, LEN), 0);
+	CHECK_EQ(ioctl(s.uffd, UFFDIO_WAKE, &all), 0);
+	raw_silence(s.r);
+	rc_wc_none(s.r->end.scq);
+	raw_say(s.r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
+	rc_wc_ok(s.r->end.scq);
+	rc_wc_status(s.r->end.scq, IBV_WC_LOC_PROT_ERR);
+	teardown(&s);
+}
+
+/* Nor does a peer that is deaf go unnoticed while a page is missing. */
+static void cold_source_deaf_peer(void)
+{
+	struct rc_attr attr = { .timeout = 8, .retry_cnt = 2 };
+	struct stage s = setup_as(&attr);
+
+	post_cold_source(&s);
+	rc_wc_status(s.r->end.scq, IBV_WC_RETRY_EXC_ERR);
+	rc_wc_status(s.r->end.scq, IBV_WC_WR_FLUSH_ERR);
+	teardown(&s);
+}
+
 /* Whatever ends while packets are held ends at once. */
 static void ends_while_held(void)
 {
@@ -327,6 +402,9 @@ static const struct test_case cases[] = {
 	{ "raw_cold_atomic", cold_atomic, 0 },
 	{ "raw_flood", flood, 0 },
 	{ "raw_no_memory", no_memory, 0 },
+	{ "raw_cold_source", cold_source, 0 },
+	{ "raw_cold_source_gone", cold_source_gone, 0 },
+	{ "raw_cold_source_deaf_peer", cold_source_deaf_peer, 0 },
 	{ "raw_ends_while_held", ends_while_held, 0 },
 };
 
