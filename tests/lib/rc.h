@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * rc.h - verbs set-up for tests: two connected RC QPs of one device
+ * rc.h - verbs set-up for tests: two connected QPs of one device, RC unless it is asked
+ * for UC
  *
  * Every function here ends the test case (test_fail) when the verbs call
  * beneath fails, but those that return an errno to be looked at.
@@ -23,6 +24,7 @@ struct rc_dev {
 
 /* What a pair is made with; zero means the default named here. */
 struct rc_attr {
+	enum ibv_qp_type type;		/* IBV_QPT_RC; or IBV_QPT_UC */
 	struct ibv_qp_cap cap;		/* 64 WRs, 4 SGEs, no inline */
 	unsigned int cqe;		/* 256 */
 	int access;			/* all remote rights and local write */
@@ -64,6 +66,9 @@ struct rc_buf {
 struct rc_dev *rc_open(void);		/* test_options.device */
 void rc_close(struct rc_dev *dev);
 bool rc_is_mirage(struct rc_dev *dev);	/* else a device to check the tests on */
+
+/* A counter of the device's port; 0 on a device that has not this one. */
+long long rc_stat(struct rc_dev *dev, const char *name);
 
 /* End: CQs and QP in RESET, of the given PD (NULL: the device's). */
 void rc_end_create(struct rc_dev *dev, struct ibv_pd *pd, struct rc_end *end,

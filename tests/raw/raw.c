@@ -8,7 +8,6 @@
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -484,18 +483,5 @@ void raw_close(struct raw *r)
 
 long long raw_stat(struct raw *r, const char *name)
 {
-	char path[256], text[64] = "";
-	int fd;
-
-	/* The kernel keeps what it has read for a while, unless told not to. */
-	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/hw_counters/lifespan",
-		 ibv_get_device_name(r->dev->ctx->device));
-	CHECK(test_put(path, "0"));
-	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/hw_counters/%s",
-		 ibv_get_device_name(r->dev->ctx->device), name);
-	fd = open(path, O_RDONLY);
-	CHECK(fd >= 0, "(%s)", path);
-	CHECK(read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
-	return atoll(text);
+	return rc_stat(r->dev, name);
 }

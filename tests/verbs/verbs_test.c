@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * verbs_test - the behaviour of an RC device, looked at through plain verbs
+ * verbs_test - the behaviour of a device, looked at through plain verbs
  *
  * One process, QPs of one device connected to each other. It runs on any RoCE
  * device (--device rxe0 checks the test itself); what only mirage promises is
@@ -16,6 +16,7 @@ int main(int argc, char **argv)
 		&state_cases, &ops_cases, &ops_ex_cases, &atomic_cases, &errors_cases,
 		&retry_cases, &events_cases, &srq_cases, &cq_cases, &limits_cases,
 		&odp_cases, &slow_cases, &mw_cases, &provider_cases,
+		&ud_cases, &uc_cases, &xrc_cases, &mcast_cases,
 	};
 	int i = 1, used;
 	size_t t;

@@ -14,7 +14,8 @@ struct case_table {
 
 extern const struct case_table state_cases, ops_cases, ops_ex_cases, atomic_cases,
 	errors_cases, retry_cases, events_cases, srq_cases, cq_cases, limits_cases,
-	odp_cases, slow_cases, mw_cases, provider_cases;
+	odp_cases, slow_cases, mw_cases, provider_cases,
+	ud_cases, uc_cases, xrc_cases, mcast_cases;
 
 #define CASE_TABLE(name, array)						\
 	const struct case_table name = { array, ARRAY_SIZE(array) }
