@@ -8,7 +8,7 @@ OUT	?= $(TOP)/build
 OBJ	:= $(OUT)/o/$(PROG)
 CFLAGS	+= -std=gnu11 -O2 -g -Wall -Wextra -Werror -I$(TOP)/tests/lib -I$(TOP)/include
 LDLIBS	+= -libverbs -lpthread
-LIB	:= harness.c rc.c swap.c
+LIB	:= harness.c rc.c datagram.c swap.c
 OBJS	:= $(addprefix $(OBJ)/,$(SRCS:.c=.o) $(LIB:.c=.o))
 
 all: $(OUT)/bin/$(PROG)

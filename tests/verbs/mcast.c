@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dgram.h"
+#include "datagram.h"
+#include "verbs_test.h"
 
 #define MCAST_QPN	0xffffffu
 #define MEMBERS		4

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dgram.h"
+#include "datagram.h"
+#include "verbs_test.h"
 
 #define TCLASS	0x8c
 #define HOPS	64	/* for RoCE the core takes that of the route, not the handle's */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dgram.h"
+#include "datagram.h"
 
 void dgram_to_rts(struct dgram *d, uint32_t qkey)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * dgram.h - a UD queue pair with a receive buffer of as many slots as it has receives
+ * datagram.h - a UD queue pair with a receive buffer of as many slots as it has receives
  */
-#ifndef VERBS_DGRAM_H
-#define VERBS_DGRAM_H
+#ifndef TESTS_DATAGRAM_H
+#define TESTS_DATAGRAM_H
 
-#include "verbs_test.h"
+#include "rc.h"
 
 #define DGRAM_GRH	40u
 #define DGRAM_QKEY	0x0a0b0c0du
