@@ -152,8 +152,16 @@ u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss
 	return moved;
 }
 
+/* The piece under the position, if @len bytes of it are left; NULL otherwise. */
+static const struct seg *piece_of(const struct bytes *b, u32 len)
+{
+	const struct seg *seg = &b->seg[b->cur];
+
+	return len && b->cur < b->num && len <= seg->len - b->off ? seg : NULL;
+}
+
 /* To or from kernel memory: all of it, or the position stays. */
-static bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, bool write,
+static noinline bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, bool write,
 			struct miss *miss)
 {
 	u32 cur = b->cur, off = b->off, done = 0;
@@ -192,9 +200,16 @@ static bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, bool writ
  */
 bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss)
 {
-	if (likely(!from->buf))
+	const struct seg *seg;
+
+	if (unlikely(from->buf)) {
+		memcpy(buf, from->buf + from->off, len);
+		advance(from, len);
+		return true;
+	}
+	seg = piece_of(from, len);
+	if (unlikely(!seg || !mtt_read_small(&seg->mr->mtt, seg->addr + from->off, buf, len)))
 		return move_packet(from, buf, len, left, false, miss);
-	memcpy(buf, from->buf + from->off, len);
 	advance(from, len);
 	return true;
 }
@@ -212,7 +227,13 @@ bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *m
 bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
 		 struct miss *miss)
 {
-	return move_packet(to, (void *)buf, len, left, true, miss);
+	const struct seg *seg = piece_of(to, len);
+
+	if (unlikely(!seg || !mtt_write_small(&seg->mr->mtt, seg->addr + to->off, NULL, 0,
+					      buf, len)))
+		return move_packet(to, (void *)buf, len, left, true, miss);
+	advance(to, len);
+	return true;
 }
 
 /**

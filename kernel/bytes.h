@@ -175,7 +175,7 @@ static __always_inline int bytes_from_region(struct bytes *b, struct mirage_dev 
  * @access: rights needed, IB_ACCESS_*, 0 to read
  *
  * BHs off, and the bytes are forgotten or filled anew before they are on again. All
- * that can be done with them is bytes_move_small().
+ * that can be done with them is bytes_move_small() and bytes_read_small().
  *
  * Return: whether there is such a region.
  */
@@ -228,6 +228,20 @@ static __always_inline bool bytes_move_small(struct bytes *to, struct bytes *fro
 	return left - 1 < PAGE_SIZE && left <= to->whole && left <= from->whole &&
 	       likely(mtt_copy_small(&to->seg[0].mr->mtt, to->seg[0].addr,
 				     &from->seg[0].mr->mtt, from->seg[0].addr, left));
+}
+
+/**
+ * bytes_read_small - copy all of a small message out at once
+ * @from: the message; the position stays
+ * @buf: where to
+ * @len: its bytes
+ *
+ * BHs are off. Return: whether it was that small, and there; if not, see bytes_read().
+ */
+static __always_inline bool bytes_read_small(struct bytes *from, void *buf, u32 len)
+{
+	return len - 1 < PAGE_SIZE && len <= from->whole &&
+	       likely(mtt_read_small(&from->seg[0].mr->mtt, from->seg[0].addr, buf, len));
 }
 
 #endif

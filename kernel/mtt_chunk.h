@@ -240,4 +240,73 @@ unlock:
 	return copied;
 }
 
+/**
+ * mtt_read_small - mtt_read() of what is in one page, as packets mostly are
+ * @src: as mtt_read()
+ * @saddr: as mtt_read()
+ * @buf: as mtt_read()
+ * @len: bytes, not 0; the caller has checked the range
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: whether all of it was copied. If not, nothing was, and mtt_read() knows why.
+ */
+static __always_inline bool mtt_read_small(struct mtt *src, u64 saddr, void *buf,
+					   size_t len)
+{
+	struct mtt_chunk *chunk = mtt_find_addr(src, saddr);
+	bool copied = false;
+	void *from;
+	size_t run;
+
+	lockdep_assert_in_softirq();
+	if (unlikely(!chunk))
+		return false;
+	spin_lock(&chunk->lock);
+	from = mtt_source(chunk, saddr, &run);
+	if (likely(from && len <= run)) {
+		mirage_copy(buf, from, len);
+		copied = true;
+	}
+	spin_unlock(&chunk->lock);
+	return copied;
+}
+
+/**
+ * mtt_write_small - mtt_write() of a head and a body into one page
+ * @dst: as mtt_write()
+ * @daddr: as mtt_write()
+ * @head: what comes first
+ * @head_len: bytes of that, may be 0
+ * @buf: what comes after it
+ * @len: bytes of that, may be 0; the caller has checked the range of both
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: whether all of it was copied. If not, nothing was, and mtt_write() knows why.
+ */
+static __always_inline bool mtt_write_small(struct mtt *dst, u64 daddr, const void *head,
+					    size_t head_len, const void *buf, size_t len)
+{
+	struct mtt_chunk *chunk = mtt_find_addr(dst, daddr);
+	bool copied = false;
+	size_t run;
+	void *to;
+
+	lockdep_assert_in_softirq();
+	if (unlikely(!chunk))
+		return false;
+	spin_lock(&chunk->lock);
+	to = mtt_target(chunk, daddr, &run);
+	if (likely(to && head_len + len <= run)) {
+		if (head_len)
+			mirage_copy(to, head, head_len);
+		if (len)
+			mirage_copy(to + head_len, buf, len);
+		copied = true;
+	}
+	spin_unlock(&chunk->lock);
+	return copied;
+}
+
 #endif

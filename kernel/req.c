@@ -21,6 +21,9 @@
 /* Small work requests, or one step of a large one, are executed with BHs off. */
 #define REQ_SMALL	16
 
+/* Datagrams: as many as make a super-packet. */
+#define REQ_DATAGRAMS	64
+
 /* Of these, in one round: some hundred microseconds of small ones. */
 #define REQ_BATCH	16
 
@@ -141,8 +144,8 @@ static bool may_borrow(const struct qp *qp)
 {
 	const struct req *req = &qp->req;
 
-	return req->wqe.head.num_sge == 1 && req->op->class <= OP_WRITE && !qp->ud &&
-	       req->wqe.length - 1 < BYTES_BORROW_MAX;
+	return req->wqe.head.num_sge == 1 && req->op->class <= OP_WRITE &&
+	       req->wqe.length - 1 < BYTES_BORROW_MAX && (!qp->ud || ud_sends_once(qp));
 }
 
 /* It did not: look the region up once more, for longer. */
@@ -402,10 +405,10 @@ static bool next(struct qp *qp)
 /* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
 static enum engine_verdict run_some(struct qp *qp)
 {
+	int i, most = qp->ud ? REQ_DATAGRAMS : REQ_SMALL;
 	struct req *req = &qp->req;
-	int i;
 
-	for (i = 0; i < REQ_SMALL; i++) {
+	for (i = 0; i < most; i++) {
 		enum engine_verdict v;
 
 		if (unlikely(qp_flushes(qp)))

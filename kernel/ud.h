@@ -53,8 +53,9 @@ void ud_reset(struct qp *qp);
 void ud_drop_held(struct qp *qp);
 
 enum ib_wc_status ud_check(struct qp *qp);
+bool ud_sends_once(const struct qp *qp);
 enum resp_verdict ud_request(struct qp *qp, struct miss *miss);
 void ud_flush(struct qp *qp);
-void ud_input(struct mirage_dev *dev, struct sk_buff *skb, const struct net_seg *seg);
+u32 ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct net_seg *seg);
 
 #endif

@@ -423,10 +423,8 @@ static u32 input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 
 	if (net_segment(skb, off, &seg))
 		return seg.next;
-	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && right_pkey(seg.pkt.pkey)) {
-		ud_input(dev, skb, &seg);
-		return seg.next;
-	}
+	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && right_pkey(seg.pkt.pkey))
+		return ud_input(dev, skb, &seg);
 	qp = xa_load(&dev->qps, seg.pkt.qpn);
 	wire = qp ? READ_ONCE(qp->wire) : NULL;
 	if (!wire || !right_pkey(seg.pkt.pkey)) {

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Datagrams on their way to a receiver
+ */
+#ifndef MIRAGE_UD_RECV_H
+#define MIRAGE_UD_RECV_H
+
+#include "ud.h"
+
+/**
+ * struct datagram - what is said of a payload
+ * @grh: what stands in front of it in memory
+ * @ipv4: an IPv4 header is the end of @grh
+ * @imm: there is an immediate
+ * @solicited: the SE bit
+ * @sl: service level
+ * @src_qp: who sent it
+ * @qkey: of the receiver, as the sender says
+ * @ex: the immediate, big endian
+ * @len: bytes of payload
+ */
+struct datagram {
+	u8 grh[UD_GRH_LEN];
+	bool ipv4;
+	bool imm;
+	bool solicited;
+	u8 sl;
+	u32 src_qp;
+	u32 qkey;
+	u32 ex;
+	u32 len;
+};
+
+bool ud_deliver(struct qp *qp, const struct datagram *d, struct bytes *from,
+		struct miss *miss);
+void ud_woken(struct odp_waiter *w, int err);
+
+#endif
