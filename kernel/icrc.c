@@ -3,10 +3,11 @@
  * A CRC32 over the packet from eight bytes in front of the IP header on, with ones in
  * every field that a router may change.
  *
- * A call of crc32_le() costs more than the few bytes of headers, so there is one a packet
- * where that is possible: the IP and UDP headers of a flow are summed up once. They differ
- * by the IPv4 identification only, and a CRC is linear: what those two bytes add, as many
- * bytes before the BTH as they always stand, is looked up.
+ * A call of crc32_le() costs more than the few bytes of headers, so there is one a packet:
+ * the IP and UDP headers of a flow are summed up once. They differ by the IPv4
+ * identification only, and a CRC is linear: what those two bytes add, as many bytes before
+ * the BTH as they always stand, is looked up. So is what the byte of the BTH that counts as
+ * ones lacks: as the difference in the state in front of the BTH that has the same effect.
  */
 #include <linux/crc32.h>
 #include <linux/string.h>
@@ -27,14 +28,30 @@
 /* BTH: FECN, BECN and reserved bits */
 #define BTH_VARIANT	4
 
+#define POLYNOMIAL	0xedb88320
+
 /* What the lower and the upper byte of an identification add. */
 static u32 id_low[256], id_high[256];
+/* What turns that byte of the BTH into ones. */
+static u32 to_ones[256];
+
+/* The state that so many bytes of zero make into this one. */
+static u32 before(u32 crc, unsigned int bytes)
+{
+	unsigned int bits = bytes * 8;
+
+	while (bits--)
+		crc = crc >> 31 ? (crc ^ POLYNOMIAL) << 1 | 1 : crc << 1;
+	return crc;
+}
 
 void icrc_init(void)
 {
 	u8 bytes[2 + ID_TO_BTH] = { 0 };
 	int i;
 
+	for (i = 0; i < 256; i++)
+		to_ones[i] = before(i ^ 0xff, BTH_VARIANT);
 	for (i = 0; i < 256; i++) {
 		bytes[0] = i;
 		id_high[i] = crc32_le(0, bytes, sizeof(bytes));
@@ -85,30 +102,15 @@ u32 icrc_seed(const struct icrc_flow *flow, u16 len)
 	return crc32_le(~0u, head, p - head);
 }
 
-static u32 with_id(u32 seed, u16 id)
-{
-	return seed ^ id_low[id & 0xff] ^ id_high[id >> 8];
-}
-
 u32 icrc_of(u32 seed, u16 id, const void *data, u16 len)
 {
-	u8 bth[PKT_BTH_LEN];
-	u32 crc;
+	const u8 *bth = data;
 
-	memcpy(bth, data, PKT_BTH_LEN);
-	bth[BTH_VARIANT] = 0xff;
-	crc = crc32_le(with_id(seed, id), bth, PKT_BTH_LEN);
-	return ~crc32_le(crc, data + PKT_BTH_LEN, len - PKT_BTH_LEN - PKT_ICRC_LEN);
+	seed ^= id_low[id & 0xff] ^ id_high[id >> 8] ^ to_ones[bth[BTH_VARIANT]];
+	return ~crc32_le(seed, data, len - PKT_ICRC_LEN);
 }
 
 void icrc_put(u32 seed, u16 id, void *data, u16 len)
 {
-	u8 *variant = data + BTH_VARIANT;
-	u8 keep = *variant;
-	u32 crc;
-
-	*variant = 0xff;
-	crc = crc32_le(with_id(seed, id), data, len - PKT_ICRC_LEN);
-	*variant = keep;
-	put_unaligned_le32(~crc, data + len - PKT_ICRC_LEN);
+	put_unaligned_le32(icrc_of(seed, id, data, len), data + len - PKT_ICRC_LEN);
 }

@@ -52,7 +52,7 @@ u32 icrc_of(u32 seed, u16 id, const void *data, u16 len);
  * icrc_put - the same of a packet of our own, and to its place
  * @seed: as above
  * @id: as above
- * @data: as above; written to for a moment
+ * @data: as above
  * @len: as above
  */
 void icrc_put(u32 seed, u16 id, void *data, u16 len);

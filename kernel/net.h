@@ -85,34 +85,44 @@ void net_path_release(struct net_path *path);
 struct net_tx {
 	struct net_path *path;
 	struct sk_buff *skb;
-	void *segment;		/* the open one */
+	void *segment;		/* the open ones */
 	void *last;		/* the last one sealed */
-	u32 seg_len;		/* length of the open one */
+	u32 seg_len;		/* length of an open one */
+	u32 num;		/* open ones */
 	u32 last_len;
 	u32 gso_size;		/* that of the first */
 	u32 segs;		/* sealed ones */
 	u32 bytes;		/* of those */
 	bool closed;		/* a shorter one was sealed: no more */
-	bool reopened;		/* the open one was sealed before */
-	bool in_frag;		/* the open one stands in a page, not in the skb itself */
+	bool reopened;		/* it was sealed before */
+	bool in_frag;		/* they stand in a page, not in the skb itself */
 	u16 id;			/* IPv4 identification of the first */
 };
 
 /**
- * net_tx_segment - room for one more packet
- * @tx: the super-packet
+ * net_tx_run - room for more packets of one length
+ * @tx: the super-packet; ->num says how many there is room for, one at least
  * @path: whereto
- * @len: BTH through ICRC
- * @more: bytes that the caller expects to send after it: a hint for memory
+ * @len: of each, BTH through ICRC; of several a multiple of 4, without pad
+ * @num: how many at most
+ * @more: bytes that the caller expects to send after the first: a hint for memory
  *
- * BHs off; any lock may be held. Sends what @tx has when this one does not fit to it.
- * Return: @len contiguous bytes, to be filled and sealed (or cancelled) before anything
- * else is sent on this CPU; NULL without memory, or with too much on its way through a
- * slow queue: flush, and again in a jiffy or more.
+ * BHs off; any lock may be held. Sends what @tx has when these do not fit to it.
+ * Return: @len contiguous bytes for each, to be filled and sealed (or cancelled) before
+ * anything else is sent on this CPU; who fills fewer takes ->num down. NULL without
+ * memory, or with too much on its way through a slow queue: flush, and again in a jiffy
+ * or more.
  */
-void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len, u32 more);
+void *net_tx_run(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more);
 
-/** net_tx_seal - the packet is complete but for its pad and ICRC, which are put in here */
+/** net_tx_segment - net_tx_run() for one packet */
+static inline void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len,
+				   u32 more)
+{
+	return net_tx_run(tx, path, len, 1, more);
+}
+
+/** net_tx_seal - packets are complete but for pad and ICRC, which are put in here */
 void net_tx_seal(struct net_tx *tx);
 
 /**
@@ -122,7 +132,7 @@ void net_tx_seal(struct net_tx *tx);
  */
 void *net_tx_reopen(struct net_tx *tx);
 
-/** net_tx_cancel - the packet that net_tx_segment() made room for is not sent */
+/** net_tx_cancel - what net_tx_run() made room for is not sent */
 void net_tx_cancel(struct net_tx *tx);
 
 /**

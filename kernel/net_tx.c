@@ -3,7 +3,8 @@
  * Paths, and super-packets on them
  *
  * Packets are written where they are sent from: small ones in the skb's own room, others
- * in pages of 32 KiB, each in one piece. The ICRC of a packet is computed as soon as it
+ * in pages of 32 KiB, each in one piece. A CPU keeps some of these: they are free again as
+ * soon as the last skb that shows them is, and a new one costs its zeroing. The ICRC of a packet is computed as soon as it
  * is complete, while it is in the cache; so its IPv4 identification is known by then: a
  * path counts its own, which is free to choose as nothing of ours is ever fragmented.
  */
@@ -28,12 +29,25 @@
 #define LINEAR_MAX	192
 
 /* What the oldest kernel's GSO and every kernel's GRO take as one. */
-#define SEGS_MAX	64
+#define SEGS_MAX	64U
 #define BYTES_MAX	(U16_MAX - sizeof(struct iphdr) - sizeof(struct udphdr))
 
 #define TTL_DEFAULT	64
 
-static DEFINE_PER_CPU(struct page_frag, tx_frag);
+/* Pages that a CPU keeps, at most: what a NIC may have in its queue. */
+#define POOL_PAGES	16
+
+/**
+ * struct net_pool - where a CPU writes packets
+ * @frag: pages, and how far they are used
+ * @cur: the one to go on with
+ */
+struct net_pool {
+	struct page_frag frag[POOL_PAGES];
+	unsigned int cur;
+};
+
+static DEFINE_PER_CPU(struct net_pool, net_pool);
 
 int net_path_init(struct net_path *path, struct mirage_dev *dev,
 		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer)
@@ -267,28 +281,62 @@ void net_tx_flush(struct net_tx *tx)
 	*tx = (struct net_tx) { };
 }
 
-static void *room_in_frag(struct net_tx *tx, u32 len)
+static struct page_frag *pool_frag(void)
 {
-	struct page_frag *frag = this_cpu_ptr(&tx_frag);
-	struct skb_shared_info *info = skb_shinfo(tx->skb);
+	struct net_pool *pool = this_cpu_ptr(&net_pool);
 
+	return &pool->frag[pool->cur];
+}
+
+/* The first page that nobody else has: it was used not long ago. */
+static struct page_frag *pool_next(void)
+{
+	struct net_pool *pool = this_cpu_ptr(&net_pool);
+	unsigned int i;
+
+	for (i = 0; i < POOL_PAGES; i++)
+		if (!pool->frag[i].page || page_ref_count(pool->frag[i].page) == 1)
+			break;
+	/* All are under way: leave them the oldest. */
+	pool->cur = i < POOL_PAGES ? i : (pool->cur + 1) % POOL_PAGES;
+	return &pool->frag[pool->cur];
+}
+
+static bool refill(u32 len)
+{
+	struct page_frag *frag = pool_frag();
+
+	if (frag->size - frag->offset >= len)
+		return true;
+	frag = pool_next();
 	/* Without large pages there may be less than asked for. */
-	if (!skb_page_frag_refill(len, frag, GFP_ATOMIC | __GFP_NOWARN) ||
-	    frag->size - frag->offset < len)
+	return skb_page_frag_refill(len, frag, GFP_ATOMIC | __GFP_NOWARN) &&
+	       frag->size - frag->offset >= len;
+}
+
+static void *room_in_frag(struct net_tx *tx, u32 len, u32 num)
+{
+	struct skb_shared_info *info = skb_shinfo(tx->skb);
+	struct page_frag *frag;
+
+	if (!refill(len))
 		return NULL;
+	frag = pool_frag();
 	if (info->nr_frags == MAX_SKB_FRAGS &&
 	    !skb_can_coalesce(tx->skb, info->nr_frags, frag->page, frag->offset))
 		return NULL;
 	tx->in_frag = true;
+	tx->num = min(num, (frag->size - frag->offset) / len);
 	return page_address(frag->page) + frag->offset;
 }
 
-static void *room(struct net_tx *tx, u32 len)
+static void *room(struct net_tx *tx, u32 len, u32 num)
 {
+	if (skb_is_nonlinear(tx->skb) || skb_tailroom(tx->skb) < len)
+		return room_in_frag(tx, len, num);
 	tx->in_frag = false;
-	if (!skb_is_nonlinear(tx->skb) && skb_tailroom(tx->skb) >= len)
-		return skb_tail_pointer(tx->skb);
-	return room_in_frag(tx, len);
+	tx->num = 1;
+	return skb_tail_pointer(tx->skb);
 }
 
 static bool new_skb(struct net_tx *tx, u32 linear)
@@ -313,7 +361,7 @@ static bool is_clogged(const struct net_path *path)
 	return clogged;
 }
 
-static void *begin(struct net_tx *tx, struct net_path *path, u32 len, u32 more)
+static void *begin(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more)
 {
 	u32 linear = len + more <= LINEAR_MAX ? len + more : 0;
 	void *segment;
@@ -321,30 +369,36 @@ static void *begin(struct net_tx *tx, struct net_path *path, u32 len, u32 more)
 	*tx = (struct net_tx) { .path = path, .gso_size = len, .id = path->id };
 	if (is_clogged(path) || !new_skb(tx, linear))
 		return NULL;
-	segment = room(tx, len);
+	segment = room(tx, len, num);
 	if (segment)
 		return segment;
 
 	kfree_skb(tx->skb);
-	return new_skb(tx, len) ? room(tx, len) : NULL;
+	return new_skb(tx, len) ? room(tx, len, num) : NULL;
 }
 
-static bool fits(const struct net_tx *tx, const struct net_path *path, u32 len)
+/* How many more packets of a length, if any, are to go with what there is. */
+static u32 fits(const struct net_tx *tx, const struct net_path *path, u32 len)
 {
-	return tx->path == path && !path->single && !tx->closed && len <= tx->gso_size &&
-	       tx->segs < SEGS_MAX && tx->bytes + len <= BYTES_MAX;
+	if (tx->path != path || path->single || tx->closed || len > tx->gso_size)
+		return 0;
+	if (len < tx->gso_size)
+		return tx->segs < SEGS_MAX && tx->bytes + len <= BYTES_MAX;
+	return min_t(u32, SEGS_MAX - tx->segs, (BYTES_MAX - tx->bytes) / len);
 }
 
-void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len, u32 more)
+void *net_tx_run(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more)
 {
+	u32 fit = tx->skb ? fits(tx, path, len) : 0;
 	void *segment = NULL;
 
 	lockdep_assert_in_softirq();
-	if (tx->skb && fits(tx, path, len))
-		segment = room(tx, len);
+	if (fit)
+		segment = room(tx, len, min(num, fit));
 	if (!segment) {
 		net_tx_flush(tx);
-		segment = begin(tx, path, len, more);
+		num = path->single ? 1 : min3(num, SEGS_MAX, (u32)(BYTES_MAX / len));
+		segment = begin(tx, path, len, num, more);
 	}
 	tx->segment = segment;
 	tx->seg_len = len;
@@ -353,7 +407,7 @@ void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len, u32 more
 
 static void add_frag(struct sk_buff *skb, u32 len)
 {
-	struct page_frag *frag = this_cpu_ptr(&tx_frag);
+	struct page_frag *frag = pool_frag();
 	int i = skb_shinfo(skb)->nr_frags;
 
 	if (skb_can_coalesce(skb, i, frag->page, frag->offset)) {
@@ -370,30 +424,35 @@ static void add_frag(struct sk_buff *skb, u32 len)
 
 static void append(struct net_tx *tx)
 {
+	u32 len = tx->num * tx->seg_len;
+
 	if (tx->in_frag)
-		add_frag(tx->skb, tx->seg_len);
+		add_frag(tx->skb, len);
 	else
-		skb_put(tx->skb, tx->seg_len);
-	tx->segs++;
-	tx->bytes += tx->seg_len;
+		skb_put(tx->skb, len);
+	tx->segs += tx->num;
+	tx->bytes += len;
 	tx->closed = tx->seg_len < tx->gso_size;
-	tx->last = tx->segment;
+	tx->last = tx->segment + len - tx->seg_len;
 	tx->last_len = tx->seg_len;
 }
 
 void net_tx_seal(struct net_tx *tx)
 {
+	u16 id = tx->id + tx->segs - tx->reopened, len = tx->seg_len;
 	unsigned int pad = pkt_pad(tx->segment);
-	u16 id = tx->id + tx->segs - tx->reopened;
 	struct net_path *path = tx->path;
+	void *segment = tx->segment;
+	u32 i;
 
 	if (pad)
-		memset(tx->segment + tx->seg_len - PKT_ICRC_LEN - pad, 0, pad);
-	if (path->seed_len != tx->seg_len) {
-		path->seed = icrc_seed(&path->flow, tx->seg_len);
-		path->seed_len = tx->seg_len;
+		memset(segment + len - PKT_ICRC_LEN - pad, 0, pad);
+	if (path->seed_len != len) {
+		path->seed = icrc_seed(&path->flow, len);
+		path->seed_len = len;
 	}
-	icrc_put(path->seed, path->flow.v6 ? 0 : id, tx->segment, tx->seg_len);
+	for (i = 0; i < tx->num; i++, segment += len)
+		icrc_put(path->seed, path->flow.v6 ? 0 : id + i, segment, len);
 	if (!tx->reopened)
 		append(tx);
 	tx->reopened = false;
@@ -405,6 +464,7 @@ void *net_tx_reopen(struct net_tx *tx)
 	if (!tx->skb)
 		return NULL;
 	tx->reopened = true;
+	tx->num = 1;
 	tx->segment = tx->last;
 	tx->seg_len = tx->last_len;
 	return tx->segment;
@@ -422,13 +482,15 @@ void net_tx_cancel(struct net_tx *tx)
 /** net_tx_exit - give the pages back */
 void net_tx_exit(void)
 {
-	struct page_frag *frag;
-	int cpu;
+	struct net_pool *pool;
+	int cpu, i;
 
 	for_each_possible_cpu(cpu) {
-		frag = per_cpu_ptr(&tx_frag, cpu);
-		if (frag->page)
-			put_page(frag->page);
-		frag->page = NULL;
+		pool = per_cpu_ptr(&net_pool, cpu);
+		for (i = 0; i < POOL_PAGES; i++) {
+			if (pool->frag[i].page)
+				put_page(pool->frag[i].page);
+			pool->frag[i] = (struct page_frag) { };
+		}
 	}
 }
