@@ -236,6 +236,50 @@ bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
 	return true;
 }
 
+static void back(struct bytes *b, u32 n)
+{
+	while (n > b->off) {
+		n -= b->off;
+		b->off = b->seg[--b->cur].len;
+	}
+	b->off -= n;
+}
+
+/**
+ * bytes_move_rows - copy several packets' worth at once
+ * @b: the message, in regions
+ * @rows: the packets' payloads
+ * @num: their number
+ * @left: bytes of the message from the position on, at least as many as in @rows
+ * @write: to the message, or from it
+ * @miss: filled on a miss, the caller puts @miss->mr; NULL: nobody wants to know
+ *
+ * BHs are off. The position moves on by the packets that were copied. Return: their
+ * number; of one that misses a page some bytes may be there.
+ */
+u32 bytes_move_rows(struct bytes *b, const struct mtt_rows *rows, u32 num, u32 left,
+		    bool write, struct miss *miss)
+{
+	u32 len = num << rows->shift, done = 0;
+
+	while (done < len) {
+		u32 want = piece_left(b, len - done), n;
+		struct seg *seg = &b->seg[b->cur];
+
+		n = mtt_move_rows(&seg->mr->mtt, seg->addr + b->off, rows, done, want, write);
+		if (n)
+			advance(b, n);
+		done += n;
+		if (likely(n == want))
+			continue;
+		if (miss)
+			missed(b, left - done, write, miss);
+		back(b, done & (BIT(rows->shift) - 1));
+		break;
+	}
+	return done >> rows->shift;
+}
+
 /**
  * bytes_seek - move the position
  * @b: the bytes

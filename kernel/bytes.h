@@ -75,6 +75,8 @@ u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss
 bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss);
 bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
 		 struct miss *miss);
+u32 bytes_move_rows(struct bytes *b, const struct mtt_rows *rows, u32 num, u32 left,
+		    bool write, struct miss *miss);
 void bytes_seek(struct bytes *b, u32 to);
 
 /** bytes_rewind - back to the first byte */

@@ -68,6 +68,18 @@ enum mtt_atomic_op {
 	MTT_FETCH_ADD,
 };
 
+/**
+ * struct mtt_rows - kernel memory in equal pieces, as the payloads of packets are
+ * @at: the first byte of the first
+ * @stride: bytes from one to the next
+ * @shift: of their length
+ */
+struct mtt_rows {
+	void *at;
+	u32 stride;
+	u32 shift;
+};
+
 void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned);
 void mtt_kill(struct mtt *mtt);
 void mtt_destroy(struct mtt *mtt);
@@ -76,6 +88,8 @@ size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
 		size_t len, enum mtt_miss *miss);
 size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len);
 size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len);
+size_t mtt_move_rows(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
+		     size_t len, bool write);
 int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,
 	       u64 swap, u64 *old);
 

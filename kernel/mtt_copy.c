@@ -191,6 +191,73 @@ size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
 	return done;
 }
 
+/* A piece of a page of the region; @off: see mtt_move_rows(). */
+static __always_inline void rows_copy(const struct mtt_rows *rows, size_t off, void *page,
+				      size_t len, bool write)
+{
+	void *row = rows->at + (off >> rows->shift) * rows->stride;
+	size_t in = off & (BIT(rows->shift) - 1), n;
+
+	for (; len; len -= n, page += n, row += rows->stride, in = 0) {
+		n = min_t(size_t, len, BIT(rows->shift) - in);
+		if (write)
+			mirage_copy(page, row + in, n);
+		else
+			mirage_copy(row + in, page, n);
+	}
+}
+
+/* As much as one hold of the lock allows. */
+static size_t rows_some(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
+			size_t len, bool write)
+{
+	struct mtt_chunk *chunk = mtt_find_addr(mtt, addr);
+	size_t done = 0, run;
+	void *at;
+
+	if (unlikely(!chunk))
+		return 0;
+	spin_lock(&chunk->lock);
+	for (; done < len; done += run) {
+		at = write ? mtt_target(chunk, addr + done, &run) :
+			     mtt_source(chunk, addr + done, &run);
+		if (unlikely(!at))
+			break;
+		run = min(run, len - done);
+		rows_copy(rows, off + done, at, run, write);
+	}
+	spin_unlock(&chunk->lock);
+	return done;
+}
+
+/**
+ * mtt_move_rows - copy between a region and equal pieces of kernel memory
+ * @mtt: its table
+ * @addr: iova in it
+ * @rows: the pieces
+ * @off: bytes of theirs to leave out
+ * @len: bytes; the caller has checked the range
+ * @write: to the region, or from it
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: as mtt_write() or mtt_read().
+ */
+size_t mtt_move_rows(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
+		     size_t len, bool write)
+{
+	size_t done = 0, want, n;
+
+	lockdep_assert_in_softirq();
+	do {
+		want = min3(len - done, (size_t)mtt_chunk_left(addr + done),
+			    (size_t)MTT_COPY_MAX);
+		n = rows_some(mtt, addr + done, rows, off + done, want, write);
+		done += n;
+	} while (n == want && done < len);
+	return done;
+}
+
 /**
  * mtt_atomic - compare and swap, or fetch and add, 8 bytes in host order
  * @mtt: the region's table

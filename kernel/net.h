@@ -188,6 +188,46 @@ static inline struct net_cb *net_cb(struct sk_buff *skb)
  */
 int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg);
 
+/**
+ * struct net_run - packets of one length in one piece
+ * @pkt: headers of the first
+ * @at: the first
+ * @len: of each
+ * @num: how many there are, at most
+ */
+struct net_run {
+	struct pkt pkt;
+	const void *at;
+	u32 len;
+	u32 num;
+};
+
+/**
+ * net_run_find - does a packet begin a run?
+ * @skb: as in net_segment()
+ * @off: of the packet; not the first of @skb
+ * @max: bytes that are wanted at a time
+ * @run: filled if so
+ *
+ * BHs off. Nothing is checked but the headers of the first. Return: whether there are
+ * two packets at least; else, or if their headers are wrong, it is for net_segment().
+ */
+bool net_run_find(const struct sk_buff *skb, u32 off, u32 max, struct net_run *run);
+
+/**
+ * net_run_check - the part of a run that differs by nothing but consecutive PSNs
+ * @skb: as in net_run_find()
+ * @off: as in net_run_find()
+ * @run: the run; its packets have no extension headers
+ * @num: how many to look at
+ * @ack: is any of these asked to be acknowledged?
+ *
+ * BHs off. Return: packets that are, and whose ICRCs are right; with less than @num the
+ * next one is for net_segment().
+ */
+u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 num,
+		  bool *ack);
+
 /** net_next - offset of the packet after that at @off, or 0; nothing is checked */
 u32 net_next(const struct sk_buff *skb, u32 off);
 

@@ -46,8 +46,8 @@ u32 net_next(const struct sk_buff *skb, u32 off)
 	return off < skb->len ? off : 0;
 }
 
-/* Those bytes where they stand, if that is in one of the skb's own pages. */
-static const void *in_frag(const struct sk_buff *skb, u32 off, u32 len)
+/* What stands there in one piece, if that is in one of the skb's own pages. */
+static const void *in_frag(const struct sk_buff *skb, u32 off, u32 *len)
 {
 	const struct skb_shared_info *info = skb_shinfo(skb);
 	const skb_frag_t *frag;
@@ -56,9 +56,10 @@ static const void *in_frag(const struct sk_buff *skb, u32 off, u32 len)
 	off -= skb_headlen(skb);
 	for (i = 0; i < info->nr_frags; i++) {
 		frag = &info->frags[i];
-		if (off < skb_frag_size(frag))
-			return len <= skb_frag_size(frag) - off ?
-			       skb_frag_address_safe(frag) + off : NULL;
+		if (off < skb_frag_size(frag)) {
+			*len = skb_frag_size(frag) - off;
+			return skb_frag_address_safe(frag) + off;
+		}
 		off -= skb_frag_size(frag);
 	}
 	return NULL;
@@ -67,9 +68,13 @@ static const void *in_frag(const struct sk_buff *skb, u32 off, u32 len)
 /* NULL when they stand in more than one piece, or are not there. */
 static const void *in_place(const struct sk_buff *skb, u32 off, u32 len)
 {
-	if (off >= skb_headlen(skb))
-		return in_frag(skb, off, len);
-	return len <= skb_headlen(skb) - off ? skb->data + off : NULL;
+	const void *p;
+	u32 there;
+
+	if (off < skb_headlen(skb))
+		return len <= skb_headlen(skb) - off ? skb->data + off : NULL;
+	p = in_frag(skb, off, &there);
+	return p && len <= there ? p : NULL;
 }
 
 static const void *contiguous(const struct sk_buff *skb, u32 off, u32 len)
@@ -100,30 +105,42 @@ static void flow_of(const struct sk_buff *skb, struct icrc_flow *flow)
 	}
 }
 
-static bool icrc_ok(struct sk_buff *skb, u32 off, const void *data, u32 len)
+/* The CRC's state in front of a packet of that length. */
+static u32 seed_of(struct sk_buff *skb, u32 len)
 {
-	u32 icrc = get_unaligned_le32(data + len - PKT_ICRC_LEN);
 	struct net_cb *cb = net_cb(skb);
 	struct icrc_flow flow;
-	u16 id, first;
 
 	if (cb->seed_len != len) {
 		flow_of(skb, &flow);
 		cb->seed = icrc_seed(&flow, len);
 		cb->seed_len = len;
 	}
-	if (!is_v4(skb))
-		return icrc_of(cb->seed, 0, data, len) == icrc;
+	return cb->seed;
+}
 
-	first = ntohs(ip_hdr(skb)->id);
-	id = first;
-	if (off && !cb->fixed_id)
-		id += off / skb_shinfo(skb)->gso_size;
-	if (icrc_of(cb->seed, id, data, len) == icrc)
+/* The IPv4 identification of the packet at an offset; 0 for IPv6. */
+static u16 id_of(const struct sk_buff *skb, u32 off)
+{
+	u16 id;
+
+	if (!is_v4(skb))
+		return 0;
+	id = ntohs(ip_hdr(skb)->id);
+	return off && !net_cb(skb)->fixed_id ? id + off / skb_shinfo(skb)->gso_size : id;
+}
+
+static bool icrc_ok(struct sk_buff *skb, u32 off, const void *data, u32 len)
+{
+	u32 icrc = get_unaligned_le32(data + len - PKT_ICRC_LEN);
+	u32 seed = seed_of(skb, len);
+	struct net_cb *cb = net_cb(skb);
+
+	if (icrc_of(seed, id_of(skb, off), data, len) == icrc)
 		return true;
-	if (!off)
+	if (!off || !is_v4(skb))
 		return false;
-	if (cb->fixed_id || icrc_of(cb->seed, first, data, len) != icrc) {
+	if (cb->fixed_id || icrc_of(seed, id_of(skb, 0), data, len) != icrc) {
 		net_merged_wrongly(cb->dev);
 		return false;
 	}
@@ -150,6 +167,38 @@ int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg)
 	}
 	seg->payload = data + seg->pkt.op->len;
 	return 0;
+}
+
+bool net_run_find(const struct sk_buff *skb, u32 off, u32 max, struct net_run *run)
+{
+	u32 size = skb_shinfo(skb)->gso_size, there;
+
+	/* Most often: the packets of a message in the skb's own pages. */
+	if (!size || off < skb_headlen(skb))
+		return false;
+	run->at = in_frag(skb, off, &there);
+	if (!run->at)
+		return false;
+	run->len = size;
+	run->num = min(there, max) / size;
+	return run->num > 1 && !pkt_parse(&run->pkt, run->at, size);
+}
+
+u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 num,
+		  bool *ack)
+{
+	u16 id = id_of(skb, off), step = is_v4(skb) && !net_cb(skb)->fixed_id;
+	u32 len = run->len, seed = seed_of(skb, len), i;
+	const void *data = run->at;
+
+	for (i = 0; i < num; i++, data += len, id += step) {
+		if (i && !pkt_follows(data - len, data))
+			break;
+		if (icrc_of(seed, id, data, len) != get_unaligned_le32(data + len - PKT_ICRC_LEN))
+			break;
+		*ack |= pkt_asks(data);
+	}
+	return i;
 }
 
 /* A few bytes, most often where they stand. */

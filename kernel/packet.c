@@ -294,3 +294,16 @@ unsigned int pkt_build(void *to, struct pkt *pkt)
 	build_ext(bth + PKT_BTH_LEN, pkt);
 	return pkt->op->len;
 }
+
+void pkt_repeat(void *first, unsigned int len, unsigned int num)
+{
+	u32 psn = get_unaligned_be32(first + 8);
+	u8 *bth = first;
+
+	while (--num) {
+		bth += len;
+		psn = (psn & ~PSN_MASK) | ((psn + 1) & PSN_MASK);
+		memcpy(bth, first, PKT_BTH_LEN + 4);
+		put_unaligned_be32(psn, bth + 8);
+	}
+}

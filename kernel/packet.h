@@ -10,6 +10,7 @@
 #define MIRAGE_PACKET_H
 
 #include <linux/types.h>
+#include <linux/unaligned.h>
 
 #include "opcode.h"
 
@@ -208,6 +209,37 @@ static inline void pkt_ask(void *bth)
 static inline unsigned int pkt_pad(const void *data)
 {
 	return ((const u8 *)data)[1] >> 4 & 3;
+}
+
+/**
+ * pkt_repeat - headers of packets that differ by their PSNs
+ * @first: the first, built; the others follow it
+ * @len: bytes from one to the next
+ * @num: packets, the first included
+ *
+ * For headers of up to PKT_BTH_LEN + 4 bytes; so many are written: payloads come later.
+ */
+void pkt_repeat(void *first, unsigned int len, unsigned int num);
+
+/**
+ * pkt_follows - is a packet like the one before it, but for its PSN, the next one?
+ * @prev: the one before, from its BTH on, without extension headers
+ * @bth: the packet
+ *
+ * AckReq does not count.
+ */
+static inline bool pkt_follows(const void *prev, const void *bth)
+{
+	u32 psn = get_unaligned_be32(prev + 8) + 1;
+
+	return get_unaligned((const u64 *)prev) == get_unaligned((const u64 *)bth) &&
+	       !((psn ^ get_unaligned_be32(bth + 8)) & PSN_MASK);
+}
+
+/** pkt_asks - AckReq of the packet at its BTH */
+static inline bool pkt_asks(const void *bth)
+{
+	return ((const u8 *)bth)[8] & 0x80;
 }
 
 /**

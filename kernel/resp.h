@@ -85,6 +85,13 @@ struct resp {
 	struct bytes bytes;
 };
 
+/** resp_room - bytes that the send or write that was begun has still room for */
+static inline u32 resp_room(const struct resp *resp, const struct resp_hdr *hdr)
+{
+	return hdr->op->class == OP_SEND ? resp->wqe.length - hdr->length :
+					   hdr->length - resp->got;
+}
+
 enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr);
 enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *old,
 			      struct miss *miss);

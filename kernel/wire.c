@@ -96,6 +96,23 @@ static enum wire_verdict feed(struct wire_hold *h, const struct net_seg *seg,
 			       wire_response(qp, seg, miss);
 }
 
+/* As many packets from within a message as go at once. The next one, or 0. */
+static u32 feed_middle(struct wire_hold *h, struct sk_buff *skb, u32 off)
+{
+	struct net_run run;
+	u32 n;
+
+	do {
+		if (!net_run_find(skb, off, WIRE_RUN, &run) || !takes(h, &run.pkt))
+			return off;
+		n = wire_request_run(h->wire->qp, skb, off, &run);
+		off += n * run.len;
+		if (off >= skb->len)
+			return 0;
+	} while (n == run.num);
+	return off;
+}
+
 /*
  * Feeds packets that are for this direction, @seg at *@off first. *@off is then the
  * first one that was not consumed, or 0.
@@ -111,6 +128,10 @@ static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 
 		do {
 			*off = seg->next;
 			if (v != WIRE_DONE || !*off)
+				return v;
+			if (is_request(h) && !seg->pkt.op->last)
+				*off = feed_middle(h, skb, *off);
+			if (!*off)
 				return v;
 		} while (net_segment(skb, *off, seg));
 	} while (takes(h, &seg->pkt));

@@ -8,6 +8,7 @@
  *	task, softirq	wire_req_run()		wire_req.c	send WQEs -> packets
  *	softirq		wire_input()		wire.c		skb -> QPs
  *	softirq, task	wire_request()		wire_resp.c	request -> resp.c, answers
+ *	softirq, task	wire_request_run()	wire_resp.c	the same in one go
  *	softirq, task	wire_request_resume()	wire_resp.c	a READ goes on
  *	softirq, task	wire_response()		wire_comp.c	answer -> completions
  *	timer		wire_timeout()		timer.c		again from the oldest
@@ -36,6 +37,9 @@
 #include "wire_resp.h"
 
 struct qp;
+
+/* Bytes of packets that are looked at, and then copied, in one go. */
+#define WIRE_RUN	SZ_16K
 
 /* Bytes of held skbs per direction, truesize; what comes beyond is dropped. */
 #define WIRE_HOLD_MAX	SZ_16M
@@ -115,6 +119,7 @@ void wire_input(struct mirage_dev *dev, struct sk_buff *skb);
  */
 enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
 			       struct miss *miss);
+u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct net_run *run);
 enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss);
 void wire_request_lost(struct qp *qp);
 void wire_request_end(struct qp *qp);

@@ -33,7 +33,8 @@
  * Packets
  * -------
  *
- * Equal packets in a row leave as one super-packet, of several work requests, too.
+ * Equal packets in a row leave as one super-packet, of several work requests, too. Those
+ * in the middle of a message are made a handful at a time.
  * An acknowledgment is asked for with the last packet of a batch: when nothing
  * follows, or so many bytes are unasked for. That nothing follows is sometimes found
  * out late; then the packet sealed last is opened once more.
@@ -331,16 +332,18 @@ static enum step start(struct run *r)
 	return STEP_ON;
 }
 
-/* The cursor moves on, over packets that were sealed. */
-static void sent(struct run *r, const struct wire_wr *wr, u32 end)
+/* The cursor moves on, to @end, over packets that were sealed. */
+static void sent(struct run *r, const struct wire_wr *wr, u32 end, s32 num)
 {
 	struct wire_req *req = r->req;
+	s32 again = psn_cmp(req->next, req->psn);
 
+	if (unlikely(again > 0))
+		mirage_stat_add(r->qp->dev, MIRAGE_STAT_RETRANSMITTED,
+				min(again, num));
 	/* Before the packet leaves: an answer to what was not sent is none. */
 	if (psn_cmp(end, req->next) > 0)
 		WRITE_ONCE(req->next, end);
-	else
-		mirage_stat_inc(r->qp->dev, MIRAGE_STAT_RETRANSMITTED);
 	req->psn = end;
 	if (end == wr->end) {
 		close_local(req);
@@ -348,11 +351,10 @@ static void sent(struct run *r, const struct wire_wr *wr, u32 end)
 	}
 }
 
-/* Ask for an acknowledgment with this packet? */
-static bool ask(struct run *r, const struct wire_wr *wr, u32 n)
+/* Ask for an acknowledgment with the packet in front of @end? */
+static bool ask(struct run *r, const struct wire_wr *wr, u32 end, u32 n)
 {
 	struct wire_req *req = r->req;
-	u32 end = (req->psn + 1) & PSN_MASK;
 
 	if (r->qp->transport == OP_UC)
 		return false;
@@ -427,11 +429,60 @@ static enum step open_local(struct run *r, const struct wire_wr *wr, u32 off)
 	return STEP_ON;
 }
 
-/* A packet of a SEND or a WRITE. */
+/* Packets from the cursor on that differ by their PSNs, if they are worth it, or 0. */
+static u32 run_length(const struct run *r, const struct wire_wr *wr, u32 left)
+{
+	const struct wire_req *req = r->req;
+	u32 num, room = psn_cmp(r->limit, req->psn);
+
+	if (req->psn == wr->psn || req->urge || req->local.buf)
+		return 0;
+	num = min3((left - 1) >> req->shift, room, WIRE_RUN >> req->shift);
+	return num > 1 ? num : 0;
+}
+
+/* So many packets from the middle of a SEND or a WRITE, or as many as there is room for. */
+static enum step send_run(struct run *r, const struct wire_wr *wr, u32 num, u32 left)
+{
+	struct pkt pkt = request(r, wr, false, false);
+	u32 len, done, mtu = BIT(r->req->shift), end;
+	struct wire_req *req = r->req;
+	struct mtt_rows rows;
+	void *first;
+
+	pkt.payload = mtu;
+	len = pkt_ops[pkt.opcode].len + mtu + PKT_ICRC_LEN;
+	first = net_tx_run(&r->tx, &req->path, len, num, left - mtu);
+	if (!first)
+		return STEP_NOMEM;
+	rows.at = first + pkt_build(first, &pkt);
+	rows.stride = len;
+	rows.shift = req->shift;
+	num = r->tx.num;
+	pkt_repeat(first, len, num);
+	done = bytes_move_rows(&req->local, &rows, num, left, false, &r->qp->engine.miss);
+	if (unlikely(!done)) {
+		net_tx_cancel(&r->tx);
+		return STEP_MISS;
+	}
+
+	r->tx.num = done;
+	end = (req->psn + done) & PSN_MASK;
+	if (ask(r, wr, end, done * len)) {
+		pkt_ask(first + (done - 1) * len);
+		req->unasked = 0;
+	}
+	net_tx_seal(&r->tx);
+	r->bytes += done * len;
+	sent(r, wr, end, done);
+	return done < num ? STEP_MISS : STEP_ON;
+}
+
+/* A packet of a SEND or a WRITE, or more. */
 static enum step send_data(struct run *r, const struct wire_wr *wr)
 {
 	struct wire_req *req = r->req;
-	u32 end = (req->psn + 1) & PSN_MASK, off = offset(req, wr);
+	u32 end = (req->psn + 1) & PSN_MASK, off = offset(req, wr), run;
 	u32 left = wr->length - off, n = min_t(u32, left, BIT(req->shift)), len;
 	struct pkt pkt;
 	enum step s;
@@ -442,9 +493,12 @@ static enum step send_data(struct run *r, const struct wire_wr *wr)
 		if (s != STEP_ON)
 			return s;
 	}
+	run = run_length(r, wr, left);
+	if (run)
+		return send_run(r, wr, run, left);
 	pkt = request(r, wr, req->psn == wr->psn, end == wr->end);
 	pkt.payload = n;
-	pkt.ack = ask(r, wr, n);
+	pkt.ack = ask(r, wr, end, n);
 	len = pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
 	to = net_tx_segment(&r->tx, &req->path, len, left - n);
 	if (!to)
@@ -460,7 +514,7 @@ static enum step send_data(struct run *r, const struct wire_wr *wr)
 		req->urge = false;
 	}
 	r->bytes += len;
-	sent(r, wr, end);
+	sent(r, wr, end, 1);
 	return STEP_ON;
 }
 
@@ -482,7 +536,7 @@ static enum step send_head(struct run *r, const struct wire_wr *wr, struct pkt *
 	req->urge = false;
 	r->bytes += len;
 	req->read_end[req->read_tail++ % WIRE_READS_MAX] = end;
-	sent(r, wr, end);
+	sent(r, wr, end, 1);
 	return STEP_ON;
 }
 

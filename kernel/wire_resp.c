@@ -222,6 +222,53 @@ static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
 	return WIRE_DONE;
 }
 
+/* Is that the next packet of the message under way, and not its end? */
+static bool goes_on(struct qp *qp, const struct pkt *pkt)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	return qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && fits(qp, pkt) &&
+	       w->open != OP_NONE && !w->checked && pkt->psn == qp->resp.psn &&
+	       pkt->op->class == w->open && !pkt->op->first && !pkt->op->last &&
+	       !(pkt->op->ext) && pkt->payload == mtu_of(qp);
+}
+
+/**
+ * wire_request_run - several request packets from within a message
+ * @qp: the QP; its lock is held, no READ is under way
+ * @skb: where they are
+ * @off: there
+ * @run: the packets, for this QP
+ *
+ * BHs off. Return: how many of them were consumed. The rest is for wire_request().
+ */
+u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct net_run *run)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct resp *resp = &qp->resp;
+	struct mtt_rows rows = {
+		.at = (void *)run->at + PKT_BTH_LEN,
+		.stride = run->len,
+		.shift = qp->attr.path_mtu + 7,
+	};
+	bool ack = false;
+	u32 room, num;
+
+	if (!goes_on(qp, &run->pkt))
+		return 0;
+	room = resp_room(resp, &w->hdr);
+	num = net_run_check(skb, off, run, min(run->num, room >> rows.shift), &ack);
+	num = bytes_move_rows(&resp->bytes, &rows, num, room, true, NULL);
+	if (!num)
+		return 0;
+	/* Can not fail: there is room. */
+	resp_piece(qp, &w->hdr, num << rows.shift, false);
+	resp->psn = (resp->psn + num) & PSN_MASK;
+	w->quiet = false;
+	w->ack |= ack;
+	return num;
+}
+
 static void stop_read(struct qp *qp)
 {
 	struct wire_resp *w = resp_of(qp);
