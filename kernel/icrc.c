@@ -8,6 +8,9 @@
  * identification only, and a CRC is linear: what those two bytes add, as many bytes before
  * the BTH as they always stand, is looked up. So is what the byte of the BTH that counts as
  * ones lacks: as the difference in the state in front of the BTH that has the same effect.
+ *
+ * Nor is it called for a few bytes: the vector registers that it takes are the process's,
+ * whose they are to be saved and restored then.
  */
 #include <linux/crc32.h>
 #include <linux/string.h>
@@ -30,10 +33,44 @@
 
 #define POLYNOMIAL	0xedb88320
 
+/* Up to there tables are cheaper than vector registers. */
+#define FEW_BYTES	48
+
+/* What a byte adds that so many others follow. */
+static u32 slice[8][256];
+
 /* What the lower and the upper byte of an identification add. */
 static u32 id_low[256], id_high[256];
 /* What turns that byte of the BTH into ones. */
 static u32 to_ones[256];
+
+static u32 of_8(u32 crc, const u8 *p)
+{
+	u64 x = get_unaligned_le64(p) ^ crc;
+
+	return slice[7][x & 0xff] ^ slice[6][x >> 8 & 0xff] ^
+	       slice[5][x >> 16 & 0xff] ^ slice[4][x >> 24 & 0xff] ^
+	       slice[3][x >> 32 & 0xff] ^ slice[2][x >> 40 & 0xff] ^
+	       slice[1][x >> 48 & 0xff] ^ slice[0][x >> 56];
+}
+
+static u32 of_4(u32 crc, const u8 *p)
+{
+	u32 x = get_unaligned_le32(p) ^ crc;
+
+	return slice[3][x & 0xff] ^ slice[2][x >> 8 & 0xff] ^
+	       slice[1][x >> 16 & 0xff] ^ slice[0][x >> 24];
+}
+
+/* Of a multiple of four bytes. */
+static u32 crc_of(u32 crc, const u8 *p, size_t len)
+{
+	if (len > FEW_BYTES)
+		return crc32_le(crc, p, len);
+	for (; len >= 8; len -= 8, p += 8)
+		crc = of_8(crc, p);
+	return len ? of_4(crc, p) : crc;
+}
 
 /* The state that so many bytes of zero make into this one. */
 static u32 before(u32 crc, unsigned int bytes)
@@ -48,8 +85,13 @@ static u32 before(u32 crc, unsigned int bytes)
 void icrc_init(void)
 {
 	u8 bytes[2 + ID_TO_BTH] = { 0 };
-	int i;
+	int i, j;
 
+	for (i = 0; i < 256; i++) {
+		bytes[0] = i;
+		for (j = 0; j < 8; j++)
+			slice[j][i] = crc32_le(0, bytes, 1 + j);
+	}
 	for (i = 0; i < 256; i++)
 		to_ones[i] = before(i ^ 0xff, BTH_VARIANT);
 	for (i = 0; i < 256; i++) {
@@ -99,7 +141,7 @@ u32 icrc_seed(const struct icrc_flow *flow, u16 len)
 	put_unaligned_be16(udp_len, p + 4);
 	memset(p + 6, 0xff, 2);		/* checksum */
 	p += UDP_LEN;
-	return crc32_le(~0u, head, p - head);
+	return crc_of(~0u, head, p - head);
 }
 
 u32 icrc_of(u32 seed, u16 id, const void *data, u16 len)
@@ -107,7 +149,7 @@ u32 icrc_of(u32 seed, u16 id, const void *data, u16 len)
 	const u8 *bth = data;
 
 	seed ^= id_low[id & 0xff] ^ id_high[id >> 8] ^ to_ones[bth[BTH_VARIANT]];
-	return ~crc32_le(seed, data, len - PKT_ICRC_LEN);
+	return ~crc_of(seed, data, len - PKT_ICRC_LEN);
 }
 
 void icrc_put(u32 seed, u16 id, void *data, u16 len)

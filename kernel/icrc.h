@@ -42,7 +42,7 @@ u32 icrc_seed(const struct icrc_flow *flow, u16 len);
  * @seed: of icrc_seed()
  * @id: IPv4 identification, host order; 0 for IPv6
  * @data: from the BTH on; what stands in the ICRC's own place is not read
- * @len: of that, through the ICRC; at least BTH and ICRC
+ * @len: of that, through the ICRC; at least BTH and ICRC, a multiple of four
  *
  * Return: what goes there with put_unaligned_le32().
  */

@@ -112,6 +112,18 @@ UNIT_UNALIGNED(16)
 UNIT_UNALIGNED(32)
 UNIT_UNALIGNED(64)
 
+#define LE(bits)							\
+static inline u##bits get_unaligned_le##bits(const void *p)		\
+{									\
+	u##bits v;							\
+									\
+	memcpy(&v, p, sizeof(v));					\
+	return le##bits##toh(v);					\
+}
+
+LE(32)
+LE(64)
+
 static inline void put_unaligned_le32(u32 v, void *p)
 {
 	v = htole32(v);
