@@ -9,6 +9,7 @@
 #ifndef MIRAGE_PACKET_H
 #define MIRAGE_PACKET_H
 
+#include <linux/string.h>
 #include <linux/types.h>
 #include <linux/unaligned.h>
 
@@ -232,7 +233,7 @@ static inline bool pkt_follows(const void *prev, const void *bth)
 {
 	u32 psn = get_unaligned_be32(prev + 8) + 1;
 
-	return get_unaligned((const u64 *)prev) == get_unaligned((const u64 *)bth) &&
+	return !memcmp(prev, bth, 8) &&
 	       !((psn ^ get_unaligned_be32(bth + 8)) & PSN_MASK);
 }
 

@@ -177,6 +177,39 @@ static void random_move(struct model *m)
 	CHECK_EQ(mtt_present(&m->mtt, iova, len, false), run_of(m, iova, len, false) == len);
 }
 
+/* Pieces with something between them that stays as it is. */
+static void random_rows(struct model *m)
+{
+	static u8 buf[8 * 4096];
+	const struct mtt_rows rows = { .at = buf + 3, .stride = 272, .shift = 8 };
+	size_t len, want, i, off = below(m, 700), end;
+	u64 iova;
+
+	random_range(m, &iova, &len);
+	end = 3 + (off + len) / 256 * 272 + (off + len) % 256;
+	memset(buf, 0x5a, sizeof(buf));
+	want = run_of(m, iova, len, false);
+	CHECK_EQ(SOFTIRQS_OFF(size_t, mtt_move_rows(&m->mtt, iova, &rows, off, len, false)),
+		 want);
+	for (i = 0; i < want; i++)
+		CHECK_EQ(buf[3 + (off + i) / 256 * 272 + (off + i) % 256],
+			 *byte_at(m, iova + i));
+	for (i = 0; i + 3 < end; i++)
+		if (i % 272 >= 256)
+			CHECK_EQ(buf[3 + i], 0x5a);
+
+	random_range(m, &iova, &len);
+	for (i = 0; i < sizeof(buf); i++)
+		buf[i] = unit_random(&m->random);
+	want = run_of(m, iova, len, true);
+	CHECK_EQ(SOFTIRQS_OFF(size_t, mtt_move_rows(&m->mtt, iova, &rows, off, len, true)),
+		 want);
+	/* As in random_move(). */
+	for (i = want > PAGE_SIZE ? want - PAGE_SIZE : 0; i < want; i++)
+		CHECK_EQ(buf[3 + (off + i) / 256 * 272 + (off + i) % 256],
+			 *byte_at(m, iova + i));
+}
+
 static void random_copy(struct model *m)
 {
 	size_t slen, dlen, len, want_src, want_dst;
@@ -223,6 +256,7 @@ static void against_model(u64 first)
 		for (i = 0; i < 3000; i++) {
 			random_commit(&m);
 			random_move(&m);
+			random_rows(&m);
 			random_copy(&m);
 			random_atomic(&m);
 			if (i % 3 == 0)

@@ -257,6 +257,40 @@ static void packet__psn(void)
 	CHECK_EQ(psn_cmp(0x800000, 0), -0x800000);
 }
 
+/* What repeats the first header is what follows it, and nothing else is. */
+static void packet__run(void)
+{
+	struct pkt pkt = {
+		.opcode = PKT_RC | PKT_WRITE_MIDDLE, .pkey = 0xffff, .qpn = 0x123456,
+		.psn = 0xfffffe, .payload = 256,
+	};
+	u8 data[4 * 272] = { 0 }, *bth;
+	struct pkt got;
+	int i, bit;
+
+	pkt_build(data, &pkt);
+	pkt_repeat(data, 272, 4);
+	for (i = 0, bth = data; i < 4; i++, bth += 272) {
+		CHECK_EQ(pkt_parse(&got, bth, 272), 0);
+		CHECK_EQ(got.psn, (pkt.psn + i) & PSN_MASK);
+		CHECK_EQ(got.opcode, pkt.opcode);
+		CHECK_EQ(got.qpn, pkt.qpn);
+		CHECK(!i || pkt_follows(bth - 272, bth));
+		CHECK(!pkt_follows(bth, bth));
+		CHECK(!pkt_asks(bth));
+	}
+	bth = data + 272;
+	pkt_ask(bth);
+	CHECK(pkt_asks(bth));
+	CHECK(pkt_follows(data, bth) && pkt_follows(bth, bth + 272));
+	/* AckReq and what is reserved beside it do not count. */
+	for (bit = 0; bit < 8 * PKT_BTH_LEN; bit++) {
+		bth[bit / 8] ^= 1 << bit % 8;
+		CHECK_EQ(pkt_follows(data, bth), bit / 8 == 8);
+		bth[bit / 8] ^= 1 << bit % 8;
+	}
+}
+
 const struct test_case packet_cases[] = {
 	{ "packet__table", packet__table, 0 },
 	{ "packet__opcode", packet__opcode, 0 },
@@ -266,6 +300,7 @@ const struct test_case packet_cases[] = {
 	{ "packet__lies", packet__lies, 0 },
 	{ "packet__random", packet__random, 0 },
 	{ "packet__psn", packet__psn, 0 },
+	{ "packet__run", packet__run, 0 },
 };
 
 const size_t packet_count = ARRAY_SIZE(packet_cases);
