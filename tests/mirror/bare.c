@@ -5,7 +5,7 @@
  * Two kernel UDP sockets, joined by whatever their namespaces are, and no protocol to
  * speak of: the sender copies a message into UDP GSO super-packets and puts a CRC32 in
  * each packet, the receiver checks it, copies the payload to its place and answers the
- * last packet of a message. No queue pair, no key, no translation, no completion.
+ * last packet of a message. Its copies are those of mirage.ko (copy.h). No queue pair, no key, no translation, no completion.
  *
  *	exec 3</run/netns/A 4</run/netns/B
  *	echo "3 4 10.0.0.1 10.0.0.2 MTU SIZE" >/sys/kernel/debug/mirage_bare
@@ -28,6 +28,8 @@
 #include <net/route.h>
 #include <net/udp.h>
 #include <net/udp_tunnel.h>
+
+#include "copy.h"
 
 #define BATCH		32
 #define WINDOW		SZ_4M
@@ -169,7 +171,7 @@ static u32 send_some(struct run *run, u32 at, u32 end)
 			.offset = cpu_to_be32(at), .len = cpu_to_be32(len),
 			.last = cpu_to_be32(at + len == end),
 		};
-		memcpy(p + sizeof(struct head), run->src + at, len);
+		mirage_copy(p + sizeof(struct head), run->src + at, len);
 		seal(p, sizeof(struct head) + len);
 		at += len;
 		segs++;
@@ -217,7 +219,7 @@ static bool take(struct run *run, const u8 *p, u32 len)
 	}
 	if (bytes != len - sizeof(*h) || at > BATCH * run->size - bytes)
 		return false;
-	memcpy(run->dst + at, p + sizeof(*h), bytes);
+	mirage_copy(run->dst + at, p + sizeof(*h), bytes);
 	if (h->last)
 		answer(run);
 	return true;
