@@ -122,43 +122,61 @@ static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
 }
 
-/* Looks the peer up, and takes its lock if it is connected to us. */
-static noinline struct qp *find_and_lock_peer(struct qp *qp)
+static enum resp_verdict fault_failed(struct qp *peer, struct req *req, int err)
+{
+	if (still_ours(peer, req))
+		return resp_fault_failed(peer, &req->hdr, err);
+	restart(req);
+	return RESP_SILENT;
+}
+
+/* Looks the peer up; true: one that was connected to us is in ->req.peer now. */
+static noinline bool find_peer(struct qp *qp)
 {
 	struct qp *peer;
+	bool found;
 
 	direct_detach(qp);
 	peer = qp_get(qp->dev, qp->attr.dest_qp_num);
 	if (!peer)
-		return NULL;
+		return false;
 	qp->req.peer = peer;
 	spin_lock(&peer->lock);
 	/* Read first: who gets an address meanwhile is looked at again. */
 	qp->req.addressed = atomic_read_acquire(&qp->dev->addressed);
-	if (connected(peer, qp))
-		return peer;
+	found = connected(peer, qp);
 	spin_unlock(&peer->lock);
-	direct_detach(qp);
-	return NULL;
+	if (!found)
+		direct_detach(qp);
+	return found;
 }
 
 /*
- * Takes the peer's lock, if there is a peer that is connected to us. It is
- * remembered, since looking it up costs as much as a small message; what is
- * remembered may have been destroyed, and its number be another QP's by now.
+ * Runs the responder, if there is one that is connected to us: a step of it, or,
+ * without @miss, its part of a fault that failed for @err. The peer is remembered,
+ * since looking it up costs as much as a small message; what is remembered may have
+ * been destroyed, and its number be another QP's by now.
  */
-static __always_inline struct qp *lock_peer(struct qp *qp)
+static __always_inline enum resp_verdict ask_peer(struct qp *qp, struct miss *miss, int err)
 {
-	struct qp *peer = qp->req.peer;
+	enum resp_verdict v;
+	struct qp *peer;
 
 	lockdep_assert_in_softirq();
-	if (likely(peer)) {
-		spin_lock(&peer->lock);
-		if (likely(still_connected(peer, qp)))
-			return peer;
-		spin_unlock(&peer->lock);
+	for (;;) {
+		peer = qp->req.peer;
+		if (likely(peer)) {
+			spin_lock(&peer->lock);
+			if (likely(still_connected(peer, qp)))
+				break;
+			spin_unlock(&peer->lock);
+		}
+		if (!find_peer(qp))
+			return RESP_SILENT;
 	}
-	return find_and_lock_peer(qp);
+	v = miss ? step(peer, qp, miss) : fault_failed(peer, &qp->req, err);
+	spin_unlock(&peer->lock);
+	return v;
 }
 
 /**
@@ -173,14 +191,7 @@ static __always_inline struct qp *lock_peer(struct qp *qp)
  */
 enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
 {
-	struct qp *peer = lock_peer(qp);
-	enum resp_verdict v;
-
-	if (unlikely(!peer))
-		return RESP_SILENT;
-	v = step(peer, qp, miss);
-	spin_unlock(&peer->lock);
-	return v;
+	return ask_peer(qp, miss, 0);
 }
 
 /**
@@ -192,17 +203,7 @@ enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
  */
 enum resp_verdict direct_fault_failed(struct qp *qp, int err)
 {
-	struct qp *peer = lock_peer(qp);
-	enum resp_verdict v = RESP_SILENT;
-
-	if (!peer)
-		return v;
-	if (still_ours(peer, &qp->req))
-		v = resp_fault_failed(peer, &qp->req.hdr, err);
-	else
-		restart(&qp->req);
-	spin_unlock(&peer->lock);
-	return v;
+	return ask_peer(qp, NULL, err);
 }
 
 /**

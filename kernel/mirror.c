@@ -250,6 +250,7 @@ static void mirror_mn_end(struct mmu_notifier *mn,
 	mirror_flight_remove(mm, range->start, range->end);
 	/* A waiter queues itself, and looks for flights after that. */
 	smp_mb__after_atomic();
+	/* Nearly always nobody is there, and the queue's lock is left alone. */
 	if (unlikely(waitqueue_active(&mm->wait)))
 		wake_up_all(&mm->wait);
 }

@@ -107,7 +107,10 @@ void net_path_release(struct net_path *path)
 
 static __be32 v4_addr(const u8 *addr)
 {
-	return (__force __be32)get_unaligned((const u32 *)addr);
+	__be32 v4;
+
+	memcpy(&v4, addr, sizeof(v4));
+	return v4;
 }
 
 /* An address of this host, of another netdev perhaps, is reached through lo. */

@@ -27,66 +27,79 @@
 	 ((ext) & PKT_ATOMICACK ? 8 : 0) + ((ext) & PKT_IMMDT ? 4 : 0) + \
 	 ((ext) & PKT_IETH ? 4 : 0))
 
-#define OP(transport, kind, exts, ...)					\
-	[(transport) | PKT_##kind] = {					\
-		.valid = true, .ext = (exts),				\
-		.len = PKT_BTH_LEN + EXT_LEN(exts), __VA_ARGS__		\
-	}
+#define HAS(exts)							\
+	.valid = true, .ext = (exts), .len = PKT_BTH_LEN + EXT_LEN(exts)
 
 #define OF_SEND(name)	.class = OP_SEND, .payload = true, .wr = IB_UVERBS_WR_##name
 #define OF_WRITE(name)	.class = OP_WRITE, .payload = true, .wr = IB_UVERBS_WR_##name
 #define OF_ATOMIC(name)	.class = OP_ATOMIC, .wr = IB_UVERBS_WR_ATOMIC_##name
+#define OF_READ		.class = OP_READ, .wr = IB_UVERBS_WR_RDMA_READ
+#define OF_FLUSH	.class = OP_FLUSH, .wr = IB_UVERBS_WR_FLUSH
 #define ANSWER		.class = OP_NONE, .response = true
+#define ANSWER_DATA	.class = OP_NONE, .response = true, .payload = true
 #define FIRST		.first = true
 #define LAST		.last = true
-#define ONLY		FIRST, LAST
+#define ONLY		.first = true, .last = true
 
-/* t: the transport; x: what every request of it begins with */
-#define SENDS_ONLY(t, x)						\
-	OP(t, SEND_ONLY, x, OF_SEND(SEND), ONLY),				\
-	OP(t, SEND_ONLY_WITH_IMM, (x) | PKT_IMMDT, OF_SEND(SEND_WITH_IMM), ONLY)
+/* What every request of a transport begins with. */
+#define HEAD_RC		0
+#define HEAD_UC		0
+#define HEAD_UD		PKT_DETH
+#define HEAD_XRC	PKT_XRCETH
 
-#define SENDS(t, x)							\
-	OP(t, SEND_FIRST, x, OF_SEND(SEND), FIRST),			\
-	OP(t, SEND_MIDDLE, x, OF_SEND(SEND)),				\
-	OP(t, SEND_LAST, x, OF_SEND(SEND), LAST),				\
-	OP(t, SEND_LAST_WITH_IMM, (x) | PKT_IMMDT, OF_SEND(SEND_WITH_IMM), LAST), \
-	SENDS_ONLY(t, x)
+#define SENDS_ONLY(t)									\
+	[PKT_##t | PKT_SEND_ONLY] = { HAS(HEAD_##t), OF_SEND(SEND), ONLY },		\
+	[PKT_##t | PKT_SEND_ONLY_WITH_IMM] = {						\
+		HAS(HEAD_##t | PKT_IMMDT), OF_SEND(SEND_WITH_IMM), ONLY }
 
-#define WRITES(t, x)							\
-	OP(t, WRITE_FIRST, (x) | PKT_RETH, OF_WRITE(RDMA_WRITE), FIRST),	\
-	OP(t, WRITE_MIDDLE, x, OF_WRITE(RDMA_WRITE)),			\
-	OP(t, WRITE_LAST, x, OF_WRITE(RDMA_WRITE), LAST),			\
-	OP(t, WRITE_LAST_WITH_IMM, (x) | PKT_IMMDT,			\
-	   OF_WRITE(RDMA_WRITE_WITH_IMM), LAST),				\
-	OP(t, WRITE_ONLY, (x) | PKT_RETH, OF_WRITE(RDMA_WRITE), ONLY),	\
-	OP(t, WRITE_ONLY_WITH_IMM, (x) | PKT_RETH | PKT_IMMDT,		\
-	   OF_WRITE(RDMA_WRITE_WITH_IMM), ONLY)
+#define SENDS(t)									\
+	[PKT_##t | PKT_SEND_FIRST] = { HAS(HEAD_##t), OF_SEND(SEND), FIRST },		\
+	[PKT_##t | PKT_SEND_MIDDLE] = { HAS(HEAD_##t), OF_SEND(SEND) },			\
+	[PKT_##t | PKT_SEND_LAST] = { HAS(HEAD_##t), OF_SEND(SEND), LAST },		\
+	[PKT_##t | PKT_SEND_LAST_WITH_IMM] = {						\
+		HAS(HEAD_##t | PKT_IMMDT), OF_SEND(SEND_WITH_IMM), LAST },		\
+	SENDS_ONLY(t)
 
-#define RELIABLE(t, x)							\
-	SENDS(t, x), WRITES(t, x),					\
-	OP(t, SEND_LAST_WITH_INV, (x) | PKT_IETH, OF_SEND(SEND_WITH_INV), LAST), \
-	OP(t, SEND_ONLY_WITH_INV, (x) | PKT_IETH, OF_SEND(SEND_WITH_INV), ONLY), \
-	OP(t, READ_REQUEST, (x) | PKT_RETH, .class = OP_READ,		\
-	   .wr = IB_UVERBS_WR_RDMA_READ, ONLY),				\
-	OP(t, COMPARE_SWAP, (x) | PKT_ATOMICETH, OF_ATOMIC(CMP_AND_SWP), ONLY), \
-	OP(t, FETCH_ADD, (x) | PKT_ATOMICETH, OF_ATOMIC(FETCH_AND_ADD), ONLY), \
-	OP(t, FLUSH, (x) | PKT_FETH | PKT_RETH, .class = OP_FLUSH,	\
-	   .wr = IB_UVERBS_WR_FLUSH, ONLY),				\
-	OP(t, ATOMIC_WRITE, (x) | PKT_RETH, OF_WRITE(ATOMIC_WRITE), ONLY),	\
-	OP(t, READ_RESPONSE_FIRST, PKT_AETH, ANSWER, .payload = true, FIRST), \
-	OP(t, READ_RESPONSE_MIDDLE, 0, ANSWER, .payload = true),	\
-	OP(t, READ_RESPONSE_LAST, PKT_AETH, ANSWER, .payload = true, LAST), \
-	OP(t, READ_RESPONSE_ONLY, PKT_AETH, ANSWER, .payload = true, ONLY), \
-	OP(t, ACKNOWLEDGE, PKT_AETH, ANSWER, ONLY),			\
-	OP(t, ATOMIC_ACKNOWLEDGE, PKT_AETH | PKT_ATOMICACK, ANSWER, ONLY)
+#define WRITES(t)									\
+	[PKT_##t | PKT_WRITE_FIRST] = {							\
+		HAS(HEAD_##t | PKT_RETH), OF_WRITE(RDMA_WRITE), FIRST },		\
+	[PKT_##t | PKT_WRITE_MIDDLE] = { HAS(HEAD_##t), OF_WRITE(RDMA_WRITE) },		\
+	[PKT_##t | PKT_WRITE_LAST] = { HAS(HEAD_##t), OF_WRITE(RDMA_WRITE), LAST },	\
+	[PKT_##t | PKT_WRITE_LAST_WITH_IMM] = {						\
+		HAS(HEAD_##t | PKT_IMMDT), OF_WRITE(RDMA_WRITE_WITH_IMM), LAST },	\
+	[PKT_##t | PKT_WRITE_ONLY] = {							\
+		HAS(HEAD_##t | PKT_RETH), OF_WRITE(RDMA_WRITE), ONLY },			\
+	[PKT_##t | PKT_WRITE_ONLY_WITH_IMM] = {						\
+		HAS(HEAD_##t | PKT_RETH | PKT_IMMDT), OF_WRITE(RDMA_WRITE_WITH_IMM), ONLY }
+
+/* What only the reliable transports have. */
+#define RELIABLES(t)									\
+	[PKT_##t | PKT_SEND_LAST_WITH_INV] = {						\
+		HAS(HEAD_##t | PKT_IETH), OF_SEND(SEND_WITH_INV), LAST },		\
+	[PKT_##t | PKT_SEND_ONLY_WITH_INV] = {						\
+		HAS(HEAD_##t | PKT_IETH), OF_SEND(SEND_WITH_INV), ONLY },		\
+	[PKT_##t | PKT_READ_REQUEST] = { HAS(HEAD_##t | PKT_RETH), OF_READ, ONLY },	\
+	[PKT_##t | PKT_COMPARE_SWAP] = {						\
+		HAS(HEAD_##t | PKT_ATOMICETH), OF_ATOMIC(CMP_AND_SWP), ONLY },		\
+	[PKT_##t | PKT_FETCH_ADD] = {							\
+		HAS(HEAD_##t | PKT_ATOMICETH), OF_ATOMIC(FETCH_AND_ADD), ONLY },	\
+	[PKT_##t | PKT_FLUSH] = {							\
+		HAS(HEAD_##t | PKT_FETH | PKT_RETH), OF_FLUSH, ONLY },			\
+	[PKT_##t | PKT_ATOMIC_WRITE] = {						\
+		HAS(HEAD_##t | PKT_RETH), OF_WRITE(ATOMIC_WRITE), ONLY },		\
+	[PKT_##t | PKT_READ_RESPONSE_FIRST] = { HAS(PKT_AETH), ANSWER_DATA, FIRST },	\
+	[PKT_##t | PKT_READ_RESPONSE_MIDDLE] = { HAS(0), ANSWER_DATA },			\
+	[PKT_##t | PKT_READ_RESPONSE_LAST] = { HAS(PKT_AETH), ANSWER_DATA, LAST },	\
+	[PKT_##t | PKT_READ_RESPONSE_ONLY] = { HAS(PKT_AETH), ANSWER_DATA, ONLY },	\
+	[PKT_##t | PKT_ACKNOWLEDGE] = { HAS(PKT_AETH), ANSWER, ONLY },			\
+	[PKT_##t | PKT_ATOMIC_ACKNOWLEDGE] = {						\
+		HAS(PKT_AETH | PKT_ATOMICACK), ANSWER, ONLY }
 
 const struct pkt_op pkt_ops[256] = {
-	RELIABLE(PKT_RC, 0),
-	RELIABLE(PKT_XRC, PKT_XRCETH),
-	SENDS(PKT_UC, 0),
-	WRITES(PKT_UC, 0),
-	SENDS_ONLY(PKT_UD, PKT_DETH),
+	SENDS(RC), WRITES(RC), RELIABLES(RC),
+	SENDS(XRC), WRITES(XRC), RELIABLES(XRC),
+	SENDS(UC), WRITES(UC),
+	SENDS_ONLY(UD),
 };
 
 static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_ATOMICETH) <= PKT_HDR_MAX);

@@ -51,7 +51,7 @@ static u32 mtu_of(const struct qp *qp)
 
 static u8 answer_opcode(const struct qp *qp, enum pkt_kind kind)
 {
-	return qp_packets(qp) | kind;
+	return (u8)qp_packets(qp) | kind;
 }
 
 /* Nothing is asked of an initiator. */

@@ -14,7 +14,7 @@
 #define MIRAGE_MAX_SGE		32
 #define MIRAGE_MAX_INLINE	1024
 #define MIRAGE_MAX_WR		16384
-#define MIRAGE_MAX_MSG		(1U << 31)
+#define MIRAGE_MAX_MSG		0x80000000U
 
 /**
  * struct send_wqe - a send work request, out of the process' reach
