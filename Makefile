@@ -8,7 +8,7 @@ DESTDIR	?=
 PREFIX	?= /usr
 OUT	:= $(CURDIR)/build
 
-.PHONY: help demo check modules provider install uninstall clean
+.PHONY: help demo check lint modules provider install uninstall clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo '  make demo        stock perftest over mirage and Soft-RoCE in a guest, as a table'
 	@echo '  make check       every test; ends with "N passed, N failed, N skipped"'
 	@echo '                   (tests/check --list, tests/check SUITE@KERNEL for some of them)'
+	@echo '  make lint        checkpatch, sparse and W=1 on each kernel (part of make check)'
 	@echo 'On this machine:'
 	@echo '  make modules     kernel/mirage.ko        [KDIR=kernel headers] [W=1]'
 	@echo '  make provider    the libibverbs provider [RDMA_CORE=rdma-core source of the installed version]'
@@ -29,6 +30,9 @@ demo:
 
 check:
 	@tests/check
+
+lint:
+	@tests/vm/build exec tests/lint
 
 modules:
 	@[ -e '$(KDIR)/Makefile' ] || { echo 'mirage: no kernel headers at $(KDIR): apt-get install linux-headers-$(shell uname -r), or give KDIR='; exit 1; }

@@ -125,6 +125,7 @@ in_root() {
 		mount --bind "$build" "$root/build"
 		mount --bind -o ro "$top" "$root/src"
 		exec chroot "$root" env -i HOME=/root LC_ALL=C.UTF-8 \
-			PATH=/usr/sbin:/usr/bin:/sbin:/bin W="${W:-}" V="${V:-}" "$@"
+			PATH=/usr/sbin:/usr/bin:/sbin:/bin W="${W:-}" V="${V:-}" \
+			MIRAGE_CACHE="$cache" "$@"
 	' _ "$ROOT" "$CACHE" "$BUILD" "$TOP" "$@"
 }
