@@ -162,7 +162,7 @@ static const struct seg *piece_of(const struct bytes *b, u32 len)
 
 /* To or from kernel memory: all of it, or the position stays. */
 static noinline bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, bool write,
-			struct miss *miss)
+				 struct miss *miss)
 {
 	u32 cur = b->cur, off = b->off, done = 0;
 

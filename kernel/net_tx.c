@@ -4,9 +4,10 @@
  *
  * Packets are written where they are sent from: small ones in the skb's own room, others
  * in pages of 32 KiB, each in one piece. A CPU keeps some of these: they are free again as
- * soon as the last skb that shows them is, and a new one costs its zeroing. The ICRC of a packet is computed as soon as it
- * is complete, while it is in the cache; so its IPv4 identification is known by then: a
- * path counts its own, which is free to choose as nothing of ours is ever fragmented.
+ * soon as the last skb that shows them is, and a new one costs its zeroing. The ICRC of a
+ * packet is computed as soon as it is complete, while it is in the cache; so its IPv4
+ * identification is known by then: a path counts its own, which is free to choose as
+ * nothing of ours is ever fragmented.
  */
 #include <linux/percpu.h>
 #include <linux/random.h>

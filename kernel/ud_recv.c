@@ -275,11 +275,12 @@ static enum placed drain_one(struct qp *qp, int err, struct miss *miss)
 	enum placed p = PLACED_DONE;
 	struct bytes from;
 
-	if (err == -ENOMEM) {
-		drop(qp);
-	} else if (err && qp->resp.have_wqe) {
+	if (err && err != -ENOMEM && qp->resp.have_wqe) {
 		resp_fail_wqe(qp, IB_WC_LOC_PROT_ERR, err);
 		return p;
+	}
+	if (err == -ENOMEM) {
+		drop(qp);
 	} else {
 		bytes_from_buf(&from, held->data);
 		p = place(qp, &held->d, &from, miss);
