@@ -120,7 +120,7 @@ static u32 seed_of(struct sk_buff *skb, u32 len)
 }
 
 /* The IPv4 identification of the packet at an offset; 0 for IPv6. */
-static u16 id_of(const struct sk_buff *skb, u32 off)
+static u16 id_of(struct sk_buff *skb, u32 off)
 {
 	u16 id;
 
