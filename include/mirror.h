@@ -61,7 +61,6 @@ struct mirror {
 	struct mirror_mm *mm;		/* constant while registered */
 	struct interval_tree_node node;	/* in mm->mirrors; mm->lock */
 	struct list_head ranges;	/* of mirror_range.entry; mm->lock */
-	unsigned int blank;		/* see mirror_peek_first() */
 };
 
 /* mirror_range.default_flags: the pages must be writable */

@@ -343,7 +343,6 @@ int mirror_register(struct mirror *m, struct mm_struct *mm, unsigned long start,
 	m->node.start = start & PAGE_MASK;
 	m->node.last = (end - 1) | ~PAGE_MASK;
 	INIT_LIST_HEAD(&m->ranges);
-	m->blank = 0;
 	/* mm_users is still held, so release() is yet to come and will see m. */
 	spin_lock(&m->mm->lock);
 	mirror_tree_insert(&m->node, &m->mm->mirrors);

@@ -3,19 +3,19 @@
  * Reading the page tables for a mirror's range, and faulting in what is missing
  *
  * The overview is in mirror.c. Three ways lead to the pages: a walk by HMM, which can
- * do everything and may sleep; faults one by one and a walk after them, where nothing
- * may be waited for; and faults with a look at each page, which is the cheapest for a
- * few pages of the process that runs.
+ * do everything and may sleep; faults one by one with a look at each page, where nothing
+ * may be waited for, which is the cheapest and for small pages of anonymous memory alone;
+ * and a walk with faults one by one, for the rest of what has to be had without waiting.
  */
 #include <linux/hmm.h>
+#include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pgtable.h>
 #include <linux/sched/mm.h>
 
 #include "mirror.h"
 #include "mirror_mm.h"
-
-#define MIRROR_PEEK 8		/* pages that are cheaper read one by one */
 
 /*
  * Translate what HMM wrote to the caller's array, in place. Returns how many
@@ -90,24 +90,31 @@ static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
 }
 
 /*
- * One page fault without I/O, or -EAGAIN. File systems and shmem do I/O in spite of
- * FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge pages under a mutex: so this is
- * for anonymous memory only.
+ * The area over an address, if a fault there does no I/O: file systems and shmem do in
+ * spite of FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge pages under a mutex. So
+ * that is anonymous memory only; other memory is answered with -EAGAIN.
  */
-static int mirror_touch(struct mm_struct *mm, unsigned long addr, bool write)
+static int mirror_area(struct mm_struct *mm, unsigned long addr, bool write,
+		       struct vm_area_struct **area)
 {
-	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT |
-			     FAULT_FLAG_REMOTE;
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
-	vm_fault_t fault;
 
 	/* HMM too takes what can not be read for what can not be written. */
 	if (!vma || !(vma->vm_flags & VM_READ))
 		return -EFAULT;
 	if (write && !(vma->vm_flags & VM_WRITE))
 		return -EPERM;
-	if (!vma_is_anonymous(vma))
-		return -EAGAIN;
+	*area = vma;
+	return vma_is_anonymous(vma) ? 0 : -EAGAIN;
+}
+
+/* One page fault without I/O, or -EAGAIN. */
+static int mirror_touch(struct vm_area_struct *vma, unsigned long addr, bool write)
+{
+	unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT |
+			     FAULT_FLAG_REMOTE;
+	vm_fault_t fault;
+
 	if (write)
 		flags |= FAULT_FLAG_WRITE;
 	fault = handle_mm_fault(vma, addr, flags, NULL);
@@ -119,16 +126,22 @@ static int mirror_touch(struct mm_struct *mm, unsigned long addr, bool write)
 static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
 {
 	unsigned long want = mirror_range_want(r);
+	bool write = want & MIRROR_PFN_WRITE;
 	long n = mirror_range_pages(r), i;
 	long have = mirror_walk(r, mm, want);
 	int err = 0;
 
 	if (have < 0 || have == n)
 		return have;
-	for (i = 0; i < n && !err; i++)
-		if ((r->pfns[i] & want) != want)
-			err = mirror_touch(mm, r->start + (i << PAGE_SHIFT),
-					   want & MIRROR_PFN_WRITE);
+	for (i = 0; i < n && !err; i++) {
+		unsigned long addr = r->start + (i << PAGE_SHIFT);
+		struct vm_area_struct *vma;
+
+		if ((r->pfns[i] & want) == want)
+			continue;
+		err = mirror_area(mm, addr, write, &vma) ?:
+		      mirror_touch(vma, addr, write);
+	}
 	/* Faults invalidate too, when they replace a page: copy on write. */
 	if (!err && !mirror_range_valid(r))
 		err = mirror_range_sample(r);
@@ -138,114 +151,102 @@ static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
 	return have >= 0 && have < n ? -EAGAIN : have;
 }
 
-/*
- * Read current's page tables from page number have on, as far as they go, without
- * mmap_lock. The reference is for the time of a look at the page. Returns how far
- * it got, or -EOPNOTSUPP for a large page, whose mapping only a walk can tell.
- */
-static __always_inline long mirror_peek_with(struct mirror_range *r, long have,
-					     struct page **pages)
+/* None also where a larger page is mapped than a PMD can. Interrupts are off. */
+static __always_inline pmd_t mirror_pmd(struct mm_struct *mm, unsigned long addr)
 {
-	long n = mirror_range_pages(r);
-	bool large = false;
-	int i, got;
+	pgd_t pgd, *pgdp = pgd_offset(mm, addr);
+	p4d_t p4d, *p4dp;
+	pud_t pud, *pudp;
 
-	got = get_user_pages_fast_only(r->start + (have << PAGE_SHIFT), n - have,
-				       FOLL_WRITE, pages);
-	for (i = 0; i < got; i++) {
-		r->pfns[have++] = page_to_pfn(pages[i]) << MIRROR_PFN_SHIFT |
-				  MIRROR_PFN_VALID | MIRROR_PFN_WRITE;
-		large |= PageCompound(pages[i]);
-		put_page(pages[i]);
-	}
-	return large ? -EOPNOTSUPP : have;
-}
-
-static noinline long mirror_peek_many(struct mirror_range *r, long have)
-{
-	struct page *pages[MIRROR_PEEK];
-
-	return mirror_peek_with(r, have, pages);
-}
-
-/* A kernel that clears its stack frames would clear all of an array for one page. */
-static long mirror_peek(struct mirror_range *r, long have)
-{
-	struct page *page;
-
-	return mirror_range_pages(r) == 1 ? mirror_peek_with(r, have, &page) :
-					    mirror_peek_many(r, have);
+	pgd = READ_ONCE(*pgdp);
+	if (unlikely(pgd_none(pgd)))
+		return __pmd(0);
+	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
+	p4d = READ_ONCE(*p4dp);
+	if (unlikely(p4d_none(p4d)))
+		return __pmd(0);
+	pudp = pud_offset_lockless(p4dp, p4d, addr);
+	pud = READ_ONCE(*pudp);
+	if (unlikely(!pud_present(pud) || pud_leaf(pud)))
+		return __pmd(0);
+	return READ_ONCE(*pmd_offset_lockless(pudp, pud, addr));
 }
 
 /*
- * The peek before the first fault. One that finds nothing costs a tenth of a fault:
- * where one has found nothing, the next 15 are left out. That is a guess, which
- * threads may disturb.
+ * What is mapped at an address of anonymous memory, as an entry of pfns; 0 for nothing,
+ * and for a large page, whose mapping HMM tells better. Every level is read once: it
+ * can change meanwhile, which mirror_range_valid() tells of. But a table that is let
+ * go of stays what it was as long as interrupts are off here, as for
+ * get_user_pages_fast(); mmap_lock is held besides, for the area.
  */
-static long mirror_peek_first(struct mirror_range *r)
+static unsigned long mirror_peek(struct mm_struct *mm, unsigned long addr)
 {
-	struct mirror *m = r->mirror;
-	unsigned int blank = READ_ONCE(m->blank);
-	long have = 0;
+	unsigned long flags, pfn, out = 0;
+	pmd_t pmd;
+	pte_t pte;
 
-	if (!(blank % 16)) {
-		have = mirror_peek(r, 0);
-		blank = 0;
-	}
-	if (!have)
-		WRITE_ONCE(m->blank, blank + 1);
-	else if (m->blank)
-		WRITE_ONCE(m->blank, 0);
-	return have;
+	local_irq_save(flags);
+	pmd = mirror_pmd(mm, addr);
+	if (!pmd_present(pmd) || unlikely(pmd_leaf(pmd)))
+		goto out;
+	pte = ptep_get_lockless(pte_offset_kernel(&pmd, addr));
+	if (!pte_present(pte) || unlikely(pte_protnone(pte)))
+		goto out;
+	pfn = pte_pfn(pte);
+	if (unlikely(pte_special(pte) && !is_zero_pfn(pfn)))
+		goto out;
+	out = pfn << MIRROR_PFN_SHIFT | MIRROR_PFN_VALID;
+	if (pte_write(pte))
+		out |= MIRROR_PFN_WRITE;
+out:
+	local_irq_restore(flags);
+	return out;
 }
 
 /*
- * Fault and peek in turn; have pages have been read. Returns -EOPNOTSUPP if a page
- * can not be read in this way though it was faulted.
+ * Look and fault, page by page. Returns -EOPNOTSUPP if that can not tell what is mapped
+ * where, and -EAGAIN where it might do I/O to go on.
  */
-static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm,
-			      long have)
+static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm)
 {
-	long n = mirror_range_pages(r), got;
+	unsigned long addr, want = mirror_range_want(r), *pfn = r->pfns;
+	bool write = want & MIRROR_PFN_WRITE;
+	struct vm_area_struct *vma = NULL;
 	int err;
 
 	mmap_assert_locked(mm);
-	while (have < n) {
-		err = mirror_touch(mm, r->start + (have << PAGE_SHIFT), true);
+	for (addr = r->start; addr < r->end; addr += PAGE_SIZE, pfn++) {
+		if (!vma || addr >= vma->vm_end) {
+			err = mirror_area(mm, addr, write, &vma);
+			if (err)
+				return err;
+		}
+		*pfn = mirror_peek(mm, addr);
+		if ((*pfn & want) == want)
+			continue;
+		err = mirror_touch(vma, addr, write);
 		if (err)
 			return err;
-		if (!mirror_range_valid(r)) {
-			/* What was read before need not be so any more. */
-			err = mirror_range_sample(r);
-			return err ?: -EOPNOTSUPP;
-		}
-		got = mirror_peek(r, have);
-		if (got <= have)
+		*pfn = mirror_peek(mm, addr);
+		if ((*pfn & want) != want)
 			return -EOPNOTSUPP;
-		have = got;
 	}
-	return have;
+	if (likely(mirror_range_valid(r)))
+		return mirror_range_pages(r);
+	/* It was a copy on write, as a rule; of what was read some may be old now. */
+	return mirror_range_sample(r) ?: -EOPNOTSUPP;
 }
 
-/*
- * A walk of HMM costs a third of a page fault, whatever its length. Where the device
- * writes a few pages for the process that runs, as in the system call of a doorbell,
- * they are read in a cheaper way.
- */
-static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm, bool own)
+/* A walk of HMM costs a third of a page fault, whatever its length: it comes last. */
+static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 {
-	bool peek = own && r->default_flags & MIRROR_WRITE &&
-		    mirror_range_pages(r) <= MIRROR_PEEK;
-	long ret = peek ? mirror_peek_first(r) : -EOPNOTSUPP;
 	unsigned int noio;
+	long ret;
 
-	if (ret == mirror_range_pages(r))
-		return ret;
 	if (!mmap_read_trylock(mm))
 		return -EAGAIN;
 	noio = memalloc_noio_save();
-	if (ret >= 0)
-		ret = mirror_fault_peek(r, mm, ret);
+	ret = mirror_fault_peek(r, mm);
 	/* What could not be peeked at, nor be faulted, can still be mapped. */
 	if (ret == -EOPNOTSUPP || ret == -EAGAIN)
 		ret = mirror_fault_walk(r, mm);
@@ -323,7 +324,7 @@ long mirror_range_fault(struct mirror_range *r, bool block)
 	might_sleep();
 	if (!own && !mmget_not_zero(mm))
 		return -ESRCH;
-	ret = block ? mirror_fault_wait(r, mm) : mirror_fault_nowait(r, mm, own);
+	ret = block ? mirror_fault_wait(r, mm) : mirror_fault_nowait(r, mm);
 	if (!own)
 		mmput_async(mm);
 	if (ret > 0 && !mirror_range_valid(r))
