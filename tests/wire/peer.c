@@ -70,20 +70,31 @@ void peer_read(int fd, void *p, size_t len)
 	}
 }
 
+struct peer_path peer_path;
+
+static bool is_wanted(const union ibv_gid *gid, bool ipv6)
+{
+	union ibv_gid want;
+
+	if (peer_path.gid) {
+		CHECK_EQ(inet_pton(AF_INET6, peer_path.gid, want.raw), 1);
+		return !memcmp(gid, &want, sizeof(want));
+	}
+	return IN6_IS_ADDR_V4MAPPED((struct in6_addr *)gid->raw) != ipv6 &&
+	       gid->raw[0] != 0xfe;
+}
+
 void peer_pick_gid(struct rc_dev *dev, bool ipv6)
 {
 	struct ibv_gid_entry entry;
 	double until = test_now() + 10;
-	bool mapped;
 	int i;
 
 	do {
 		for (i = 0; i < dev->port.gid_tbl_len && i < 64; i++) {
 			if (ibv_query_gid_ex(dev->ctx, 1, i, &entry, 0) ||
-			    entry.gid_type != IBV_GID_TYPE_ROCE_V2)
-				continue;
-			mapped = IN6_IS_ADDR_V4MAPPED((struct in6_addr *)entry.gid.raw);
-			if (mapped == ipv6 || (ipv6 && entry.gid.raw[0] == 0xfe))
+			    entry.gid_type != IBV_GID_TYPE_ROCE_V2 ||
+			    !is_wanted(&entry.gid, ipv6))
 				continue;
 			dev->gid = entry.gid;
 			dev->gid_index = i;
@@ -91,7 +102,7 @@ void peer_pick_gid(struct rc_dev *dev, bool ipv6)
 		}
 		usleep(50000);
 	} while (test_now() < until);
-	test_fail("no IPv%d GID", ipv6 ? 6 : 4);
+	test_fail("no GID %s", peer_path.gid ?: ipv6 ? "for IPv6" : "for IPv4");
 }
 
 bool peer_has_flush(struct rc_dev *dev)
@@ -104,7 +115,8 @@ static struct ibv_ah_attr address(struct peer_end *end)
 	return (struct ibv_ah_attr){
 		.is_global = 1, .port_num = 1,
 		.grh = { .dgid = end->other.gid, .sgid_index = end->dev->gid_index,
-			 .hop_limit = 64 },
+			 .hop_limit = 64, .traffic_class = peer_path.tclass,
+			 .flow_label = peer_path.flow_label },
 	};
 }
 

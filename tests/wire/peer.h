@@ -37,7 +37,14 @@ int peer_connect(const char *host, int port);
 void peer_write(int fd, const void *p, size_t len);
 void peer_read(int fd, void *p, size_t len);
 
-/* A GID of this kind (IPv4 or IPv6) that is not link-local. */
+/* What every connection made from here on has in its address. */
+extern struct peer_path {
+	const char *gid;	/* the one of ours to use, as text; NULL: peer_pick_gid() picks */
+	uint8_t tclass;
+	uint32_t flow_label;
+} peer_path;
+
+/* A GID of this kind (IPv4 or IPv6) that is not link-local, or peer_path's. */
 void peer_pick_gid(struct rc_dev *dev, bool ipv6);
 
 bool peer_has_flush(struct rc_dev *dev);	/* and the atomic write */

@@ -35,6 +35,7 @@ static const char *server;	/* NULL: this end is the server */
 static int port = 18515;
 static bool use_odp, use_ipv6, no_flush;
 static int path_mtu;
+static unsigned long rounds;	/* 0: for as long as --seconds says */
 
 struct region {
 	uint8_t *map, *base;
@@ -181,12 +182,32 @@ static void post_recv(struct session *s, const struct op *op, int id)
 	CHECK_EQ(ibv_post_recv(s->end.qp, &wr, &bad), 0);
 }
 
+/* One buffer for all of them: they come from one peer. */
+static void check_grh(struct session *s, const struct ibv_wc *wc)
+{
+	const union ibv_gid *from = &s->end.other.gid, *to = &s->end.mine.gid;
+	const uint8_t *grh = s->grh->addr;
+
+	CHECK(wc->wc_flags & IBV_WC_GRH);
+	CHECK_EQ(wc->src_qp, s->end.other.qpn);
+	if (IN6_IS_ADDR_V4MAPPED((struct in6_addr *)to->raw)) {
+		CHECK_EQ(grh[20], 0x45);
+		CHECK(!memcmp(grh + 32, from->raw + 12, 4) && !memcmp(grh + 36, to->raw + 12, 4));
+	} else {
+		CHECK_EQ(grh[0] >> 4, 6);
+		CHECK(!memcmp(grh + 8, from, 16) && !memcmp(grh + 24, to, 16));
+	}
+}
+
 static void check_recv(struct session *s, const struct op *op, int id)
 {
 	struct ibv_wc wc = rc_wc_ok(s->end.rcq);
+	bool ud = s->end.type == IBV_QPT_UD;
 
 	CHECK_EQ(wc.wr_id, id);
-	CHECK_EQ(wc.byte_len, op->len + (s->end.type == IBV_QPT_UD ? GRH : 0));
+	CHECK_EQ(wc.byte_len, op->len + (ud ? GRH : 0));
+	if (ud)
+		check_grh(s, &wc);
 	if (op->opcode != IBV_WR_SEND)
 		CHECK_EQ(ntohl(wc.imm_data), id);
 }
@@ -392,16 +413,25 @@ static void shadows_destroy(struct session *s)
 	free(s->got);
 }
 
+/* Is there another round after so many? */
+static bool goes_on(unsigned long done, double since)
+{
+	if (rounds)
+		return done < rounds;
+	return test_now() < since + (test_options.seconds ?: DEFAULT_SECONDS);
+}
+
 static void drive(struct session *s)
 {
-	double until = test_now() + (test_options.seconds ?: DEFAULT_SECONDS);
+	double since = test_now();
 	struct batch end = {};
+	unsigned long n = 0;
 	char bye;
 
 	shadows_create(s);
 	do {
 		one_batch(s);
-	} while (test_now() < until);
+	} while (goes_on(++n, since));
 	peer_write(s->fd, &end, sizeof(end));
 	peer_read(s->fd, &bye, 1);
 	shadows_destroy(s);
@@ -499,16 +529,17 @@ static void ex_round(struct session *s, bool new_ops)
 
 static void data_ex(void)
 {
-	double until = test_now() + (test_options.seconds ?: DEFAULT_SECONDS);
+	double since = test_now();
 	struct session s = {};
 	bool new_ops = ex_open(&s);
+	unsigned long n = 0;
 	char more = 0;
 
 	if (server) {
 		shadows_create(&s);
 		do {
 			ex_round(&s, new_ops);
-		} while (test_now() < until);
+		} while (goes_on(++n, since));
 		peer_write(s.fd, &more, 1);
 		shadows_destroy(&s);
 	} else {
@@ -566,6 +597,14 @@ static int take_option(int argc, char **argv)
 		port = atoi(argv[1]);
 	else if (!strcmp(argv[0], "--mtu"))
 		path_mtu = atoi(argv[1]);
+	else if (!strcmp(argv[0], "--rounds"))
+		rounds = strtoul(argv[1], NULL, 0);
+	else if (!strcmp(argv[0], "--gid"))
+		peer_path.gid = argv[1];
+	else if (!strcmp(argv[0], "--tclass"))
+		peer_path.tclass = strtoul(argv[1], NULL, 0);
+	else if (!strcmp(argv[0], "--flow-label"))
+		peer_path.flow_label = strtoul(argv[1], NULL, 0);
 	else
 		return 0;
 	return 2;
@@ -587,8 +626,8 @@ int main(int argc, char **argv)
 		used = take_option(argc - i, argv + i);
 		if (!used) {
 			fprintf(stderr, "usage: wire_data --server | --client ADDRESS [--port N] "
-				"[--device NAME] [--odp] [--ipv6] [--mtu 1..5] [--no-flush] "
-				"[--only data_TYPE] [--seconds N] [--seed N]\n");
+				"[--device NAME] [--odp] [--ipv6] [--gid GID] [--mtu 1..5] [--tclass N] "
+				"[--flow-label N] [--no-flush] [--only data_TYPE] [--seconds N | --rounds N] [--seed N]\n");
 			return 2;
 		}
 		i += used;
