@@ -142,6 +142,9 @@ enum mirage_wc_flags {
 
 #define MIRAGE_WC_IBV_FLAGS	0xff
 
+/* From this bit on: the VLAN that a MAD was sent to, or 0. For users in the kernel. */
+#define MIRAGE_WC_VLAN_SHIFT	16
+
 /* Which of its QP's rings the work request of a CQE stood in. */
 enum mirage_cqe_ring {
 	MIRAGE_CQE_NO_RING	= 0,	/* an SRQ's: see there */

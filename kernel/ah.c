@@ -5,6 +5,7 @@
  * A process names a handle in a work request by its number, and may destroy it while
  * the request is under way: what engines look at is struct av, with a life of its own.
  */
+#include <linux/if_vlan.h>
 #include <linux/slab.h>
 #include <rdma/ib_addr.h>
 #include <rdma/ib_cache.h>
@@ -64,6 +65,27 @@ bool mirage_local_gid(struct mirage_dev *dev, const union ib_gid *gid)
 		return false;
 	rdma_put_gid_attr(attr);
 	return true;
+}
+
+/**
+ * mirage_gid_vlan - the VLAN that an address of this device is on
+ * @dev: the device
+ * @gid: the address
+ *
+ * Any context but hardirq. Return: its id, or 0 for none.
+ */
+u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid)
+{
+	const struct ib_gid_attr *attr;
+	u16 vlan;
+
+	attr = rdma_find_gid(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, NULL);
+	if (IS_ERR(attr))
+		return 0;
+	if (rdma_read_gid_l2_fields(attr, &vlan, NULL) || vlan > VLAN_VID_MASK)
+		vlan = 0;
+	rdma_put_gid_attr(attr);
+	return vlan;
 }
 
 static struct av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gfp_t gfp)

@@ -68,6 +68,7 @@ static inline struct mirage_ah *to_mah(struct ib_ah *ibah)
 struct av *av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num);
 void av_put(struct av *av);
 bool mirage_local_gid(struct mirage_dev *dev, const union ib_gid *gid);
+u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid);
 
 int mirage_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *attr,
 		     struct ib_udata *udata);

@@ -291,6 +291,8 @@ static bool to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct i
 		wc->wc_flags = IB_WC_GRH | IB_WC_WITH_NETWORK_HDR_TYPE;
 		wc->network_hdr_type = cqe->wc_flags & MIRAGE_WC_IPV4 ?
 				       RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;
+		wc->vlan_id = cqe->wc_flags >> MIRAGE_WC_VLAN_SHIFT;
+		wc->wc_flags |= wc->vlan_id ? IB_WC_WITH_VLAN : 0;
 	}
 	if (cqe->wc_flags & MIRAGE_WC_WITH_IMM)
 		wc->wc_flags |= IB_WC_WITH_IMM;

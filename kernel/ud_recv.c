@@ -94,6 +94,28 @@ static void too_long(struct qp *qp)
 		resp_fail_wqe(qp, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
 }
 
+/* The sender's address, or the destination's, of a datagram that was received. */
+static void gid_of(const struct datagram *d, bool source, union ib_gid *gid)
+{
+	const struct iphdr *ip = (const void *)(d->grh + UD_GRH_LEN - sizeof(*ip));
+	const struct ipv6hdr *ip6 = (const void *)d->grh;
+	struct in6_addr *addr = (struct in6_addr *)gid->raw;
+
+	if (d->ipv4)
+		ipv6_addr_set_v4mapped(source ? ip->saddr : ip->daddr, addr);
+	else
+		*addr = source ? ip6->saddr : ip6->daddr;
+}
+
+/* Who answers a MAD finds its own address by this, too. */
+static noinline u32 vlan_flags(const struct qp *qp, const struct datagram *d)
+{
+	union ib_gid gid;
+
+	gid_of(d, false, &gid);
+	return (u32)mirage_gid_vlan(qp->dev, &gid) << MIRAGE_WC_VLAN_SHIFT;
+}
+
 /* Filled where it will be read. */
 static __always_inline void fill_cqe(const struct qp *qp, const struct datagram *d,
 				     struct mirage_cqe *slot)
@@ -109,6 +131,8 @@ static __always_inline void fill_cqe(const struct qp *qp, const struct datagram 
 	slot->src_qp = d->src_qp;
 	slot->wc_flags = MIRAGE_WC_GRH | (d->imm ? MIRAGE_WC_WITH_IMM : 0) |
 			 (d->ipv4 ? MIRAGE_WC_IPV4 : 0);
+	if (unlikely(qp->type == IB_QPT_GSI))
+		slot->wc_flags |= vlan_flags(qp, d);
 	slot->cons = qp->rq.index;
 	slot->ring = qp->srq ? MIRAGE_CQE_NO_RING : MIRAGE_CQE_RQ;
 	slot->sl = d->sl;
@@ -393,19 +417,6 @@ static void to_member(struct qp *member, void *arg)
 
 	if (member->ud)
 		ud_deliver(member, to->d, to->from, &miss);
-}
-
-/* The sender's address, or the destination's, of a datagram that was received. */
-static void gid_of(const struct datagram *d, bool source, union ib_gid *gid)
-{
-	const struct iphdr *ip = (const void *)(d->grh + UD_GRH_LEN - sizeof(*ip));
-	const struct ipv6hdr *ip6 = (const void *)d->grh;
-	struct in6_addr *addr = (struct in6_addr *)gid->raw;
-
-	if (d->ipv4)
-		ipv6_addr_set_v4mapped(source ? ip->saddr : ip->daddr, addr);
-	else
-		*addr = source ? ip6->saddr : ip6->daddr;
 }
 
 static void input_group(struct mirage_dev *dev, struct to_group *to)
