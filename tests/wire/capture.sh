@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+# shellcheck shell=bash
+#
+# What goes over a host's netdev while a command runs; for the suites, after hosts.sh.
+
+# capture HOST IF BYTES FILTER FILE COMMAND...: so many bytes of each packet, 0: all
+capture() {
+	local host=$1 netdev=$2 bytes=$3 filter=$4 file=$5 log pid
+	shift 5
+	log=$(mktemp)
+	# The process in the namespace is who is to be told that it is over. Its log says
+	# when it listens.
+	"on_$host" bash -c 'echo $$; exec dumpcap -q -F pcap -B 64 -s "$1" -i "$2" -f "$3" -w "$4"' \
+		- "$bytes" "$netdev" "$filter" "$file" >"$log" 2>&1 &
+	pid=$!
+	for _ in {1..200}; do
+		grep -q '^File:' "$log" && break
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.05
+	done
+	"$@"
+	# what is still on its way through the capture's buffer
+	sleep 1
+	kill "$(head -n 1 "$log")" 2>/dev/null
+	wait $pid
+	rm -f "$log"
+}
