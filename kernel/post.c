@@ -21,13 +21,16 @@ static_assert(sizeof(struct ib_sge) == sizeof(struct mirage_sge));
 static_assert(offsetof(struct ib_sge, length) == offsetof(struct mirage_sge, length));
 static_assert(offsetof(struct ib_sge, lkey) == offsetof(struct mirage_sge, lkey));
 
-/* The slot to write next, or NULL when the ring is full; the poster's lock is held. */
-static void *room(const struct ring *ring)
+/*
+ * The slot to write next, or NULL when so many are in use as may be; the poster's lock is
+ * held.
+ */
+static void *room(const struct ring *ring, u32 most)
 {
 	u32 prod = ring->hdr->prod;
 
 	/* Pairs with the release store of ring_consume(). */
-	if (prod - smp_load_acquire(&ring->hdr->cons) >= ring->entries)
+	if (prod - smp_load_acquire(&ring->hdr->cons) >= most)
 		return NULL;
 	return ring_slot(ring, prod);
 }
@@ -117,7 +120,7 @@ static u8 flags_of(int send_flags)
 
 static int put_send(const struct qp *qp, const struct ib_send_wr *wr)
 {
-	struct mirage_send_wqe *slot = room(&qp->sq);
+	struct mirage_send_wqe *slot = room(&qp->sq, qp->sq.entries);
 	int err;
 
 	if (!slot)
@@ -181,9 +184,9 @@ int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	return err;
 }
 
-static int put_recv(struct ring *ring, const struct ib_recv_wr *wr, u32 max_sge)
+static int put_recv(struct ring *ring, u32 most, const struct ib_recv_wr *wr, u32 max_sge)
 {
-	struct mirage_recv_wqe *slot = room(ring);
+	struct mirage_recv_wqe *slot = room(ring, most);
 
 	if (!slot)
 		return -ENOMEM;
@@ -196,13 +199,13 @@ static int put_recv(struct ring *ring, const struct ib_recv_wr *wr, u32 max_sge)
 }
 
 /* Under the poster's lock. *bad_wr is NULL after the last one. */
-static int put_recvs(struct ring *ring, const struct ib_recv_wr *wr, u32 max_sge,
-		     const struct ib_recv_wr **bad_wr)
+static int put_recvs(struct ring *ring, u32 most, const struct ib_recv_wr *wr,
+		     u32 max_sge, const struct ib_recv_wr **bad_wr)
 {
 	int err = 0;
 
 	for (; wr; wr = wr->next) {
-		err = put_recv(ring, wr, max_sge);
+		err = put_recv(ring, most, wr, max_sge);
 		if (err)
 			break;
 	}
@@ -236,7 +239,7 @@ int mirage_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		return -EINVAL;
 
 	spin_lock_irqsave(&qp->post_lock, flags);
-	err = put_recvs(&qp->rq, wr, qp->cap.max_recv_sge, bad_wr);
+	err = put_recvs(&qp->rq, qp->rq.entries, wr, qp->cap.max_recv_sge, bad_wr);
 	kick = wants_kick(&qp->rq);
 	spin_unlock_irqrestore(&qp->post_lock, flags);
 	if (kick)
@@ -268,7 +271,7 @@ int mirage_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 		return -EOPNOTSUPP;
 
 	spin_lock_irqsave(&srq->post_lock, flags);
-	err = put_recvs(&srq->ring, wr, srq->max_sge, bad_wr);
+	err = put_recvs(&srq->ring, READ_ONCE(srq->max_wr), wr, srq->max_sge, bad_wr);
 	kick = wants_kick(&srq->ring);
 	spin_unlock_irqrestore(&srq->post_lock, flags);
 	if (kick)

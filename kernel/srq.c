@@ -322,7 +322,7 @@ int mirage_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 	    ring_pending(&srq->ring) > (int)max_wr || limit > max_wr) {
 		err = -EINVAL;
 	} else {
-		srq->max_wr = max_wr;
+		WRITE_ONCE(srq->max_wr, max_wr);
 		srq->limit = limit;
 	}
 	spin_unlock_bh(&srq->lock);
