@@ -29,6 +29,10 @@
 #define MIRAGE_MAX_RD_ATOMIC	128
 
 struct net_host;
+struct qp;
+
+/* QPs that are found without a walk. */
+#define MIRAGE_RECENT_QPS	256
 
 /**
  * struct mirage_dev - one device over one netdev
@@ -37,6 +41,7 @@ struct net_host;
  * @tracker: of that reference
  * @port_state: the last one that processes were told of
  * @qps: QPN -> struct qp; read under RCU
+ * @recent_qp: the last QP created of those whose numbers meet here; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
  * @mrs: what lkeys and rkeys name; read under RCU
  * @mws: windows of type 2
@@ -64,6 +69,7 @@ struct mirage_dev {
 	netdevice_tracker tracker;
 	enum ib_port_state port_state;
 	struct xarray qps;
+	struct qp *recent_qp[MIRAGE_RECENT_QPS];
 	u32 next_qpn;
 	struct mr_table mrs;
 	struct mw_table mws;

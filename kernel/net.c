@@ -233,6 +233,13 @@ static void receive(struct net_host *host, struct sk_buff *skb)
 	wire_input(dev, skb);
 }
 
+/* A look costs less than an attempt to take one that is not there. */
+static bool is_empty(struct sock *sk)
+{
+	return skb_queue_empty_lockless(&udp_sk(sk)->reader_queue) &&
+	       skb_queue_empty_lockless(&sk->sk_receive_queue);
+}
+
 /* In softirq. Who finds another CPU at it leaves its own to that. */
 static void drain(struct net_inlet *inlet, struct sock *sk)
 {
@@ -242,7 +249,7 @@ static void drain(struct net_inlet *inlet, struct sock *sk)
 	if (atomic_fetch_inc(&inlet->pending))
 		return;
 	do {
-		while ((skb = skb_recv_udp(sk, MSG_DONTWAIT, &err)))
+		while (!is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err)))
 			receive(inlet->host, skb);
 		calls = atomic_sub_return(calls, &inlet->pending);
 	} while (calls);
@@ -418,10 +425,14 @@ void net_addresses_changed(struct mirage_dev *dev)
 	atomic_inc(&net_generation);
 }
 
-struct sock *net_sock(struct net *net, bool v6)
+struct net_host *net_host(struct net *net)
 {
-	struct net_host *host = net_generic(net, net_id);
-	struct net_inlet *inlet = rcu_dereference(host->inlet[v6]);
+	return net_generic(net, net_id);
+}
+
+struct sock *net_sock(const struct net_host *host, bool v6)
+{
+	struct net_inlet *inlet = rcu_dereference_bh(host->inlet[v6]);
 
 	return inlet ? inlet->sock->sk : NULL;
 }

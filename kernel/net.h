@@ -21,11 +21,13 @@
 #include "packet.h"
 
 struct mirage_dev;
+struct net_host;
 
 /**
  * struct net_path - how to a peer
  * @dev: whose, for its counters
  * @net: the namespace; a reference is held, as by a process's socket
+ * @host: its sockets
  * @flow: addresses and ports as in the packet
  * @dst: the route, or NULL: looked up when needed; a reference is held
  * @cookie: of @dst
@@ -44,6 +46,7 @@ struct mirage_dev;
 struct net_path {
 	struct mirage_dev *dev;
 	struct net *net;
+	struct net_host *host;
 	struct icrc_flow flow;
 	struct dst_entry *dst;
 	u32 cookie;
@@ -79,12 +82,13 @@ void net_path_release(struct net_path *path);
  * struct net_tx - a super-packet under construction
  *
  * Packets of one path that are equally long, the last one may be shorter, go as one
- * UDP GSO skb. All zero is empty. On the sender's stack or in its object; BHs are off
- * from its first net_tx_segment() to net_tx_flush(), which must come.
+ * UDP GSO skb. Without @skb it is empty. On the sender's stack or in its object; BHs are
+ * off from its first net_tx_segment() to net_tx_flush(), which must come.
  */
 struct net_tx {
 	struct net_path *path;
 	struct sk_buff *skb;
+	struct sock *sk;	/* through which it is sent, or NULL */
 	void *segment;		/* the open ones */
 	void *last;		/* the last one sealed */
 	u32 seg_len;		/* length of an open one */
@@ -270,8 +274,11 @@ void net_addresses_changed(struct mirage_dev *dev);
 /** net_merged_wrongly - packets of one skb, for @dev, had no common header; BHs off */
 void net_merged_wrongly(struct mirage_dev *dev);
 
-/** net_sock - the namespace's socket; NULL while there is none; RCU or a path protects it */
-struct sock *net_sock(struct net *net, bool v6);
+/** net_host - what a namespace has of ours; good while a reference on it is held */
+struct net_host *net_host(struct net *net);
+
+/** net_sock - the namespace's socket; NULL while there is none; good while BHs are off */
+struct sock *net_sock(const struct net_host *host, bool v6);
 
 int net_init(void);
 void net_exit(void);

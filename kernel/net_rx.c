@@ -27,6 +27,21 @@ struct net_bounce {
 
 static DEFINE_PER_CPU(struct net_bounce, net_bounce);
 
+/* Seeds of this CPU's latest packets: making one costs more than a small packet's ICRC. */
+#define SEEDS		32
+
+struct net_seed {
+	struct icrc_flow flow;
+	u32 seed;
+	u16 len;
+};
+
+struct net_seeds {
+	struct net_seed slot[SEEDS];
+};
+
+static DEFINE_PER_CPU(struct net_seeds, net_seeds);
+
 static bool is_v4(const struct sk_buff *skb)
 {
 	return skb->protocol == htons(ETH_P_IP);
@@ -105,15 +120,43 @@ static void flow_of(const struct sk_buff *skb, struct icrc_flow *flow)
 	}
 }
 
+static bool is_v4_flow(const struct icrc_flow *flow, const struct iphdr *ip)
+{
+	return !flow->v6 && flow->frag == ip->frag_off &&
+	       !memcmp(flow->saddr, &ip->saddr, sizeof(ip->saddr)) &&
+	       !memcmp(flow->daddr, &ip->daddr, sizeof(ip->daddr));
+}
+
+static bool is_v6_flow(const struct icrc_flow *flow, const struct ipv6hdr *ip)
+{
+	return flow->v6 && !memcmp(flow->saddr, &ip->saddr, sizeof(ip->saddr)) &&
+	       !memcmp(flow->daddr, &ip->daddr, sizeof(ip->daddr));
+}
+
+/* That of the flow, if this CPU has not forgotten it. */
+static u32 recent_seed(const struct sk_buff *skb, u16 len)
+{
+	const struct udphdr *udp = udp_hdr(skb);
+	struct net_seed *s = &this_cpu_ptr(&net_seeds)->slot[(ntohs(udp->source) ^ len / 4) %
+							     SEEDS];
+
+	if (s->len != len || s->flow.sport != udp->source || s->flow.dport != udp->dest ||
+	    !(is_v4(skb) ? is_v4_flow(&s->flow, ip_hdr(skb)) :
+			   is_v6_flow(&s->flow, ipv6_hdr(skb)))) {
+		flow_of(skb, &s->flow);
+		s->seed = icrc_seed(&s->flow, len);
+		s->len = len;
+	}
+	return s->seed;
+}
+
 /* The CRC's state in front of a packet of that length. */
 static u32 seed_of(struct sk_buff *skb, u32 len)
 {
 	struct net_cb *cb = net_cb(skb);
-	struct icrc_flow flow;
 
 	if (cb->seed_len != len) {
-		flow_of(skb, &flow);
-		cb->seed = icrc_seed(&flow, len);
+		cb->seed = recent_seed(skb, len);
 		cb->seed_len = len;
 	}
 	return cb->seed;

@@ -44,7 +44,7 @@ struct qp *qp_get(struct mirage_dev *dev, u32 qpn)
 	struct qp *qp;
 
 	rcu_read_lock();
-	qp = xa_load(&dev->qps, qpn);
+	qp = qp_find(dev, qpn);
 	if (qp && !kref_get_unless_zero(&qp->ref))
 		qp = NULL;
 	rcu_read_unlock();
@@ -262,6 +262,11 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	return qp;
 }
 
+static struct qp **recent(const struct qp *qp)
+{
+	return &qp->dev->recent_qp[qp->qpn % MIRAGE_RECENT_QPS];
+}
+
 /* Nothing is found by the number yet. */
 static int reserve_qpn(struct qp *qp)
 {
@@ -315,6 +320,8 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 	container_of(ibqp, struct mirage_qp, ibqp)->qp = qp;
 	/* From here on a peer may find it. */
 	xa_store(&dev->qps, qp->qpn, qp, GFP_KERNEL);
+	/* What it is before where it is found. */
+	smp_store_release(recent(qp), qp);
 	return 0;
 
 err_qpn:
@@ -344,6 +351,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 
 	/* Nobody finds it any more, but the number is not free yet. */
 	xa_store(&dev->qps, qp->qpn, NULL, GFP_KERNEL);
+	cmpxchg(recent(qp), qp, NULL);
 	tasklet_kill(&qp->send_kick);
 	engine_stop(&qp->engine);
 	wire_disconnect(qp);

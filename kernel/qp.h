@@ -15,6 +15,7 @@
 #include <rdma/ib_verbs.h>
 
 #include "cq.h"
+#include "device.h"
 #include "engine.h"
 #include "req.h"
 #include "resp.h"
@@ -144,6 +145,20 @@ static inline enum pkt_transport qp_packets(const struct qp *qp)
 	if (qp->type == IB_QPT_XRC_INI || qp->type == IB_QPT_XRC_TGT)
 		return PKT_XRC;
 	return qp->type == IB_QPT_UC ? PKT_UC : PKT_RC;
+}
+
+/**
+ * qp_find - find a QP by its number
+ * @dev: the device
+ * @qpn: the number, of whatever origin
+ *
+ * Under RCU. Return: the QP, or NULL. As qp_get(), but without a reference.
+ */
+static __always_inline struct qp *qp_find(struct mirage_dev *dev, u32 qpn)
+{
+	struct qp *qp = READ_ONCE(dev->recent_qp[qpn % MIRAGE_RECENT_QPS]);
+
+	return likely(qp && qp->qpn == qpn) ? qp : xa_load(&dev->qps, qpn);
 }
 
 struct qp *qp_get(struct mirage_dev *dev, u32 qpn);

@@ -512,7 +512,7 @@ u32 ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct net_seg *seg)
 		input_group(dev, &to);
 		return next;
 	}
-	qp = xa_load(&dev->qps, seg->pkt.qpn);
+	qp = qp_find(dev, seg->pkt.qpn);
 	if (qp && qp->ud)
 		return input_run(qp, skb, &d, seg);
 	mirage_stat_inc(dev, MIRAGE_STAT_UD_DROPPED);

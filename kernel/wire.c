@@ -409,7 +409,7 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 	enum wire_verdict v = WIRE_DONE;
 	struct miss miss = {};
 
-	spin_lock_bh(lock_of(h));
+	spin_lock(lock_of(h));
 	if (h->closed || !net_same_peer(skb, path_of(h))) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
 		off = skip_ours(h, skb, off);
@@ -427,7 +427,7 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 		if (requests)
 			wire_request_end(qp);
 	}
-	spin_unlock_bh(lock_of(h));
+	spin_unlock(lock_of(h));
 	if (!requests)
 		wire_response_end(qp);
 	if (miss.mr)
@@ -446,7 +446,7 @@ static u32 input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 		return seg.next;
 	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && right_pkey(seg.pkt.pkey))
 		return ud_input(dev, skb, &seg);
-	qp = xa_load(&dev->qps, seg.pkt.qpn);
+	qp = qp_find(dev, seg.pkt.qpn);
 	wire = qp ? READ_ONCE(qp->wire) : NULL;
 	if (!wire || !right_pkey(seg.pkt.pkey)) {
 		mirage_stat_inc(dev, MIRAGE_STAT_RX_DISCARDS);
@@ -472,7 +472,7 @@ void wire_input(struct mirage_dev *dev, struct sk_buff *skb)
 		off = input_from(dev, skb, off);
 	} while (off);
 	rcu_read_unlock();
-	consume_skb(skb);
+	napi_consume_skb(skb, 1);
 }
 
 /**

@@ -429,6 +429,16 @@ static enum step open_local(struct run *r, const struct wire_wr *wr, u32 off)
 	return STEP_ON;
 }
 
+/* The bytes of a small message, which go at once as a rule, without a reference. */
+static bool borrow_local(struct run *r, const struct wire_wr *wr)
+{
+	const struct send_wqe *wqe = &wr->wqe;
+
+	return wqe->head.num_sge == 1 && wr->length - 1 < BYTES_BORROW_MAX &&
+	       wr->length <= BIT(r->req->shift) &&
+	       bytes_borrow(&r->req->local, r->qp->dev, r->qp->pd, wqe->sge, wr->op->local);
+}
+
 /* Packets from the cursor on that differ by their PSNs, if they are worth it, or 0. */
 static u32 run_length(const struct run *r, const struct wire_wr *wr, u32 left)
 {
@@ -484,12 +494,14 @@ static enum step send_data(struct run *r, const struct wire_wr *wr)
 	struct wire_req *req = r->req;
 	u32 end = (req->psn + 1) & PSN_MASK, off = offset(req, wr), run;
 	u32 left = wr->length - off, n = min_t(u32, left, BIT(req->shift)), len;
+	bool borrowed = false;
 	struct pkt pkt;
 	enum step s;
 	void *to;
 
 	if (!req->open) {
-		s = open_local(r, wr, off);
+		borrowed = borrow_local(r, wr);
+		s = borrowed ? STEP_ON : open_local(r, wr, off);
 		if (s != STEP_ON)
 			return s;
 	}
@@ -504,9 +516,11 @@ static enum step send_data(struct run *r, const struct wire_wr *wr)
 	if (!to)
 		return STEP_NOMEM;
 	to += pkt_build(to, &pkt);
-	if (unlikely(!bytes_read(&req->local, to, n, left, &r->qp->engine.miss))) {
+	if (unlikely(borrowed ? !bytes_read_small(&req->local, to, n) :
+				!bytes_read(&req->local, to, n, left, &r->qp->engine.miss))) {
 		net_tx_cancel(&r->tx);
-		return STEP_MISS;
+		/* From the start, with what can be waited for. */
+		return borrowed ? open_local(r, wr, off) : STEP_MISS;
 	}
 	net_tx_seal(&r->tx);
 	if (pkt.ack) {
