@@ -46,23 +46,41 @@ int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
 int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
 	      u32 length, enum ib_wc_status status, int err)
 {
-	struct mirage_cqe cqe = {
-		.wr_id = head->wr_id,
-		.byte_len = length,
-		.qp_num = qp->qpn,
-		.vendor_err = -err,
-		.status = status,
-		.opcode = op ? op->wc : IB_WC_SEND,
-		.ring = MIRAGE_CQE_SQ,
-	};
+	struct mirage_cq *cq = qp->scq;
+	struct mirage_cqe *slot;
+	bool fire = false;
 
 	lockdep_assert_held(&qp->wire->req.lock);
 	ring_consume(&qp->sq);
 	if (status == IB_WC_SUCCESS && !qp->sig_all &&
 	    !(head->flags & MIRAGE_WQE_SIGNALED))
 		return 0;
-	cqe.cons = qp->sq.index;
-	return mirage_cq_post(qp->scq, &cqe, false);
+
+	spin_lock(&cq->lock);
+	slot = mirage_cq_slot(cq);
+	if (likely(slot)) {
+		/* Where it will be read; the clocks are 0 in a CQ without any. */
+		slot->wr_id = head->wr_id;
+		slot->status = status;
+		slot->opcode = op ? op->wc : IB_WC_SEND;
+		slot->vendor_err = -err;
+		slot->byte_len = length;
+		slot->ex = 0;
+		slot->qp_num = qp->qpn;
+		slot->src_qp = 0;
+		slot->wc_flags = 0;
+		slot->cons = qp->sq.index;
+		slot->ring = MIRAGE_CQE_SQ;
+		slot->sl = 0;
+		slot->pkey_index = 0;
+		fire = mirage_cq_publish(cq, slot, status);
+	}
+	spin_unlock(&cq->lock);
+
+	if (unlikely(!slot))
+		return mirage_cq_overflow(cq);
+	mirage_cq_fire(cq, fire);
+	return 0;
 }
 
 /**

@@ -44,7 +44,7 @@ static u32 id_low[256], id_high[256];
 /* What turns that byte of the BTH into ones. */
 static u32 to_ones[256];
 
-static u32 of_8(u32 crc, const u8 *p)
+static __always_inline u32 of_8(u32 crc, const u8 *p)
 {
 	u64 x = get_unaligned_le64(p) ^ crc;
 
@@ -54,7 +54,7 @@ static u32 of_8(u32 crc, const u8 *p)
 	       slice[1][x >> 48 & 0xff] ^ slice[0][x >> 56];
 }
 
-static u32 of_4(u32 crc, const u8 *p)
+static __always_inline u32 of_4(u32 crc, const u8 *p)
 {
 	u32 x = get_unaligned_le32(p) ^ crc;
 

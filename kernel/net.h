@@ -139,12 +139,19 @@ void *net_tx_reopen(struct net_tx *tx);
 /** net_tx_cancel - what net_tx_run() made room for is not sent */
 void net_tx_cancel(struct net_tx *tx);
 
+/** net_tx_send - net_tx_flush() of a super-packet that there is */
+void net_tx_send(struct net_tx *tx);
+
 /**
  * net_tx_flush - send what there is
  *
  * Nothing is reported: what is lost here is lost like on any wire (and counted).
  */
-void net_tx_flush(struct net_tx *tx);
+static inline void net_tx_flush(struct net_tx *tx)
+{
+	if (tx->skb)
+		net_tx_send(tx);
+}
 
 /**
  * struct net_seg - one packet of a received skb

@@ -262,18 +262,12 @@ static bool transmit(struct net_tx *tx)
 	return true;
 }
 
-void net_tx_flush(struct net_tx *tx)
+void net_tx_send(struct net_tx *tx)
 {
 	struct net_path *path = tx->path;
-	bool sent;
 
-	if (!tx->skb)
-		return;
-	rcu_read_lock();
-	sent = transmit(tx);
-	rcu_read_unlock();
 	path->id += tx->segs;
-	if (sent) {
+	if (transmit(tx)) {
 		mirage_stat_add(path->dev, MIRAGE_STAT_TX_PACKETS, tx->segs);
 		mirage_stat_add(path->dev, MIRAGE_STAT_TX_BYTES, tx->bytes);
 		if (tx->segs > 1)

@@ -461,17 +461,15 @@ static u32 input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
  * @dev: whose
  * @skb: it; consumed here
  *
- * BHs off.
+ * BHs off, under rcu_read_lock().
  */
 void wire_input(struct mirage_dev *dev, struct sk_buff *skb)
 {
 	u32 off = net_cb(skb)->off;
 
-	rcu_read_lock();
 	do {
 		off = input_from(dev, skb, off);
 	} while (off);
-	rcu_read_unlock();
 	napi_consume_skb(skb, 1);
 }
 
