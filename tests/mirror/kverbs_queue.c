@@ -206,7 +206,7 @@ static void burst_event(struct ib_cq *cq, void *context)
 static void burst_post(struct kv_run *r, struct kv_pair *p, struct burst *b)
 {
 	struct ib_sge sge = sge_of(&p->a, 0, KV_BUF);
-	struct ib_rdma_wr wr[KV_WR];
+	static struct ib_rdma_wr wr[KV_WR];
 	int i;
 
 	for (i = 0; i < KV_WR; i++)
