@@ -92,6 +92,12 @@ void raw_send(struct raw *r, const struct raw_pkt *pkt, size_t n);
 void raw_gso(struct raw *r, const struct raw_pkt *pkt, size_t n);
 void raw_bytes(struct raw *r, const void *p, size_t len);	/* as they are */
 
+/* A packet changed by hand, BTH to ICRC, gets a right one. */
+void raw_seal(const struct raw *r, uint8_t *pkt, size_t len);
+
+/* The next packet whatever it is, or test_fail(); its length. */
+size_t raw_take_bytes(struct raw *r, uint8_t *to, size_t room);
+
 /* The next answer, or test_fail(); raw_silence(): there is none. */
 bool raw_pending(struct raw *r);
 struct raw_ans raw_recv(struct raw *r);
@@ -131,7 +137,7 @@ long long raw_stat(struct raw *r, const char *name);
 extern const struct case_table {
 	const struct test_case *cases;
 	size_t n;
-} raw_request_cases, raw_order_cases, raw_hold_cases, raw_fuzz_cases,
+} raw_request_cases, raw_order_cases, raw_hold_cases, raw_fuzz_cases, raw_capture_cases,
   raw_answer_cases, raw_drain_cases, raw_uc_cases, raw_ud_cases;
 
 #define CASE_TABLE(name, array)						\
