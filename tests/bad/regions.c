@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Regions that cannot be: bounds, rights, addresses. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "bad_test.h"
 
@@ -129,6 +133,47 @@ static void bad_rereg(void)
 	rc_close(dev);
 }
 
+/* As somebody whom RLIMIT_MEMLOCK binds, which root is not. */
+static void lock_at_most(size_t bytes)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+	struct rlimit limit = { .rlim_cur = bytes, .rlim_max = bytes };
+
+	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	CHECK_EQ(syscall(SYS_capget, &head, caps), 0);
+	caps[0].effective &= ~(1u << CAP_IPC_LOCK);
+	CHECK_EQ(syscall(SYS_capset, &head, caps), 0);
+}
+
+/* What is pinned counts, all regions together, until it is given back. */
+static void bad_memlock(void)
+{
+	size_t max = 16 * PAGE, huge = 1ull << 30;
+	struct rc_dev *dev;
+	struct ibv_mr *half, *odp;
+	uint8_t *p;
+	int i;
+
+	lock_at_most(max);
+	dev = rc_open();
+	p = mmap(NULL, huge, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(p != MAP_FAILED);
+	for (i = 0; i < 3; i++) {
+		half = ibv_reg_mr(dev->pd, p, max / 2, RC_ACCESS_ALL);
+		CHECK(half, "(%s)", strerror(errno));
+		CHECK(!ibv_reg_mr(dev->pd, p + max, max / 2 + PAGE, RC_ACCESS_ALL));
+		CHECK_EQ(errno, ENOMEM);
+		CHECK_EQ(ibv_dereg_mr(half), 0);
+	}
+	odp = ibv_reg_mr(dev->pd, p, huge, ODP_ALL);
+	CHECK(odp, "what is not pinned was counted (%s)", strerror(errno));
+	CHECK_EQ(ibv_dereg_mr(odp), 0);
+	munmap(p, huge);
+	rc_close(dev);
+}
+
 /* The same pages in many regions, registered and given back in random order. */
 static void bad_region_storm(void)
 {
@@ -166,6 +211,7 @@ const struct test_case region_cases[] = {
 	{ "bad_region_kernel_address", bad_region_kernel_address, 0 },
 	{ "bad_region_access", bad_region_access, 0 },
 	{ "bad_rereg", bad_rereg, 0 },
+	{ "bad_memlock", bad_memlock, 0 },
 	{ "bad_region_storm", bad_region_storm, 0 },
 };
 

@@ -578,11 +578,17 @@ static void put(const char *path, const char *text)
 
 static void odp_tracepoints(void)
 {
-	static const char *const names[] = { "raise", "service", "commit", "invalidate" };
+	static const char *const seen[] = {
+		"fault_raise", "fault_service", "fault_commit", "fault_fail", "prefetch",
+		"invalidate",
+	};
+	/* What it takes two processes and luck to see is there at least. */
+	static const char *const there[] = { "fault_coalesce", "fault_retry" };
 	static char text[1 << 18];
 	struct stage s = setup();
 	uint8_t *p = map_anon(PAGES * PAGE);
 	struct rc_buf buf = odp_reg(&s, p, PAGES * PAGE);
+	char name[96];
 	size_t n = 0, i;
 	ssize_t got;
 	int fd;
@@ -595,6 +601,10 @@ static void odp_tracepoints(void)
 	put(TRACING "/instances/verbs_test/events/mirage/enable", "1");
 	expect(&s, IBV_WR_RDMA_WRITE, &buf, 0, PAGES * PAGE, IBV_WC_SUCCESS);
 	CHECK_EQ(madvise(p, PAGES * PAGE, MADV_DONTNEED), 0);
+	CHECK_EQ(advise(&s, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, IBV_ADVISE_MR_FLAG_FLUSH,
+			rc_sge(&buf, 0, PAGE)), 0);
+	CHECK_EQ(munmap(p, PAGE), 0);
+	expect(&s, IBV_WR_RDMA_WRITE, &buf, 0, PAGE, IBV_WC_REM_ACCESS_ERR);
 	put(TRACING "/instances/verbs_test/events/mirage/enable", "0");
 	fd = open(TRACING "/instances/verbs_test/trace", O_RDONLY);
 	CHECK(fd >= 0);
@@ -602,8 +612,14 @@ static void odp_tracepoints(void)
 		n += got;
 	close(fd);
 	rmdir(TRACING "/instances/verbs_test");
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		CHECK(strstr(text, names[i]), "no '%s' in the trace", names[i]);
+	for (i = 0; i < ARRAY_SIZE(seen); i++) {
+		snprintf(name, sizeof(name), "mirage_odp_%s: ", seen[i]);
+		CHECK(strstr(text, name), "no '%s' in the trace", name);
+	}
+	for (i = 0; i < ARRAY_SIZE(there); i++) {
+		snprintf(name, sizeof(name), TRACING "/events/mirage/mirage_odp_%s", there[i]);
+		CHECK_EQ(access(name, F_OK), 0);
+	}
 	CHECK_EQ(ibv_dereg_mr(buf.mr), 0);
 	munmap(p, PAGES * PAGE);
 	teardown(&s);
