@@ -16,7 +16,7 @@ import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-KERNELS = ("host", "uml", "uml-debug", "6.1", "6.12", "7.3")
+KERNELS = ("here", "host", "uml", "uml-debug", "6.1", "6.12", "7.3")
 TALLY = re.compile(r"^\s*(\d+) passed, (\d+) failed, (\d+) skipped", re.M)
 HOST_GRACE = 120  # s beyond a guest's own timeout: builds of our code come before its boot
 
@@ -58,7 +58,9 @@ class Runner:
 
     def run(self, job):
         log = self.logs / f"{job.suite}-{job.kernel}.log"
-        if job.kernel == "host":
+        if job.kernel == "here":
+            cmd, limit = ["bash", "-c", job.command], job.timeout
+        elif job.kernel == "host":
             cmd, limit = [TOP / "tests/vm/build", "exec", "bash", "-c", job.command], job.timeout
         else:
             cmd = [TOP / "tests/vm/run", "--kernel", job.kernel, "--timeout", str(job.timeout),
@@ -70,7 +72,7 @@ class Runner:
                 if self.stopped:
                     return
                 # its own session: whoever stops us stops it through stop()
-                process = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=f, stderr=f,
+                process = subprocess.Popen(cmd, stdin=subprocess.DEVNULL, stdout=f, stderr=f, cwd=TOP,
                                            start_new_session=True)
                 self.running.add(process)
             try:
@@ -128,8 +130,9 @@ class Runner:
 def prepare(jobs):
     """Everything that many guests wait for, before the first one. What cannot be built
     here makes the suites fail that need it."""
-    kernels = [k for k in KERNELS if k in {j.kernel for j in jobs} - {"host"}]
-    targets = [["exec", "true"], *([f"boot-{k}"] for k in kernels), *([k] for k in kernels)]
+    wanted = {j.kernel for j in jobs}
+    kernels = [k for k in KERNELS if k in wanted - {"here", "host"}]
+    targets = [["exec", "true"], *([["boot-uml"]] if "here" in wanted else []), *([f"boot-{k}"] for k in kernels), *([k] for k in kernels)]
     if kernels:
         targets.append(["user"])
     for target in targets:
