@@ -213,17 +213,8 @@ int main(int argc, char **argv)
 		{ "bad_bystander", bad_bystander, 0 },
 		{ "bad_nothing_left", bad_nothing_left, 0 },
 	};
-	int i = 1, used;
 
-	while (i < argc) {
-		used = test_options_take(argc - i, argv + i);
-		if (!used) {
-			fprintf(stderr, "usage: bad_test [--device NAME] [--only PART] "
-				"[--seconds N a case] [--seed N] [--list]\n");
-			return 2;
-		}
-		i += used;
-	}
+	test_options_parse(argc, argv, NULL, "");
 	if (!test_options.list)
 		start_bystander();
 	test_run(region_cases, region_count);

@@ -197,10 +197,8 @@ static int index_of(const char *name, const char *const *names, int n)
 
 static int take_option(int argc, char **argv)
 {
-	int used = test_options_take(argc, argv);
-
-	if (used || argc < 2)
-		return used;
+	if (argc < 2)
+		return 0;
 	if (!strcmp(argv[0], "--odp"))
 		only_odp = index_of(argv[1], odp_kind_names, ODP_KINDS);
 	else if (!strcmp(argv[0], "--backing"))
@@ -241,29 +239,13 @@ int main(int argc, char **argv)
 		{ "data_stamp_write_implicit", data_stamp_write_implicit, 0 },
 		{ "data_stamp_write_iova", data_stamp_write_iova, 0 },
 	};
-	struct test_case timed[ARRAY_SIZE(cases)];
-	int i = 1, used;
-	size_t n;
 
-	while (i < argc) {
-		used = take_option(argc - i, argv + i);
-		if (!used) {
-			fprintf(stderr, "usage: data_test [--device NAME] [--seconds N a case] "
-				"[--seed N] [--only PART] [--odp KIND] [--backing NAME] "
-				"[--max BYTES] [--list]\n");
-			return 2;
-		}
-		i += used;
-	}
-	for (n = 0; n < ARRAY_SIZE(cases); n++) {
-		timed[n] = cases[n];
-		timed[n].seconds = 90 + 2 * test_options.seconds;
-	}
+	test_options_parse(argc, argv, take_option, " [--odp KIND] [--backing NAME] [--max BYTES]");
 	if (!test_options.list) {
 		reserve_huge_pages();
 		swap_on(64 << 20);
 	}
-	test_run(timed, ARRAY_SIZE(timed));
+	test_run_timed(cases, ARRAY_SIZE(cases), 90 + 2 * test_options.seconds);
 	swap_off();
 	return test_close();
 }

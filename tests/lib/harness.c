@@ -105,7 +105,7 @@ void test_note(const char *fmt, ...)
 	fflush(stdout);
 }
 
-int test_options_take(int argc, char **argv)
+static int test_options_take(int argc, char **argv)
 {
 	if (!strcmp(argv[0], "--list")) {
 		test_options.list = true;
@@ -205,20 +205,33 @@ int test_close(void)
 	return failed || !passed;
 }
 
-int test_main(int argc, char **argv, const struct test_case *cases, size_t n)
+void test_options_parse(int argc, char **argv, int (*own)(int argc, char **argv),
+			const char *usage)
 {
 	int i = 1, used;
 
 	while (i < argc) {
 		used = test_options_take(argc - i, argv + i);
+		if (!used && own)
+			used = own(argc - i, argv + i);
 		if (!used) {
-			fprintf(stderr, "%s: what is %s? "
-				"[--device NAME] [--only PART] [--but PART] [--seconds N] [--seed N] [--list]\n",
-				argv[0], argv[i]);
-			return 2;
+			fprintf(stderr, "%s: what is %s?\nusage: %s [--device NAME] [--only PART] "
+				"[--but PART] [--seconds N] [--seed N] [--list]%s\n",
+				argv[0], argv[i], argv[0], usage);
+			exit(2);
 		}
 		i += used;
 	}
-	test_run(cases, n);
-	return test_close();
+}
+
+void test_run_timed(const struct test_case *cases, size_t n, unsigned int seconds)
+{
+	struct test_case timed;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		timed = cases[i];
+		timed.seconds = seconds;
+		test_run(&timed, 1);
+	}
 }

@@ -35,16 +35,19 @@ struct test_options {
 extern struct test_options test_options;
 
 /*
- * test_options_take() - take one --NAME VALUE pair of the common options
- * Returns the number of arguments used, 0 for an option that is not common.
+ * test_options_parse() - take the command line, or say what is wrong and exit
+ * @own takes an option of the program's own, with what follows it, and returns how many
+ * arguments that were, 0: none of its own; it may be NULL. @usage names them.
  */
-int test_options_take(int argc, char **argv);
+void test_options_parse(int argc, char **argv, int (*own)(int argc, char **argv),
+			const char *usage);
 
-/* test_main() - parse the common options, run the cases, return the exit code. */
-int test_main(int argc, char **argv, const struct test_case *cases, size_t n);
-
-/* test_run() - run and count one table; test_close() prints the closing line. */
+/*
+ * test_run() - run and count one table; test_run_timed(): with that time limit for each
+ * case; test_close() prints the closing line.
+ */
 void test_run(const struct test_case *cases, size_t n);
+void test_run_timed(const struct test_case *cases, size_t n, unsigned int seconds);
 int test_close(void);
 
 void test_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

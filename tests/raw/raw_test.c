@@ -12,16 +12,10 @@ int main(int argc, char **argv)
 		&raw_answer_cases, &raw_drain_cases, &raw_uc_cases,
 		&raw_ud_cases,
 	};
-	int i = 1, used;
 	size_t t;
 
 	test_options.device = "mirage0";
-	while (i < argc) {
-		used = test_options_take(argc - i, argv + i);
-		if (!used)
-			test_fail("unknown option %s", argv[i]);
-		i += used;
-	}
+	test_options_parse(argc, argv, NULL, "");
 	for (t = 0; t < ARRAY_SIZE(tables); t++)
 		test_run(tables[t]->cases, tables[t]->n);
 	return test_close();

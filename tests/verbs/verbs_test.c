@@ -6,8 +6,6 @@
  * device (--device rxe0 checks the test itself); what only mirage promises is
  * skipped elsewhere.
  */
-#include <stdio.h>
-
 #include "verbs_test.h"
 
 int main(int argc, char **argv)
@@ -18,18 +16,9 @@ int main(int argc, char **argv)
 		&odp_cases, &slow_cases, &mw_cases, &provider_cases,
 		&ud_cases, &uc_cases, &xrc_cases, &mcast_cases,
 	};
-	int i = 1, used;
 	size_t t;
 
-	while (i < argc) {
-		used = test_options_take(argc - i, argv + i);
-		if (!used) {
-			fprintf(stderr, "usage: %s [--device NAME] [--only PART] [--but PART] "
-				"[--seconds N] [--seed N] [--list]\n", argv[0]);
-			return 2;
-		}
-		i += used;
-	}
+	test_options_parse(argc, argv, NULL, "");
 	for (t = 0; t < ARRAY_SIZE(tables); t++)
 		test_run(tables[t]->cases, tables[t]->n);
 	return test_close();

@@ -577,10 +577,6 @@ static void data_ud(void)
 
 static int take_option(int argc, char **argv)
 {
-	int used = test_options_take(argc, argv);
-
-	if (used)
-		return used;
 	if (!strcmp(argv[0], "--server"))
 		return 1;
 	if (!strcmp(argv[0], "--odp"))
@@ -618,24 +614,10 @@ int main(int argc, char **argv)
 		{ "data_ud", data_ud, 0 },
 		{ "data_ex", data_ex, 0 },
 	};
-	struct test_case timed[ARRAY_SIZE(cases)];
-	int i = 1, used;
-	size_t n;
 
-	while (i < argc) {
-		used = take_option(argc - i, argv + i);
-		if (!used) {
-			fprintf(stderr, "usage: wire_data --server | --client ADDRESS [--port N] "
-				"[--device NAME] [--odp] [--ipv6] [--gid GID] [--mtu 1..5] [--tclass N] "
-				"[--flow-label N] [--no-flush] [--only data_TYPE] [--seconds N | --rounds N] [--seed N]\n");
-			return 2;
-		}
-		i += used;
-	}
-	for (n = 0; n < ARRAY_SIZE(cases); n++) {
-		timed[n] = cases[n];
-		timed[n].seconds = 60 + 2 * test_options.seconds;
-	}
-	test_run(timed, ARRAY_SIZE(timed));
+	test_options_parse(argc, argv, take_option,
+			   " --server | --client ADDRESS [--port N] [--odp] [--ipv6] [--gid GID] "
+			   "[--mtu 1..5] [--tclass N] [--flow-label N] [--no-flush] [--rounds N]");
+	test_run_timed(cases, ARRAY_SIZE(cases), 60 + 2 * test_options.seconds);
 	return test_close();
 }

@@ -10,20 +10,12 @@
 
 int main(int argc, char **argv)
 {
-	int i = 1;
-
 	if (argc == 2 && !strcmp(argv[1], "--cost")) {
 		cost_of_callbacks();
 		cost_of_faults();
 		return 0;
 	}
-	while (i < argc) {
-		int used = test_options_take(argc - i, argv + i);
-
-		if (!used)
-			test_fail("unknown option %s\n", argv[i]);
-		i += used;
-	}
+	test_options_parse(argc, argv, NULL, "");
 	test_run(range_cases, range_count);
 	test_run(fault_cases, fault_count);
 	test_run(callback_cases, callback_count);
