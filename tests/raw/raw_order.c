@@ -256,6 +256,37 @@ static void behind_a_read(void)
 	raw_close(r);
 }
 
+/*
+ * Packets in one skb that do not belong together, so often that merging is left to
+ * itself for a while: what was right is taken, and all goes on.
+ */
+static void merged_wrongly(void)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, LEN, RC_ACCESS_ALL);
+	long long before = raw_stat(r, "rx_icrc_errors");
+	struct raw_pkt pkt[LEN / RAW_MTU];
+	size_t i, k, n;
+
+	for (i = 0; i < 20; i++) {
+		for (k = 0; k < 3; k++) {
+			raw_write_pkts(r, &pkt[k], data, 100, &buf, 0);
+			pkt[k].bad_icrc = k;
+		}
+		raw_gso(r, pkt, 3);
+		raw_expect(r, ACKNOWLEDGE, ACK, pkt[0].psn);
+		r->psn = pkt[1].psn;
+	}
+	CHECK_EQ(raw_stat(r, "rx_icrc_errors") - before, 40);
+	rc_fill(data, 20000, 7);
+	n = raw_write_pkts(r, pkt, data, 20000, &buf, 1);
+	raw_gso(r, pkt, n);
+	raw_expect(r, ACKNOWLEDGE, ACK, pkt[n - 1].psn);
+	rc_verify(buf.addr + 1, 20000, 7, "after what was merged wrongly");
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
 static const struct test_case cases[] = {
 	{ "raw_ahead", ahead, 0 },
 	{ "raw_write_again", write_again, 0 },
@@ -264,6 +295,7 @@ static const struct test_case cases[] = {
 	{ "raw_atomic_again", atomic_again, 0 },
 	{ "raw_not_ready", not_ready, 0 },
 	{ "raw_behind_a_read", behind_a_read, 0 },
+	{ "raw_merged_wrongly", merged_wrongly, 0 },
 };
 
 CASE_TABLE(raw_order_cases, cases);
