@@ -5,7 +5,7 @@
 
 # capture HOST IF BYTES FILTER FILE COMMAND...: so many bytes of each packet, 0: all
 capture() {
-	local host=$1 netdev=$2 bytes=$3 filter=$4 file=$5 log pid
+	local host=$1 netdev=$2 bytes=$3 filter=$4 file=$5 log pid size=0 before=-1
 	shift 5
 	log=$(mktemp)
 	# The process in the namespace is who is to be told that it is over. Its log says
@@ -19,8 +19,13 @@ capture() {
 		sleep 0.05
 	done
 	"$@"
-	# what is still on its way through the capture's buffer
-	sleep 1
+	# What is still on its way through the capture's buffer, however slow the host is:
+	# until a second brings nothing more.
+	while (( size != before )); do
+		before=$size
+		sleep 1
+		size=$(stat -c %s "$file" 2>/dev/null || echo 0)
+	done
 	kill "$(head -n 1 "$log")" 2>/dev/null
 	wait $pid
 	rm -f "$log"
