@@ -139,7 +139,7 @@ static void mirror_flight_add(struct mirror_mm *mm, unsigned long start,
 			      unsigned long end)
 	__must_hold(&mm->lock)
 {
-	unsigned int i = ffz(READ_ONCE(mm->busy));
+	unsigned long i = ffz(READ_ONCE(mm->busy));
 	struct mirror_flight *f = mm->flights + i;
 
 	lockdep_assert_held(&mm->lock);
@@ -168,7 +168,7 @@ static void mirror_flight_remove(struct mirror_mm *mm, unsigned long start,
 	unsigned long busy = smp_load_acquire(&mm->busy);
 
 	for (; busy; busy &= busy - 1) {
-		unsigned int i = __ffs(busy);
+		unsigned long i = __ffs(busy);
 		struct mirror_flight *f = mm->flights + i;
 
 		if (READ_ONCE(f->task) == current && f->start == start &&
@@ -215,6 +215,20 @@ static void mirror_ranges_expire(struct mirror *m, unsigned long start,
 			WRITE_ONCE(r->seq, r->seq + 1);
 }
 
+/* mirror_tree_iter_first() without its look at the leftmost node: there are few. */
+static __always_inline struct interval_tree_node *
+mirror_first(struct mirror_mm *mm, unsigned long start, unsigned long last)
+	__must_hold(&mm->lock)
+{
+	struct interval_tree_node *top;
+
+	lockdep_assert_held(&mm->lock);
+	top = rb_entry_safe(mm->mirrors.rb_root.rb_node, struct interval_tree_node, rb);
+	if (!top || top->__subtree_last < start)
+		return NULL;
+	return mirror_tree_subtree_search(top, start, last);
+}
+
 /* Never fails, also not where it may not block: it takes no lock to sleep on. */
 static int mirror_mn_start(struct mmu_notifier *mn,
 			   const struct mmu_notifier_range *range)
@@ -228,7 +242,7 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 	mirror_flight_add(mm, range->start, range->end);
 	if (unlikely(mm->dead))
 		goto out;
-	node = mirror_tree_iter_first(&mm->mirrors, start, last);
+	node = mirror_first(mm, start, last);
 	for (; node; node = mirror_tree_iter_next(node, start, last)) {
 		struct mirror *m = container_of(node, struct mirror, node);
 		/* The last page of the address space has no end: do without it. */

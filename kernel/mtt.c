@@ -563,15 +563,11 @@ static bool mtt_chunk_empty(const struct mtt_chunk *chunk)
 	return !chunk->resident && !chunk->whole;
 }
 
-/**
- * mtt_note_idle - a chunk is empty
- * @mtt: the table
- * @index: the chunk's number
- *
- * It is likely to be filled again soon, so it stays until another is emptied. So there
- * is at most one empty chunk to a table. Softirqs off.
+/*
+ * A chunk is empty. It is likely to be filled again soon, so it stays until another is
+ * emptied: there is at most one empty chunk to a table. Softirqs off.
  */
-void mtt_note_idle(struct mtt *mtt, unsigned long index)
+static void mtt_note_idle(struct mtt *mtt, unsigned long index)
 {
 	unsigned long last;
 

@@ -104,37 +104,32 @@ static __always_inline unsigned long *mtt_entry(struct mtt_chunk *chunk, u64 add
 	return &chunk->entries[i];
 }
 
-void mtt_note_idle(struct mtt *mtt, unsigned long index);
-
 /**
- * mtt_zap_page - take one page out of the table
- * @mtt: the table
+ * mtt_zap_page - take one page out of a chunk, if that is all there is to do
+ * @chunk: where it is; softirqs off, its lock not held
  * @addr: iova in it; may lie outside the region
  *
- * As mtt_zap(). One page at a time is how memory goes as a rule, and every step of
- * this counts for the process it goes from: that is why it is here.
+ * One page at a time is how memory goes as a rule, and every step of this counts for
+ * the process it goes from: that is why it is here.
  *
- * Return: pages that were there.
+ * Return: whether it was there, and is not any more. If not, see mtt_zap(), which knows
+ * of whole entries and empty chunks as well.
  */
-static __always_inline unsigned long mtt_zap_page(struct mtt *mtt, u64 addr)
+static __always_inline bool mtt_zap_page(struct mtt_chunk *chunk, u64 addr)
 {
-	struct mtt_chunk *chunk = mtt_find_addr(mtt, addr);
-	unsigned int i, left;
+	unsigned int i;
 
-	if (!chunk)
-		return 0;
 	spin_lock(&chunk->lock);
 	i = mtt_page_of(addr) - chunk->first;
-	if (unlikely(chunk->whole || i >= chunk->count || !chunk->entries[i])) {
+	/* Beside a whole entry there are no others, or only empty ones. */
+	if (unlikely(i >= chunk->count || !chunk->entries[i] || chunk->resident == 1)) {
 		spin_unlock(&chunk->lock);
-		return mtt_zap(mtt, addr, addr);
+		return false;
 	}
 	chunk->entries[i] = 0;
-	left = --chunk->resident;
+	chunk->resident--;
 	spin_unlock(&chunk->lock);
-	if (unlikely(!left))
-		mtt_note_idle(mtt, mtt_index(mtt, addr));
-	return 1;
+	return true;
 }
 
 void mtt_dirty(unsigned long *entry);

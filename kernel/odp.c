@@ -475,12 +475,21 @@ static void odp_invalidate(struct mirror *mirror, unsigned long start,
 {
 	struct odp *odp = container_of(mirror, struct odp, mirror);
 	u64 iova = start + odp->va_to_iova;
+	struct mtt_chunk *chunk;
 
-	if (likely(end - start == PAGE_SIZE))
-		odp_zapped(odp, iova, iova + PAGE_SIZE - 1,
-			   mtt_zap_page(&odp->mr->mtt, iova));
-	else
+	if (unlikely(end - start != PAGE_SIZE)) {
 		odp_invalidate_many(odp, start, end);
+		return;
+	}
+	chunk = mtt_find_addr(&odp->mr->mtt, iova);
+	if (!chunk)
+		return;
+	if (likely(mtt_zap_page(chunk, iova))) {
+		odp_zapped(odp, iova, iova + PAGE_SIZE - 1, 1);
+	} else {
+		start = iova - odp->va_to_iova;
+		odp_invalidate_many(odp, start, start + PAGE_SIZE);
+	}
 }
 
 static void odp_release(struct mirror *mirror)
