@@ -8,6 +8,7 @@
  *				by others (replace.h)
  *	data_stamp_read_KIND,	pages are replaced by others during the transfer;
  *	data_stamp_write_KIND	generations tell which bytes are allowed (stamp.h)
+ *	data_merge_KIND		pages are merged, read and written (merge.h)
  *
  * KIND is pinned, explicit, implicit or iova. A case goes through rounds, each
  * with a seed of its own, other backings, MTU and place of the regions.
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "churn.h"
+#include "merge.h"
 #include "replace.h"
 #include "stamp.h"
 #include "swap.h"
@@ -168,11 +170,24 @@ static void stamps(enum odp_kind odp, bool write)
 		  write ? "WRITE" : "READ", (unsigned long long)bytes);
 }
 
+static void merges(enum odp_kind odp)
+{
+	struct rc_dev *dev = open_for(odp);
+	uint64_t bytes = 0;
+
+	if (!ksm_on())
+		test_skip("no KSM");
+	merge_pages(dev, odp, test_options.seed, &bytes);
+	test_note("%s, pages merged: %llu bytes verified", odp_kind_names[odp],
+		  (unsigned long long)bytes);
+}
+
 #define KIND_CASES(kind, KIND)							\
 static void data_keep_##kind(void) { rounds(KIND, false); }			\
 static void data_replace_##kind(void) { rounds(KIND, true); }			\
 static void data_stamp_read_##kind(void) { stamps(KIND, false); }		\
-static void data_stamp_write_##kind(void) { stamps(KIND, true); }
+static void data_stamp_write_##kind(void) { stamps(KIND, true); }		\
+static void data_merge_##kind(void) { merges(KIND); }
 
 KIND_CASES(explicit, ODP_EXPLICIT)
 KIND_CASES(implicit, ODP_IMPLICIT)
@@ -238,14 +253,20 @@ int main(int argc, char **argv)
 		{ "data_stamp_write_explicit", data_stamp_write_explicit, 0 },
 		{ "data_stamp_write_implicit", data_stamp_write_implicit, 0 },
 		{ "data_stamp_write_iova", data_stamp_write_iova, 0 },
+		{ "data_merge_explicit", data_merge_explicit, 0 },
+		{ "data_merge_implicit", data_merge_implicit, 0 },
+		{ "data_merge_iova", data_merge_iova, 0 },
 	};
 
 	test_options_parse(argc, argv, take_option, " [--odp KIND] [--backing NAME] [--max BYTES]");
 	if (!test_options.list) {
 		reserve_huge_pages();
 		swap_on(64 << 20);
+		ksm_on();
 	}
 	test_run_timed(cases, ARRAY_SIZE(cases), 90 + 2 * test_options.seconds);
 	swap_off();
+	if (!test_options.list)
+		ksm_off();
 	return test_close();
 }
