@@ -126,6 +126,12 @@ static inline void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32
 	return net_tx_run(tx, path, len, 1, more);
 }
 
+/** net_tx_last - the last of the packets that net_tx_run() made room for */
+static inline void *net_tx_last(const struct net_tx *tx)
+{
+	return tx->segment + (tx->num - 1) * tx->seg_len;
+}
+
 /** net_tx_seal - packets are complete but for pad and ICRC, which are put in here */
 void net_tx_seal(struct net_tx *tx);
 

@@ -99,13 +99,15 @@ static enum wire_verdict feed(struct wire_hold *h, const struct net_seg *seg,
 /* As many packets from within a message as go at once. The next one, or 0. */
 static u32 feed_middle(struct wire_hold *h, struct sk_buff *skb, u32 off)
 {
+	struct qp *qp = h->wire->qp;
 	struct net_run run;
 	u32 n;
 
 	do {
 		if (!net_run_find(skb, off, WIRE_RUN, &run) || !takes(h, &run.pkt))
 			return off;
-		n = wire_request_run(h->wire->qp, skb, off, &run);
+		n = is_request(h) ? wire_request_run(qp, skb, off, &run) :
+				    wire_response_run(qp, skb, off, &run);
 		off += n * run.len;
 		if (off >= skb->len)
 			return 0;
@@ -129,7 +131,7 @@ static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 
 			*off = seg->next;
 			if (v != WIRE_DONE || !*off)
 				return v;
-			if (is_request(h) && !seg->pkt.op->last)
+			if (!seg->pkt.op->last)
 				*off = feed_middle(h, skb, *off);
 			if (!*off)
 				return v;

@@ -8,9 +8,10 @@
  *	task, softirq	wire_req_run()		wire_req.c	send WQEs -> packets
  *	softirq		wire_input()		wire.c		skb -> QPs
  *	softirq, task	wire_request()		wire_resp.c	request -> resp.c, answers
- *	softirq, task	wire_request_run()	wire_resp.c	the same in one go
+ *	softirq, task	wire_request_run()	wire_resp.c	several of one message at once
  *	softirq, task	wire_request_resume()	wire_resp.c	a READ goes on
  *	softirq, task	wire_response()		wire_comp.c	answer -> completions
+ *	softirq, task	wire_response_run()	wire_comp.c	several of one READ at once
  *	timer		wire_timeout()		timer.c		again from the oldest
  *
  * A QP is connected by the direct carrier or by this one; which, is decided when it
@@ -124,6 +125,12 @@ enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss)
 void wire_request_lost(struct qp *qp);
 void wire_request_end(struct qp *qp);
 
+/* wire_run.c */
+u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
+		  struct bytes *from, u32 num, u32 left, struct miss *miss);
+u32 wire_run_take(struct sk_buff *skb, u32 off, const struct net_run *run,
+		  struct bytes *to, u32 left, bool *ack);
+
 /* wire_req.c: the caller is the engine's runner */
 enum engine_verdict wire_req_run(struct qp *qp);
 
@@ -133,6 +140,8 @@ enum engine_verdict wire_req_run(struct qp *qp);
  */
 enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
 				struct miss *miss);
+u32 wire_response_run(struct qp *qp, struct sk_buff *skb, u32 off,
+		      const struct net_run *run);
 void wire_response_failed(struct qp *qp, int err);
 void wire_response_lost(struct qp *qp);
 void wire_response_end(struct qp *qp);

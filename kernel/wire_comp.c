@@ -372,6 +372,42 @@ enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
 }
 
 /**
+ * wire_response_run - several responses from within a READ
+ * @qp: the QP; wire->req.lock is held; wire_response_end() is called after that
+ * @skb: where they are
+ * @off: there
+ * @run: the packets, for this QP
+ *
+ * BHs off. Return: how many of them were consumed. The rest is for wire_response().
+ */
+u32 wire_response_run(struct qp *qp, struct sk_buff *skb, u32 off,
+		      const struct net_run *run)
+{
+	struct wire_req *req = &qp->wire->req;
+	enum ib_qp_state state = READ_ONCE(qp->state);
+	const struct pkt *pkt = &run->pkt;
+	const struct wire_wr *wr;
+	bool ack = false;
+	u32 left, num;
+
+	lockdep_assert_held(&req->lock);
+	if (req->failed || (state != IB_QPS_RTS && state != IB_QPS_SQD) ||
+	    !req->into_open || pkt->psn != req->una ||
+	    (pkt->opcode & PKT_KIND) != PKT_READ_RESPONSE_MIDDLE ||
+	    pkt->payload != BIT(req->shift))
+		return 0;
+	/* The oldest is the READ whose bytes go there. */
+	wr = oldest(qp);
+	left = wr->length - (((req->una - wr->psn) & PSN_MASK) << req->shift);
+	/* The last one, and what was not asked for yet, is not from within. */
+	left = min_t(u32, left - 1, psn_cmp(READ_ONCE(req->next), req->una) << req->shift);
+	num = wire_run_take(skb, off, run, &req->into, left, &ack);
+	if (num)
+		progress(qp, (req->una + num) & PSN_MASK);
+	return num;
+}
+
+/**
  * wire_response_failed - the page that an answer waited for can not be had
  * @qp: the QP; wire->req.lock is held; wire_response_end() is called after that
  * @err: why

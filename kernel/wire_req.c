@@ -455,37 +455,27 @@ static u32 run_length(const struct run *r, const struct wire_wr *wr, u32 left)
 static enum step send_run(struct run *r, const struct wire_wr *wr, u32 num, u32 left)
 {
 	struct pkt pkt = request(r, wr, false, false);
-	u32 len, done, mtu = BIT(r->req->shift), end;
 	struct wire_req *req = r->req;
-	struct mtt_rows rows;
-	void *first;
+	struct miss miss = {};
+	u32 end, bytes;
 
-	pkt.payload = mtu;
-	len = pkt_ops[pkt.opcode].len + mtu + PKT_ICRC_LEN;
-	first = net_tx_run(&r->tx, &req->path, len, num, left - mtu);
-	if (!first)
-		return STEP_NOMEM;
-	rows.at = first + pkt_build(first, &pkt);
-	rows.stride = len;
-	rows.shift = req->shift;
-	num = r->tx.num;
-	pkt_repeat(first, len, num);
-	done = bytes_move_rows(&req->local, &rows, num, left, false, &r->qp->engine.miss);
-	if (unlikely(!done)) {
-		net_tx_cancel(&r->tx);
-		return STEP_MISS;
+	pkt.payload = BIT(req->shift);
+	num = wire_run_fill(&r->tx, &req->path, &pkt, &req->local, num, left, &miss);
+	if (num) {
+		end = (req->psn + num) & PSN_MASK;
+		bytes = num * r->tx.seg_len;
+		if (ask(r, wr, end, bytes)) {
+			pkt_ask(net_tx_last(&r->tx));
+			req->unasked = 0;
+		}
+		net_tx_seal(&r->tx);
+		r->bytes += bytes;
+		sent(r, wr, end, num);
 	}
-
-	r->tx.num = done;
-	end = (req->psn + done) & PSN_MASK;
-	if (ask(r, wr, end, done * len)) {
-		pkt_ask(first + (done - 1) * len);
-		req->unasked = 0;
-	}
-	net_tx_seal(&r->tx);
-	r->bytes += done * len;
-	sent(r, wr, end, done);
-	return done < num ? STEP_MISS : STEP_ON;
+	if (likely(!miss.mr))
+		return num ? STEP_ON : STEP_NOMEM;
+	r->qp->engine.miss = miss;
+	return STEP_MISS;
 }
 
 /* A packet of a SEND or a WRITE, or more. */

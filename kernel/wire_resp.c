@@ -230,7 +230,7 @@ static bool goes_on(struct qp *qp, const struct pkt *pkt)
 	return qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && fits(qp, pkt) &&
 	       w->open != OP_NONE && !w->checked && pkt->psn == qp->resp.psn &&
 	       pkt->op->class == w->open && !pkt->op->first && !pkt->op->last &&
-	       !(pkt->op->ext) && pkt->payload == mtu_of(qp);
+	       !pkt->op->ext && pkt->payload == mtu_of(qp);
 }
 
 /**
@@ -246,26 +246,17 @@ u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct n
 {
 	struct wire_resp *w = resp_of(qp);
 	struct resp *resp = &qp->resp;
-	struct mtt_rows rows = {
-		.at = (void *)run->at + PKT_BTH_LEN,
-		.stride = run->len,
-		.shift = qp->attr.path_mtu + 7,
-	};
-	bool ack = false;
-	u32 room, num;
+	u32 num;
 
 	if (!goes_on(qp, &run->pkt))
 		return 0;
-	room = resp_room(resp, &w->hdr);
-	num = net_run_check(skb, off, run, min(run->num, room >> rows.shift), &ack);
-	num = bytes_move_rows(&resp->bytes, &rows, num, room, true, NULL);
+	num = wire_run_take(skb, off, run, &resp->bytes, resp_room(resp, &w->hdr), &w->ack);
 	if (!num)
 		return 0;
 	/* Can not fail: there is room. */
-	resp_piece(qp, &w->hdr, num << rows.shift, false);
+	resp_piece(qp, &w->hdr, num * run->pkt.payload, false);
 	resp->psn = (resp->psn + num) & PSN_MASK;
 	w->quiet = false;
-	w->ack |= ack;
 	return num;
 }
 
@@ -313,19 +304,50 @@ static bool read_packet(struct qp *qp, u32 len, struct miss *miss)
 	return true;
 }
 
+/* Responses from the middle of a READ, if several are left. As read_packet(). */
+static bool read_run(struct qp *qp, u32 num, struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct wire_read *r = &w->read;
+	struct pkt pkt = {
+		.opcode = answer_opcode(qp, PKT_READ_RESPONSE_MIDDLE),
+		.pkey = IB_DEFAULT_PKEY_FULL,
+		.qpn = qp->attr.dest_qp_num,
+		.psn = r->psn,
+		.payload = mtu_of(qp),
+	};
+
+	num = wire_run_fill(&w->tx, &w->path, &pkt, r->again ? &r->bytes : &qp->resp.bytes,
+			    num, r->left, miss);
+	if (!num)
+		return false;
+	net_tx_seal(&w->tx);
+	r->psn = (r->psn + num) & PSN_MASK;
+	r->left -= num * pkt.payload;
+	return !miss->mr;
+}
+
+/* The next response, or several. As read_packet(). */
+static bool read_some(struct qp *qp, struct miss *miss)
+{
+	struct wire_read *r = &resp_of(qp)->read;
+	u32 mtu = mtu_of(qp), num = r->left / mtu;
+
+	if (r->begun && num > 1)
+		return read_run(qp, min(num - !(r->left % mtu), WIRE_RUN / mtu), miss);
+	return read_packet(qp, min(r->left, mtu), miss);
+}
+
 static enum wire_verdict read_turn(struct qp *qp, struct miss *miss)
 {
 	struct wire_resp *w = resp_of(qp);
 	struct wire_read *r = &w->read;
-	u32 mtu = mtu_of(qp), sent = 0;
+	u32 end = r->left - min_t(u32, r->left, READ_TURN);
 
 	do {
-		u32 len = min(r->left, mtu);
-
-		if (!read_packet(qp, len, miss))
+		if (!read_some(qp, miss))
 			return miss->mr ? WIRE_READING : WIRE_STALLED;
-		sent += len;
-	} while (r->left && sent < READ_TURN);
+	} while (r->left > end);
 	if (r->left)
 		return WIRE_READING;
 
