@@ -70,13 +70,11 @@ enum mtt_atomic_op {
 
 /**
  * struct mtt_rows - kernel memory in equal pieces, as the payloads of packets are
- * @at: the first byte of the first
- * @stride: bytes from one to the next
+ * @at: where each begins
  * @shift: of their length
  */
 struct mtt_rows {
-	void *at;
-	u32 stride;
+	void *const *at;
 	u32 shift;
 };
 

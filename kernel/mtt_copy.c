@@ -195,15 +195,15 @@ size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
 static __always_inline void rows_copy(const struct mtt_rows *rows, size_t off, void *page,
 				      size_t len, bool write)
 {
-	void *row = rows->at + (off >> rows->shift) * rows->stride;
+	void *const *row = &rows->at[off >> rows->shift];
 	size_t in = off & (BIT(rows->shift) - 1), n;
 
-	for (; len; len -= n, page += n, row += rows->stride, in = 0) {
+	for (; len; len -= n, page += n, row++, in = 0) {
 		n = min_t(size_t, len, BIT(rows->shift) - in);
 		if (write)
-			mirage_copy(page, row + in, n);
+			mirage_copy(page, *row + in, n);
 		else
-			mirage_copy(row + in, page, n);
+			mirage_copy(*row + in, page, n);
 	}
 }
 

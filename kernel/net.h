@@ -205,16 +205,20 @@ static inline struct net_cb *net_cb(struct sk_buff *skb)
  */
 int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg);
 
+/* Packets, and bytes of theirs, that are looked at and then copied in one go. */
+#define NET_RUN_MAX	16
+#define NET_RUN_BYTES	SZ_16K
+
 /**
- * struct net_run - packets of one length in one piece
+ * struct net_run - packets of one length, each in one piece
  * @pkt: headers of the first
- * @at: the first
+ * @at: where each begins
  * @len: of each
- * @num: how many there are, at most
+ * @num: how many there are
  */
 struct net_run {
 	struct pkt pkt;
-	const void *at;
+	const u8 *at[NET_RUN_MAX];
 	u32 len;
 	u32 num;
 };
@@ -223,13 +227,12 @@ struct net_run {
  * net_run_find - does a packet begin a run?
  * @skb: as in net_segment()
  * @off: of the packet; not the first of @skb
- * @max: bytes that are wanted at a time
  * @run: filled if so
  *
  * BHs off. Nothing is checked but the headers of the first. Return: whether there are
  * two packets at least; else, or if their headers are wrong, it is for net_segment().
  */
-bool net_run_find(const struct sk_buff *skb, u32 off, u32 max, struct net_run *run);
+bool net_run_find(const struct sk_buff *skb, u32 off, struct net_run *run);
 
 /**
  * net_run_check - the part of a run that differs by nothing but consecutive PSNs

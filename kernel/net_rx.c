@@ -61,21 +61,41 @@ u32 net_next(const struct sk_buff *skb, u32 off)
 	return off < skb->len ? off : 0;
 }
 
-/* What stands there in one piece, if that is in one of the skb's own pages. */
-static const void *in_frag(const struct sk_buff *skb, u32 off, u32 *len)
+/* What stands there in one piece, and how long that is; or NULL. */
+static const void *piece_own(const struct sk_buff *skb, u32 off, u32 *len)
 {
 	const struct skb_shared_info *info = skb_shinfo(skb);
+	u32 size = skb_headlen(skb);
 	const skb_frag_t *frag;
-	int i;
 
-	off -= skb_headlen(skb);
-	for (i = 0; i < info->nr_frags; i++) {
-		frag = &info->frags[i];
-		if (off < skb_frag_size(frag)) {
-			*len = skb_frag_size(frag) - off;
+	if (off < size) {
+		*len = size - off;
+		return skb->data + off;
+	}
+	for (frag = info->frags; frag < info->frags + info->nr_frags; frag++) {
+		off -= size;
+		size = skb_frag_size(frag);
+		if (off < size) {
+			*len = size - off;
 			return skb_frag_address_safe(frag) + off;
 		}
-		off -= skb_frag_size(frag);
+	}
+	return NULL;
+}
+
+/* The same, in the skbs that GRO hung on when it had no more room, too. */
+static const void *piece_at(const struct sk_buff *skb, u32 off, u32 *len)
+{
+	const void *p = piece_own(skb, off, len);
+	const struct sk_buff *frag;
+
+	if (p || !skb_has_frag_list(skb))
+		return p;
+	off -= skb_pagelen(skb);
+	skb_walk_frags(skb, frag) {
+		if (off < frag->len)
+			return piece_own(frag, off, len);
+		off -= frag->len;
 	}
 	return NULL;
 }
@@ -83,12 +103,9 @@ static const void *in_frag(const struct sk_buff *skb, u32 off, u32 *len)
 /* NULL when they stand in more than one piece, or are not there. */
 static const void *in_place(const struct sk_buff *skb, u32 off, u32 len)
 {
-	const void *p;
 	u32 there;
+	const void *p = piece_at(skb, off, &there);
 
-	if (off < skb_headlen(skb))
-		return len <= skb_headlen(skb) - off ? skb->data + off : NULL;
-	p = in_frag(skb, off, &there);
 	return p && len <= there ? p : NULL;
 }
 
@@ -212,19 +229,24 @@ int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg)
 	return 0;
 }
 
-bool net_run_find(const struct sk_buff *skb, u32 off, u32 max, struct net_run *run)
+bool net_run_find(const struct sk_buff *skb, u32 off, struct net_run *run)
 {
-	u32 size = skb_shinfo(skb)->gso_size, there;
+	u32 size = skb_shinfo(skb)->gso_size, max, there;
+	const u8 *p;
 
-	/* Most often: the packets of a message in the skb's own pages. */
-	if (!size || off < skb_headlen(skb))
-		return false;
-	run->at = in_frag(skb, off, &there);
-	if (!run->at)
+	if (!size)
 		return false;
 	run->len = size;
-	run->num = min(there, max) / size;
-	return run->num > 1 && !pkt_parse(&run->pkt, run->at, size);
+	run->num = 0;
+	max = min_t(u32, NET_RUN_MAX, NET_RUN_BYTES / size);
+	while (run->num < max) {
+		p = piece_at(skb, off, &there);
+		if (!p || there < size)
+			break;
+		for (; there >= size && run->num < max; there -= size, off += size, p += size)
+			run->at[run->num++] = p;
+	}
+	return run->num > 1 && !pkt_parse(&run->pkt, run->at[0], size);
 }
 
 u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 num,
@@ -232,10 +254,11 @@ u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 n
 {
 	u16 id = id_of(skb, off), step = is_v4(skb) && !net_cb(skb)->fixed_id;
 	u32 len = run->len, seed = seed_of(skb, len), i;
-	const void *data = run->at;
 
-	for (i = 0; i < num; i++, data += len, id += step) {
-		if (i && !pkt_follows(data - len, data))
+	for (i = 0; i < num; i++, id += step) {
+		const u8 *data = run->at[i];
+
+		if (i && !pkt_follows(run->at[i - 1], data))
 			break;
 		if (icrc_of(seed, id, data, len) != get_unaligned_le32(data + len - PKT_ICRC_LEN))
 			break;

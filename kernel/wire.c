@@ -104,7 +104,7 @@ static u32 feed_middle(struct wire_hold *h, struct sk_buff *skb, u32 off)
 	u32 n;
 
 	do {
-		if (!net_run_find(skb, off, WIRE_RUN, &run) || !takes(h, &run.pkt))
+		if (!net_run_find(skb, off, &run) || !takes(h, &run.pkt))
 			return off;
 		n = is_request(h) ? wire_request_run(qp, skb, off, &run) :
 				    wire_response_run(qp, skb, off, &run);

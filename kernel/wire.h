@@ -39,9 +39,6 @@
 
 struct qp;
 
-/* Bytes of packets that are looked at, and then copied, in one go. */
-#define WIRE_RUN	SZ_16K
-
 /* Bytes of held skbs per direction, truesize; what comes beyond is dropped. */
 #define WIRE_HOLD_MAX	SZ_16M
 

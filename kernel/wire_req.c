@@ -447,7 +447,7 @@ static u32 run_length(const struct run *r, const struct wire_wr *wr, u32 left)
 
 	if (req->psn == wr->psn || req->urge || req->local.buf)
 		return 0;
-	num = min3((left - 1) >> req->shift, room, WIRE_RUN >> req->shift);
+	num = min((left - 1) >> req->shift, room);
 	return num > 1 ? num : 0;
 }
 

@@ -334,7 +334,7 @@ static bool read_some(struct qp *qp, struct miss *miss)
 	u32 mtu = mtu_of(qp), num = r->left / mtu;
 
 	if (r->begun && num > 1)
-		return read_run(qp, min(num - !(r->left % mtu), WIRE_RUN / mtu), miss);
+		return read_run(qp, num - !(r->left % mtu), miss);
 	return read_packet(qp, min(r->left, mtu), miss);
 }
 

@@ -10,22 +10,13 @@
 
 #include "wire.h"
 
-static struct mtt_rows rows_of(const void *first, const struct pkt *pkt, u32 len)
-{
-	return (struct mtt_rows) {
-		.at = (void *)first + pkt->op->len,
-		.stride = len,
-		.shift = ilog2(pkt->payload),
-	};
-}
-
 /**
  * wire_run_fill - packets from the middle of a message, ready for net_tx_seal()
  * @tx: where they go
  * @path: whereto
  * @pkt: headers of the first; ->payload is the path MTU
  * @from: the message, in regions, at the first one's payload
- * @num: how many are wanted
+ * @num: how many are wanted; a handful at a time is made
  * @left: bytes of the message from there on, at least as many as that
  * @miss: all zero; filled when a page is missing behind those; the caller puts @miss->mr
  *
@@ -34,15 +25,18 @@ static struct mtt_rows rows_of(const void *first, const struct pkt *pkt, u32 len
 u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
 		  struct bytes *from, u32 num, u32 left, struct miss *miss)
 {
-	u32 len = pkt_ops[pkt->opcode].len + pkt->payload + PKT_ICRC_LEN;
-	void *first = net_tx_run(tx, path, len, num, left - pkt->payload);
-	struct mtt_rows rows;
+	u32 hdr = pkt_ops[pkt->opcode].len, len = hdr + pkt->payload + PKT_ICRC_LEN, i;
+	void *at[NET_RUN_MAX], *first;
+	const struct mtt_rows rows = { .at = at, .shift = ilog2(pkt->payload) };
 
+	num = min3(num, (u32)NET_RUN_MAX, (u32)NET_RUN_BYTES / pkt->payload);
+	first = net_tx_run(tx, path, len, num, left - pkt->payload);
 	if (!first)
 		return 0;
 	pkt_build(first, pkt);
 	pkt_repeat(first, len, tx->num);
-	rows = rows_of(first, pkt, len);
+	for (i = 0; i < tx->num; i++)
+		at[i] = first + hdr + i * len;
 	num = bytes_move_rows(from, &rows, tx->num, left, false, miss);
 	if (num)
 		tx->num = num;
@@ -66,9 +60,12 @@ u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
 u32 wire_run_take(struct sk_buff *skb, u32 off, const struct net_run *run,
 		  struct bytes *to, u32 left, bool *ack)
 {
-	struct mtt_rows rows = rows_of(run->at, &run->pkt, run->len);
-	u32 num = min(run->num, left >> rows.shift);
+	void *at[NET_RUN_MAX];
+	const struct mtt_rows rows = { .at = at, .shift = ilog2(run->pkt.payload) };
+	u32 num = min(run->num, left >> rows.shift), i;
 
 	num = net_run_check(skb, off, run, num, ack);
+	for (i = 0; i < num; i++)
+		at[i] = (void *)run->at[i] + run->pkt.op->len;
 	return bytes_move_rows(to, &rows, num, left, true, NULL);
 }

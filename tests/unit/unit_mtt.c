@@ -181,10 +181,13 @@ static void random_move(struct model *m)
 static void random_rows(struct model *m)
 {
 	static u8 buf[8 * 4096];
-	const struct mtt_rows rows = { .at = buf + 3, .stride = 272, .shift = 8 };
+	void *at[sizeof(buf) / 272];
+	const struct mtt_rows rows = { .at = at, .shift = 8 };
 	size_t len, want, i, off = below(m, 700), end;
 	u64 iova;
 
+	for (i = 0; i < sizeof(buf) / 272; i++)
+		at[i] = buf + 3 + i * 272;
 	random_range(m, &iova, &len);
 	end = 3 + (off + len) / 256 * 272 + (off + len) % 256;
 	memset(buf, 0x5a, sizeof(buf));
