@@ -251,11 +251,11 @@ u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 n
 /** net_next - offset of the packet after that at @off, or 0; nothing is checked */
 u32 net_next(const struct sk_buff *skb, u32 off);
 
-/** net_peek_opcode - BTH opcode of the packet at @off, unchecked; PKT_NONE if too short */
-u8 net_peek_opcode(const struct sk_buff *skb, u32 off);
+/** net_peek_bth - whose the packet at @off is, unchecked; false if it is too short */
+bool net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn);
 
-/** net_peek_qpn - destination QP of the packet at @off, unchecked; U32_MAX if too short */
-u32 net_peek_qpn(const struct sk_buff *skb, u32 off);
+/** net_skip - offset of the first packet after @off for another QP or direction, or 0 */
+u32 net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response);
 
 /** net_is_multicast - was the skb sent to a group? */
 bool net_is_multicast(const struct sk_buff *skb);

@@ -275,20 +275,46 @@ static const void *peek(const struct sk_buff *skb, u32 off, u32 len, void *buf)
 	return p ? p : skb_header_pointer(skb, off, len, buf);
 }
 
-u8 net_peek_opcode(const struct sk_buff *skb, u32 off)
+bool net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn)
 {
-	u8 buf;
-	const u8 *opcode = peek(skb, off, sizeof(buf), &buf);
+	__be32 buf[2];
+	const u8 *bth = peek(skb, off, sizeof(buf), buf);
 
-	return opcode ? *opcode : PKT_NONE;
+	if (!bth)
+		return false;
+	*opcode = bth[0];
+	*qpn = get_unaligned_be32(bth + 4) & 0xffffff;
+	return true;
 }
 
-u32 net_peek_qpn(const struct sk_buff *skb, u32 off)
+u32 net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response)
 {
-	__be32 buf;
-	const __be32 *qpn = peek(skb, off + 4, sizeof(buf), &buf);
+	const u8 *bth = NULL;
+	u32 there = 0;
 
-	return qpn ? get_unaligned_be32(qpn) & 0xffffff : U32_MAX;
+	for (;;) {
+		u32 len = seg_len(skb, off);
+		__be32 buf[2];
+
+		off += len;
+		if (off >= skb->len)
+			return 0;
+		/* As a rule it stands behind the one before. */
+		if (bth && there >= len + sizeof(buf)) {
+			bth += len;
+			there -= len;
+		} else {
+			there = 0;
+			bth = piece_at(skb, off, &there);
+			if (!bth || there < sizeof(buf)) {
+				there = 0;
+				bth = skb_header_pointer(skb, off, sizeof(buf), buf);
+			}
+		}
+		if (!bth || (get_unaligned_be32(bth + 4) & 0xffffff) != qpn ||
+		    pkt_ops[bth[0]].response != response)
+			return off;
+	}
 }
 
 bool net_is_multicast(const struct sk_buff *skb)

@@ -62,17 +62,17 @@ static const struct net_path *path_of(const struct wire_hold *h)
 /* Is the packet for this direction, by what it says before it was checked? */
 static bool is_ours(const struct wire_hold *h, struct sk_buff *skb, u32 off)
 {
-	return net_peek_qpn(skb, off) == h->wire->qp->qpn &&
-	       pkt_ops[net_peek_opcode(skb, off)].response != is_request(h);
+	u32 qpn;
+	u8 opcode;
+
+	return net_peek_bth(skb, off, &opcode, &qpn) && qpn == h->wire->qp->qpn &&
+	       pkt_ops[opcode].response != is_request(h);
 }
 
-/* The first packet from @off on that is not for this direction, or 0. */
+/* The first packet after that at @off that is not for this direction, or 0. */
 static u32 skip_ours(const struct wire_hold *h, struct sk_buff *skb, u32 off)
 {
-	do {
-		off = net_next(skb, off);
-	} while (off && is_ours(h, skb, off));
-	return off;
+	return net_skip(skb, off, h->wire->qp->qpn, !is_request(h));
 }
 
 static bool right_pkey(u16 pkey)
