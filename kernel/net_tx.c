@@ -35,8 +35,8 @@
 
 #define TTL_DEFAULT	64
 
-/* Pages that a CPU keeps, at most: what a NIC may have in its queue. */
-#define POOL_PAGES	16
+/* Pages that a CPU keeps, at most: for what a peer holds while a page is missing, too. */
+#define POOL_PAGES	48
 
 /**
  * struct net_pool - where a CPU writes packets
