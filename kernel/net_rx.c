@@ -287,34 +287,47 @@ bool net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn)
 	return true;
 }
 
+/* Packets, of @num that stand in a row, up to the first for another QP or direction. */
+static u32 skip_row(const u8 *bth, u32 len, u32 num, u32 qpn, bool response)
+{
+	const __be32 mask = cpu_to_be32(0xffffff), want = cpu_to_be32(qpn);
+	u8 good = 0;
+	u32 i;
+
+	for (i = 0; i < num; i++, bth += len) {
+		if ((get_unaligned((const __be32 *)(bth + 4)) & mask) != want)
+			break;
+		/* As a rule it is one opcode all along. */
+		if (i && bth[0] == good)
+			continue;
+		good = bth[0];
+		if (pkt_ops[good].response != response)
+			break;
+	}
+	return i;
+}
+
 u32 net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response)
 {
-	const u8 *bth = NULL;
-	u32 there = 0;
-
-	for (;;) {
-		u32 len = seg_len(skb, off);
+	for (off = net_next(skb, off); off && off < skb->len;) {
+		u32 len = seg_len(skb, off), there = 0, num = 0, same;
+		const u8 *bth = piece_at(skb, off, &there);
 		__be32 buf[2];
 
-		off += len;
-		if (off >= skb->len)
-			return 0;
-		/* As a rule it stands behind the one before. */
-		if (bth && there >= len + sizeof(buf)) {
-			bth += len;
-			there -= len;
-		} else {
-			there = 0;
-			bth = piece_at(skb, off, &there);
-			if (!bth || there < sizeof(buf)) {
-				there = 0;
-				bth = skb_header_pointer(skb, off, sizeof(buf), buf);
-			}
+		if (bth && len >= sizeof(buf))
+			num = there / len;
+		if (!num) {
+			bth = skb_header_pointer(skb, off, sizeof(buf), buf);
+			if (!bth)
+				return off;
+			num = 1;
 		}
-		if (!bth || (get_unaligned_be32(bth + 4) & 0xffffff) != qpn ||
-		    pkt_ops[bth[0]].response != response)
+		same = skip_row(bth, len, num, qpn, response);
+		off += same * len;
+		if (same < num)
 			return off;
 	}
+	return 0;
 }
 
 bool net_is_multicast(const struct sk_buff *skb)
