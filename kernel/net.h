@@ -175,6 +175,7 @@ struct net_seg {
  * struct net_cb - in skb->cb of what wire_input() gets, for as long as it is held
  * @dev: whose address it was sent to
  * @off: the first packet not yet consumed; 0 at first
+ * @end: the first one that is no more of what is held, or 0
  * @seed: of the ICRCs of its packets that are @seed_len long; of net_rx.c
  * @seed_len: 0 at first
  * @fixed_id: all its packets have the IPv4 identification of the first, see net_rx.c
@@ -182,6 +183,7 @@ struct net_seg {
 struct net_cb {
 	struct mirage_dev *dev;
 	u32 off;
+	u32 end;
 	u32 seed;
 	u16 seed_len;
 	bool fixed_id;

@@ -116,11 +116,11 @@ static u32 feed_middle(struct wire_hold *h, struct sk_buff *skb, u32 off)
 }
 
 /*
- * Feeds packets that are for this direction, @seg at *@off first. *@off is then the
- * first one that was not consumed, or 0.
+ * Feeds packets that are for this direction, @seg at *@off first, up to @end. *@off is
+ * then the first one that was not consumed, or 0.
  */
 static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 *off,
-				  struct net_seg *seg, struct miss *miss)
+				  u32 end, struct net_seg *seg, struct miss *miss)
 {
 	do {
 		enum wire_verdict v = feed(h, seg, miss);
@@ -129,43 +129,39 @@ static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 
 			return v;
 		do {
 			*off = seg->next;
-			if (v != WIRE_DONE || !*off)
+			if (v != WIRE_DONE || *off == end)
 				return v;
 			if (!seg->pkt.op->last)
 				*off = feed_middle(h, skb, *off);
-			if (!*off)
+			if (*off == end)
 				return v;
 		} while (net_segment(skb, *off, seg));
 	} while (takes(h, &seg->pkt));
 	return WIRE_DONE;
 }
 
-/* The same for a held skb, past the packets of others. */
+/* The same for a held skb. */
 static enum wire_verdict feed_held(struct wire_hold *h, struct sk_buff *skb,
 				   struct miss *miss)
 {
-	u32 *off = &net_cb(skb)->off;
+	struct net_cb *cb = net_cb(skb);
 
 	do {
 		enum wire_verdict v;
 		struct net_seg seg;
 
-		if (!is_ours(h, skb, *off)) {
-			*off = net_next(skb, *off);
+		if (net_segment(skb, cb->off, &seg) || !takes(h, &seg.pkt)) {
+			cb->off = seg.next;
 			continue;
 		}
-		if (net_segment(skb, *off, &seg) || !takes(h, &seg.pkt)) {
-			*off = seg.next;
-			continue;
-		}
-		v = feed_run(h, skb, off, &seg, miss);
+		v = feed_run(h, skb, &cb->off, cb->end, &seg, miss);
 		if (v != WIRE_DONE)
 			return v;
-	} while (*off);
+	} while (cb->off != cb->end);
 	return WIRE_DONE;
 }
 
-static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off)
+static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
 {
 	struct mirage_dev *dev = h->wire->qp->dev;
 	struct sk_buff *clone = NULL;
@@ -184,6 +180,7 @@ static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off)
 	skb_dst_drop(clone);
 	clone->dev = NULL;
 	net_cb(clone)->off = off;
+	net_cb(clone)->end = end;
 	h->bytes += clone->truesize;
 	__skb_queue_tail(&h->queue, clone);
 }
@@ -254,7 +251,7 @@ static enum wire_verdict hold_step(struct wire_hold *h, struct miss *miss)
 		return v;
 
 	v = feed_held(h, skb, miss);
-	if (v != WIRE_HELD && !net_cb(skb)->off)
+	if (v != WIRE_HELD && net_cb(skb)->off == net_cb(skb)->end)
 		hold_remove(h, skb);
 	return v;
 }
@@ -399,6 +396,15 @@ static void hold_close(struct wire_hold *h)
 		qp_put(qp);
 }
 
+/* Holds the packets from @off on that are for this direction. Return: the next, or 0. */
+static u32 hold_rest(struct wire_hold *h, struct sk_buff *skb, u32 off)
+{
+	u32 end = skip_ours(h, skb, off);
+
+	hold_add(h, skb, off, end);
+	return end;
+}
+
 /*
  * Packets of one direction of one QP, from the one at @off, which is @seg. Return: the
  * first one that is not, or 0.
@@ -416,16 +422,15 @@ static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
 		off = skip_ours(h, skb, off);
 	} else if (h->parked || h->draining) {
-		hold_add(h, skb, off);
-		off = skip_ours(h, skb, off);
+		off = hold_rest(h, skb, off);
 	} else {
-		v = feed_run(h, skb, &off, seg, &miss);
+		v = feed_run(h, skb, &off, 0, seg, &miss);
 		if (v != WIRE_DONE)
 			park(h, v, &miss);
-		if (v == WIRE_HELD || (v != WIRE_DONE && off)) {
-			hold_add(h, skb, off);
-			off = skip_ours(h, skb, off);
-		}
+		/* The first of all is at 0, too. */
+		if (v == WIRE_HELD ||
+		    (v != WIRE_DONE && off && is_ours(h, skb, off)))
+			off = hold_rest(h, skb, off);
 		if (requests)
 			wire_request_end(qp);
 	}

@@ -150,6 +150,46 @@ static void cold_write(void)
 	teardown(&s);
 }
 
+/*
+ * Packets of two QPs in one skb, three of one and two of the other in turn: only those
+ * whose page is missing wait for it.
+ */
+static void cold_mixed(void)
+{
+	struct stage s = setup();
+	struct raw_pkt pkt[24];
+	size_t i;
+
+	rc_fill(data, LEN, 1);
+	rc_fill(back, 2400, 2);
+	for (i = 0; i < 24; i++) {
+		struct raw *r = i % 5 < 3 ? s.r : s.other;
+
+		raw_write_pkts(r, &pkt[i], back + 100 * i, 100,
+			       i % 5 < 3 ? &s.slow : &s.pinned, 100 * i);
+		pkt[i].qpn = r->end.qp->qp_num;
+	}
+	raw_gso(s.r, pkt, 24);
+	wait_fault(&s);
+	while (raw_recv(s.r).psn != pkt[23].psn)
+		;
+	raw_silence(s.r);
+	serve(&s);
+	while (raw_recv(s.r).psn != pkt[22].psn)
+		;
+	for (i = 0; i < 24; i++) {
+		const uint8_t *slow = i % 5 < 3 ? back : data;
+
+		CHECK(!memcmp(s.slow.addr + 100 * i, slow + 100 * i, 100), "packet %zu", i);
+		if (i % 5 >= 3)
+			CHECK(!memcmp(s.pinned.addr + 100 * i, back + 100 * i, 100),
+			      "packet %zu", i);
+	}
+	CHECK(!memcmp(s.slow.addr + 2400, data + 2400, LEN - 2400));
+	no_retransmission(&s);
+	teardown(&s);
+}
+
 static void cold_recv_buffer(void)
 {
 	struct stage s = setup();
@@ -397,6 +437,7 @@ static void ends_while_held(void)
 
 static const struct test_case cases[] = {
 	{ "raw_cold_write", cold_write, 0 },
+	{ "raw_cold_mixed", cold_mixed, 0 },
 	{ "raw_cold_recv_buffer", cold_recv_buffer, 0 },
 	{ "raw_cold_read_source", cold_read_source, 0 },
 	{ "raw_cold_atomic", cold_atomic, 0 },

@@ -287,6 +287,45 @@ static void merged_wrongly(void)
 	raw_close(r);
 }
 
+/* From the middle of a super-packet one is lost, or damaged: what is before it counts. */
+static void lost_in_the_middle(bool damaged)
+{
+	struct raw *r = raw_open(NULL, RAW_PSN);
+	struct rc_buf buf = rc_buf(r->dev, 8 * PAGE, RC_ACCESS_ALL);
+	struct raw_pkt pkt[20], rest[20];
+	size_t n, before = 9 * RAW_MTU;
+
+	rc_fill(data, 20000, damaged);
+	n = raw_write_pkts(r, pkt, data, 20000, &buf, 3);
+	memcpy(rest, &pkt[9], (n - 9) * sizeof(*pkt));
+	if (damaged)
+		pkt[9].bad_icrc = true;
+	else
+		memmove(&pkt[9], &pkt[10], (n - 10) * sizeof(*pkt));
+	raw_gso(r, pkt, damaged ? n : n - 1);
+	raw_expect(r, ACKNOWLEDGE, NAK_PSN, rest[0].psn);
+	raw_silence(r);
+	CHECK(!memcmp(buf.addr + 3, data, before));
+	memset(data, 0, 20000);
+	CHECK(!memcmp(buf.addr + 3 + before, data, 20000 - before));
+	rc_fill(data, 20000, damaged);
+	raw_gso(r, rest, n - 9);
+	raw_expect(r, ACKNOWLEDGE, ACK, rest[n - 10].psn);
+	rc_verify(buf.addr + 3, 20000, damaged, "in the end");
+	rc_buf_free(&buf);
+	raw_close(r);
+}
+
+static void middle_lost(void)
+{
+	lost_in_the_middle(false);
+}
+
+static void middle_damaged(void)
+{
+	lost_in_the_middle(true);
+}
+
 static const struct test_case cases[] = {
 	{ "raw_ahead", ahead, 0 },
 	{ "raw_write_again", write_again, 0 },
@@ -295,6 +334,8 @@ static const struct test_case cases[] = {
 	{ "raw_atomic_again", atomic_again, 0 },
 	{ "raw_not_ready", not_ready, 0 },
 	{ "raw_behind_a_read", behind_a_read, 0 },
+	{ "raw_middle_lost", middle_lost, 0 },
+	{ "raw_middle_damaged", middle_damaged, 0 },
 	{ "raw_merged_wrongly", merged_wrongly, 0 },
 };
 
