@@ -290,12 +290,11 @@ bool net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn)
 /* Packets, of @num that stand in a row, up to the first for another QP or direction. */
 static u32 skip_row(const u8 *bth, u32 len, u32 num, u32 qpn, bool response)
 {
-	const __be32 mask = cpu_to_be32(0xffffff), want = cpu_to_be32(qpn);
 	u8 good = 0;
 	u32 i;
 
 	for (i = 0; i < num; i++, bth += len) {
-		if ((get_unaligned((const __be32 *)(bth + 4)) & mask) != want)
+		if ((get_unaligned_be32(bth + 4) & 0xffffff) != qpn)
 			break;
 		/* As a rule it is one opcode all along. */
 		if (i && bth[0] == good)
