@@ -18,8 +18,9 @@
 #     hosts_down                                 both hosts away again
 #     on_a COMMAND..., on_b COMMAND...           run it on that host
 #
-# Who sources this while two hosts are up finds them. hosts_up sets DEV_A, DEV_B (RDMA devices), IF_A, IF_B, IP_A, IP_B, IP6_A, IP6_B and
-# GID_A, GID_B (the GIDs' indices for -g of the rdma-core and perftest programs).
+# Who sources this while two hosts are up finds them. hosts_up sets DEV_A, DEV_B (RDMA
+# devices), IF_A, IF_B, IP_A, IP_B, IP6_A, IP6_B and GID_A, GID_B (the GIDs' indices for
+# -g of the rdma-core and perftest programs).
 
 IF_A=eth-a IF_B=eth-b
 IP_A=10.0.0.1 IP_B=10.0.0.2 IP6_A=fd00::1 IP6_B=fd00::2
