@@ -46,9 +46,7 @@ int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
 int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
 	      u32 length, enum ib_wc_status status, int err)
 {
-	struct mirage_cq *cq = qp->scq;
 	struct mirage_cqe *slot;
-	bool fire = false;
 
 	lockdep_assert_held(&qp->wire->req.lock);
 	ring_consume(&qp->sq);
@@ -56,10 +54,8 @@ int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op
 	    !(head->flags & MIRAGE_WQE_SIGNALED))
 		return 0;
 
-	spin_lock(&cq->lock);
-	slot = mirage_cq_slot(cq);
+	slot = mirage_cq_begin(qp->scq);
 	if (likely(slot)) {
-		/* Where it will be read; the clocks are 0 in a CQ without any. */
 		slot->wr_id = head->wr_id;
 		slot->status = status;
 		slot->opcode = op ? op->wc : IB_WC_SEND;
@@ -73,14 +69,8 @@ int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op
 		slot->ring = MIRAGE_CQE_SQ;
 		slot->sl = 0;
 		slot->pkey_index = 0;
-		fire = mirage_cq_publish(cq, slot, status);
 	}
-	spin_unlock(&cq->lock);
-
-	if (unlikely(!slot))
-		return mirage_cq_overflow(cq);
-	mirage_cq_fire(cq, fire);
-	return 0;
+	return mirage_cq_end(qp->scq, slot, status);
 }
 
 /**

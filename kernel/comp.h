@@ -38,4 +38,20 @@ static __always_inline int comp_send(struct qp *qp, enum ib_wc_status status, in
 	return comp_send_visibly(qp, status, err);
 }
 
+/**
+ * comp_fill_recv - what every receive completion of success says
+ * @qp: the QP; its lock is held
+ * @slot: from mirage_cq_begin(); the caller fills in the message's part
+ */
+static __always_inline void comp_fill_recv(const struct qp *qp, struct mirage_cqe *slot)
+{
+	slot->wr_id = qp->resp.wqe.wr_id;
+	slot->status = IB_WC_SUCCESS;
+	slot->vendor_err = 0;
+	slot->qp_num = qp->qpn;
+	slot->cons = qp->rq.index;
+	slot->ring = qp->rq.hdr ? MIRAGE_CQE_RQ : MIRAGE_CQE_NO_RING;
+	slot->pkey_index = 0;
+}
+
 #endif

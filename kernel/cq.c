@@ -64,7 +64,7 @@ bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
 }
 
 /**
- * mirage_cq_overflow - mirage_cq_slot() found none
+ * mirage_cq_overflow - mirage_cq_begin() found no slot
  * @cq: the CQ; its lock is not held any more
  *
  * The CQ is dead from now on; IB_EVENT_CQ_ERR is raised once. Return: -EOVERFLOW.
@@ -92,20 +92,15 @@ int mirage_cq_overflow(struct mirage_cq *cq)
 int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool solicited)
 {
 	struct mirage_cqe *slot;
-	bool fire = false;
+	int ret;
 
-	spin_lock_bh(&cq->lock);
-	slot = mirage_cq_slot(cq);
-	if (slot) {
+	local_bh_disable();
+	slot = mirage_cq_begin(cq);
+	if (slot)
 		*slot = *cqe;
-		fire = mirage_cq_publish(cq, slot, solicited || cqe->status);
-	}
-	spin_unlock_bh(&cq->lock);
-
-	if (unlikely(!slot))
-		return mirage_cq_overflow(cq);
-	mirage_cq_fire(cq, fire);
-	return 0;
+	ret = mirage_cq_end(cq, slot, solicited || cqe->status);
+	local_bh_enable();
+	return ret;
 }
 
 static int entries_for(unsigned int cqe, u32 *entries)

@@ -43,18 +43,24 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe,
 		   bool solicited);
 
 /*
- * mirage_cq_post() in its parts, for who fills the CQE where it will be read, as
- * the common completions do: slot and publish under one hold of the CQ's lock, then
- * fire or overflow without it.
+ * mirage_cq_post() in two halves, for who fills the CQE where it will be read, as the
+ * common completions do.
  */
 
-/** mirage_cq_slot - where the next CQE goes; NULL: mirage_cq_overflow() */
-static __always_inline struct mirage_cqe *mirage_cq_slot(struct mirage_cq *cq)
+/**
+ * mirage_cq_begin - where the next CQE goes
+ * @cq: the CQ; it is locked until mirage_cq_end()
+ *
+ * Return: the CQE, to be filled but for the timestamps, which are 0 in a CQ without
+ * any; NULL: the CQ is full.
+ */
+static __always_inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
+	__acquires(&cq->lock)
 {
 	const struct ring *ring = &cq->ring;
 	u32 cons;
 
-	lockdep_assert_held(&cq->lock);
+	spin_lock(&cq->lock);
 	/* Pairs with the release store of the process after it read the slots. */
 	cons = smp_load_acquire(&ring->hdr->cons);
 	if (unlikely(cq->overflow || ring->index - cons >= ring->entries)) {
@@ -65,35 +71,39 @@ static __always_inline struct mirage_cqe *mirage_cq_slot(struct mirage_cq *cq)
 }
 
 /**
- * mirage_cq_publish - the process may read that CQE
+ * mirage_cq_end - the process may read that CQE
  * @cq: the CQ
- * @slot: the CQE, filled but for the timestamps
+ * @slot: what mirage_cq_begin() returned
  * @solicited: as mirage_cq_post(), or it is an error
  *
- * Return: for mirage_cq_fire().
+ * Return: as mirage_cq_post().
  */
-static __always_inline bool mirage_cq_publish(struct mirage_cq *cq,
-					      struct mirage_cqe *slot, bool solicited)
+static __always_inline int mirage_cq_end(struct mirage_cq *cq, struct mirage_cqe *slot,
+					 bool solicited)
+	__releases(&cq->lock)
 {
 	struct mirage_ring_hdr *hdr = cq->ring.hdr;
+	bool fire;
 
+	if (unlikely(!slot)) {
+		spin_unlock(&cq->lock);
+		return mirage_cq_overflow(cq);
+	}
 	if (unlikely(cq->flags))
 		mirage_cq_stamp(cq, slot);
 	/* The process reads the slot as soon as it sees this. */
 	smp_store_release(&hdr->prod, ++cq->ring.index);
 	/* Between our index and the process' word: see the top of cq.c. */
 	smp_mb();
-	return unlikely(READ_ONCE(hdr->cons_flags)) && mirage_cq_take_arm(cq, solicited);
-}
-
-/*
- * The event is fired without the lock: waking somebody takes longer than posting, and
- * a CQ whose QPs still post cannot be destroyed.
- */
-static __always_inline void mirage_cq_fire(struct mirage_cq *cq, bool fire)
-{
+	fire = unlikely(READ_ONCE(hdr->cons_flags)) && mirage_cq_take_arm(cq, solicited);
+	spin_unlock(&cq->lock);
+	/*
+	 * Without the lock: waking somebody takes longer than posting, and a CQ whose
+	 * QPs still post cannot be destroyed.
+	 */
 	if (unlikely(fire))
 		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);
+	return 0;
 }
 
 int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,

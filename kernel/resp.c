@@ -363,43 +363,27 @@ static noinline enum resp_verdict end_xrc_recv(struct qp *qp, const struct resp_
 static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
 {
 	const struct op *op = hdr->op;
-	struct mirage_cq *cq = qp->rcq;
 	struct mirage_cqe *slot;
-	bool fire = false;
 
-	if (unlikely(!cq))
+	if (unlikely(!qp->rcq))
 		return end_xrc_recv(qp, hdr);
 	qp->resp.have_wqe = false;
-	spin_lock(&cq->lock);
-	slot = mirage_cq_slot(cq);
+	slot = mirage_cq_begin(qp->rcq);
 	if (likely(slot)) {
-		/* All but the clocks, which are 0 in a CQ without any. */
-		slot->wr_id = qp->resp.wqe.wr_id;
-		slot->status = IB_WC_SUCCESS;
+		comp_fill_recv(qp, slot);
 		slot->opcode = op->class == OP_SEND ? IB_WC_RECV :
 						      IB_WC_RECV_RDMA_WITH_IMM;
-		slot->vendor_err = 0;
 		slot->byte_len = hdr->length;
 		slot->ex = op->imm || op->inv ? hdr->ex : 0;
-		slot->qp_num = qp->qpn;
 		slot->src_qp = qp->attr.dest_qp_num;
 		slot->wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
 				 (op->inv ? MIRAGE_WC_WITH_INV : 0);
-		slot->cons = qp->rq.index;
-		slot->ring = qp->srq ? MIRAGE_CQE_NO_RING : MIRAGE_CQE_RQ;
 		slot->sl = 0;
-		slot->pkey_index = 0;
-		fire = mirage_cq_publish(cq, slot, hdr->solicited);
 	}
-	spin_unlock(&cq->lock);
-
-	if (unlikely(!slot)) {
-		mirage_cq_overflow(cq);
-		qp_error_locked(qp, IB_EVENT_QP_FATAL);
-		return RESP_NAK_OPERATIONAL;
-	}
-	mirage_cq_fire(cq, fire);
-	return RESP_OK;
+	if (likely(!mirage_cq_end(qp->rcq, slot, hdr->solicited)))
+		return RESP_OK;
+	qp_error_locked(qp, IB_EVENT_QP_FATAL);
+	return RESP_NAK_OPERATIONAL;
 }
 
 /**

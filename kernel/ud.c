@@ -29,11 +29,6 @@
 /* A send with this bit in its Q_Key sends with that of its QP (IBA 10.2.5). */
 #define UD_QKEY_OWN	BIT(31)
 
-static void drop(struct qp *qp)
-{
-	mirage_stat_inc(qp->dev, MIRAGE_STAT_UD_DROPPED);
-}
-
 /* The header that stands in front of a datagram that never was a packet. */
 static void fill_grh(struct datagram *d, const struct av *av)
 {
@@ -110,7 +105,7 @@ static enum resp_verdict send_local(struct qp *qp, const struct datagram *d,
 	struct qp *peer = find_peer(qp, qp->req.wqe.head.swap & IB_QPN_MASK);
 
 	if (!peer || !peer->ud)
-		drop(qp);
+		ud_drop(qp);
 	else if (!ud_deliver(peer, d, &qp->req.local, miss))
 		return RESP_MISS;
 	return RESP_OK;
@@ -143,7 +138,7 @@ static enum resp_verdict send_group(struct qp *qp, const struct datagram *d,
 
 	copy = kmalloc(d->len + 1, GFP_ATOMIC | __GFP_NOWARN);
 	if (!copy) {
-		drop(qp);
+		ud_drop(qp);
 		return v;
 	}
 	bytes_rewind(local);
@@ -194,7 +189,7 @@ static enum resp_verdict send_wire(struct qp *qp, struct miss *miss)
 	len = pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
 	to = net_tx_segment(&ud->tx, &ud->path, len, 0);
 	if (!to) {
-		drop(qp);
+		ud_drop(qp);
 		return RESP_OK;
 	}
 	to += pkt_build(to, &pkt);

@@ -40,11 +40,6 @@ enum placed {
 	PLACED_MISS_DST,	/* the receiver's */
 };
 
-static void drop(struct qp *qp)
-{
-	mirage_stat_inc(qp->dev, MIRAGE_STAT_UD_DROPPED);
-}
-
 /* Whether the QP takes a datagram at all. */
 static bool admits(struct qp *qp, const struct datagram *d)
 {
@@ -70,7 +65,7 @@ static __always_inline bool take_wqe(struct qp *qp)
 	else
 		ret = wqe_pop_recv(&qp->rq, &resp->wqe);
 	if (ret == -ENOENT) {
-		drop(qp);
+		ud_drop(qp);
 		return false;
 	}
 	if (ret == -EPROTO) {
@@ -89,7 +84,7 @@ static __always_inline bool take_wqe(struct qp *qp)
  */
 static void too_long(struct qp *qp)
 {
-	drop(qp);
+	ud_drop(qp);
 	if (qp->srq)
 		resp_fail_wqe(qp, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
 }
@@ -116,51 +111,27 @@ static noinline u32 vlan_flags(const struct qp *qp, const struct datagram *d)
 	return (u32)mirage_gid_vlan(qp->dev, &gid) << MIRAGE_WC_VLAN_SHIFT;
 }
 
-/* Filled where it will be read. */
-static __always_inline void fill_cqe(const struct qp *qp, const struct datagram *d,
-				     struct mirage_cqe *slot)
-{
-	/* All but the clocks, which are 0 in a CQ without any. */
-	slot->wr_id = qp->resp.wqe.wr_id;
-	slot->status = IB_WC_SUCCESS;
-	slot->opcode = IB_WC_RECV;
-	slot->vendor_err = 0;
-	slot->byte_len = UD_GRH_LEN + d->len;
-	slot->ex = d->imm ? d->ex : 0;
-	slot->qp_num = qp->qpn;
-	slot->src_qp = d->src_qp;
-	slot->wc_flags = MIRAGE_WC_GRH | (d->imm ? MIRAGE_WC_WITH_IMM : 0) |
-			 (d->ipv4 ? MIRAGE_WC_IPV4 : 0);
-	if (unlikely(qp->type == IB_QPT_GSI))
-		slot->wc_flags |= vlan_flags(qp, d);
-	slot->cons = qp->rq.index;
-	slot->ring = qp->srq ? MIRAGE_CQE_NO_RING : MIRAGE_CQE_RQ;
-	slot->sl = d->sl;
-	slot->pkey_index = 0;
-}
-
 static __always_inline void complete_recv(struct qp *qp, const struct datagram *d)
 {
-	struct mirage_cq *cq = qp->rcq;
 	struct mirage_cqe *slot;
-	bool fire = false;
 
 	lockdep_assert_held(&qp->lock);
 	qp->resp.have_wqe = false;
-	spin_lock(&cq->lock);
-	slot = mirage_cq_slot(cq);
+	slot = mirage_cq_begin(qp->rcq);
 	if (likely(slot)) {
-		fill_cqe(qp, d, slot);
-		fire = mirage_cq_publish(cq, slot, d->solicited);
+		comp_fill_recv(qp, slot);
+		slot->opcode = IB_WC_RECV;
+		slot->byte_len = UD_GRH_LEN + d->len;
+		slot->ex = d->imm ? d->ex : 0;
+		slot->src_qp = d->src_qp;
+		slot->wc_flags = MIRAGE_WC_GRH | (d->imm ? MIRAGE_WC_WITH_IMM : 0) |
+				 (d->ipv4 ? MIRAGE_WC_IPV4 : 0);
+		if (unlikely(qp->type == IB_QPT_GSI))
+			slot->wc_flags |= vlan_flags(qp, d);
+		slot->sl = d->sl;
 	}
-	spin_unlock(&cq->lock);
-
-	if (unlikely(!slot)) {
-		mirage_cq_overflow(cq);
+	if (unlikely(mirage_cq_end(qp->rcq, slot, d->solicited)))
 		qp_error_locked(qp, IB_EVENT_QP_FATAL);
-		return;
-	}
-	mirage_cq_fire(cq, fire);
 }
 
 static enum placed move(struct qp *qp, const struct datagram *d, struct bytes *from,
@@ -256,7 +227,7 @@ static bool hold(struct qp *qp, const struct datagram *d, struct bytes *from,
 	if (ud->bytes + size <= UD_HOLD_MAX)
 		held = kmalloc(size, GFP_ATOMIC | __GFP_NOWARN);
 	if (!held) {
-		drop(qp);
+		ud_drop(qp);
 		return true;
 	}
 	bytes_rewind(from);
@@ -304,7 +275,7 @@ static enum placed drain_one(struct qp *qp, int err, struct miss *miss)
 		return p;
 	}
 	if (err == -ENOMEM) {
-		drop(qp);
+		ud_drop(qp);
 	} else {
 		bytes_from_buf(&from, held->data);
 		p = place(qp, &held->d, &from, miss);
@@ -370,7 +341,7 @@ bool ud_deliver(struct qp *qp, const struct datagram *d, struct bytes *from,
 
 	spin_lock_bh(&qp->lock);
 	if (!admits(qp, d)) {
-		drop(qp);
+		ud_drop(qp);
 		goto unlock;
 	}
 	if (!ud->draining) {

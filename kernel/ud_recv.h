@@ -5,6 +5,8 @@
 #ifndef MIRAGE_UD_RECV_H
 #define MIRAGE_UD_RECV_H
 
+#include "device.h"
+#include "qp.h"
 #include "ud.h"
 
 /**
@@ -30,6 +32,12 @@ struct datagram {
 	u32 ex;
 	u32 len;
 };
+
+/** ud_drop - a datagram to or from a QP goes nowhere, and is counted */
+static inline void ud_drop(struct qp *qp)
+{
+	mirage_stat_inc(qp->dev, MIRAGE_STAT_UD_DROPPED);
+}
 
 bool ud_deliver(struct qp *qp, const struct datagram *d, struct bytes *from,
 		struct miss *miss);
