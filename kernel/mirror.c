@@ -234,7 +234,8 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 			   const struct mmu_notifier_range *range)
 {
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
-	unsigned long last = (range->end - 1) | ~PAGE_MASK;
+	/* The last page of the address space has no end: do without it. */
+	unsigned long end = PAGE_ALIGN(min(range->end, PAGE_MASK));
 	unsigned long start = range->start & PAGE_MASK;
 	struct interval_tree_node *node;
 
@@ -242,11 +243,9 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 	mirror_flight_add(mm, range->start, range->end);
 	if (unlikely(mm->dead))
 		goto out;
-	node = mirror_first(mm, start, last);
-	for (; node; node = mirror_tree_iter_next(node, start, last)) {
+	node = mirror_first(mm, start, end - 1);
+	for (; node; node = mirror_tree_iter_next(node, start, end - 1)) {
 		struct mirror *m = container_of(node, struct mirror, node);
-		/* The last page of the address space has no end: do without it. */
-		unsigned long end = last == ULONG_MAX ? PAGE_MASK : last + 1;
 
 		mirror_ranges_expire(m, start, end);
 		m->ops->invalidate(m, start, end);

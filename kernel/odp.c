@@ -94,6 +94,19 @@ static_assert((int)ODP_PREFETCH == MIRAGE_STAT_PAGE_PREFETCH);
 
 struct workqueue_struct *odp_wq;
 
+/* What is counted for devices that may be gone. */
+static DEFINE_PER_CPU(struct mirage_stats, odp_gone);
+
+/* The device can not go here: it is the caller, or this is an RCU read side. */
+static __always_inline void odp_count_here(struct odp *odp, enum odp_event event,
+					   unsigned long n)
+{
+	struct mirage_stats __percpu *stats = READ_ONCE(odp->stats);
+
+	atomic64_add(n, &odp->events[event]);
+	this_cpu_add(stats->count[event], n);
+}
+
 /**
  * odp_count - count for the region, and for its device if that is still there
  * @odp: the region
@@ -101,22 +114,14 @@ struct workqueue_struct *odp_wq;
  * @n: pages
  *
  * The device can go before the last reference on a region, but not within an RCU
- * read side that has seen the region alive: its removal takes grace periods.
+ * read side that began before the region was deregistered: its removal takes grace
+ * periods.
  */
 void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
 {
-	atomic64_add(n, &odp->events[event]);
 	rcu_read_lock();
-	if (!READ_ONCE(odp->mr->dead))
-		mirage_stat_add(odp->mr->dev, event, n);
+	odp_count_here(odp, event, n);
 	rcu_read_unlock();
-}
-
-/* For who is called by the device, so that it can not go. */
-static void odp_count_here(struct odp *odp, enum odp_event event, unsigned long n)
-{
-	atomic64_add(n, &odp->events[event]);
-	mirage_stat_add(odp->mr->dev, event, n);
 }
 
 /* No page beyond the region's last one. */
@@ -453,10 +458,8 @@ static __always_inline void odp_zapped(struct odp *odp, u64 first, u64 last,
 	if (!n)
 		return;
 	trace_mirage_odp_invalidate(odp->mr->key, first, last, n);
-	atomic64_add(n, &odp->events[ODP_INVALIDATIONS]);
-	/* As in odp_count(); the mirror's spinlock is an RCU read side. */
-	if (!READ_ONCE(odp->mr->dead))
-		mirage_stat_add(odp->mr->dev, ODP_INVALIDATIONS, n);
+	/* The mirror's spinlock is an RCU read side. */
+	odp_count_here(odp, ODP_INVALIDATIONS, n);
 }
 
 static noinline void odp_invalidate_many(struct odp *odp, unsigned long start,
@@ -513,6 +516,7 @@ static void odp_dereg(struct mirage_mr *mr)
 	struct odp_fault *fault;
 	LIST_HEAD(waiters);
 
+	WRITE_ONCE(odp->stats, &odp_gone);
 	spin_lock_bh(&odp->lock);
 	odp->dead = true;
 	list_for_each_entry(fault, &odp->faults, node)
@@ -592,6 +596,7 @@ int odp_create(struct mirage_mr *mr)
 	if (!odp)
 		return -ENOMEM;
 	odp->mr = mr;
+	odp->stats = mr->dev->stats;
 	odp->va_first = mr->start & PAGE_MASK;
 	odp->va_last = (end - 1) | ~PAGE_MASK;
 	odp->va_to_iova = mr->iova - mr->start;

@@ -33,6 +33,7 @@ enum odp_how {
  * struct odp - what makes a region an ODP region
  * @mirror: follows the region's part of the address space
  * @mr: the region
+ * @stats: its device's; nobody's once it is deregistered
  * @mm: whose turn its faults take
  * @va_first: first byte of its first page, a user address
  * @va_last: last byte of its last page
@@ -50,6 +51,7 @@ enum odp_how {
 struct odp {
 	struct mirror mirror;
 	struct mirage_mr *mr;
+	struct mirage_stats __percpu *stats;
 	struct odp_mm *mm;
 	unsigned long va_first;
 	unsigned long va_last;
