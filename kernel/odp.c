@@ -149,6 +149,34 @@ static unsigned int odp_stream(struct odp *odp, u64 iova, unsigned int pages)
 	return pages;
 }
 
+/* What is to be read ahead is there up to an iova. */
+static void odp_ahead_pass(struct odp *odp, struct odp_fault *fault, u64 end)
+	__must_hold(&odp->lock)
+{
+	unsigned int n;
+
+	lockdep_assert_held(&odp->lock);
+	if (end <= fault->iova)
+		return;
+	n = min_t(u64, (end - fault->iova) >> PAGE_SHIFT, fault->ahead);
+	fault->iova += (u64)n << PAGE_SHIFT;
+	fault->ahead -= n;
+}
+
+/* These pages need not be read ahead any more. */
+static noinline void odp_ahead_skip(struct odp *odp, u64 iova, unsigned int pages,
+				    bool write)
+{
+	u64 first = iova & PAGE_MASK, end = first + ((u64)pages << PAGE_SHIFT);
+	struct odp_fault *fault;
+
+	spin_lock_bh(&odp->lock);
+	list_for_each_entry(fault, &odp->aheads, node)
+		if (fault->iova >= first && fault->write <= write)
+			odp_ahead_pass(odp, fault, end);
+	spin_unlock_bh(&odp->lock);
+}
+
 /**
  * odp_fault_now - bring missed pages in here, if that takes no waiting
  * @mr: an ODP region
@@ -189,6 +217,8 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 		err = odp_fill(odp, iova, total, how);
 	}
 	if (likely(!err)) {
+		if (unlikely(!list_empty(&odp->aheads)))
+			odp_ahead_skip(odp, iova, total, write);
 		odp_count_here(odp, ODP_FAULTS_HANDLED, pages);
 		if (total > pages)
 			odp_count_here(odp, ODP_PREFETCH, total - pages);
@@ -248,13 +278,18 @@ static void odp_fault_free(struct odp_fault *fault)
 	kfree(fault);
 }
 
-/* The first pages of what is to be read ahead are there. */
-static void odp_ahead_advance(struct odp *odp, struct odp_fault *fault, unsigned int n)
+/* The next pages to read ahead; 0: there are none. */
+static unsigned int odp_ahead_next(struct odp *odp, const struct odp_fault *fault,
+				   u64 *iova)
 {
+	unsigned int n = 0;
+
 	spin_lock_bh(&odp->lock);
-	fault->iova += (u64)n << PAGE_SHIFT;
-	fault->ahead -= n;
+	*iova = fault->iova;
+	if (fault->ahead && !READ_ONCE(fault->mr->dead))
+		n = odp_pages(*iova, (u64)fault->ahead << PAGE_SHIFT, ODP_BATCH);
 	spin_unlock_bh(&odp->lock);
+	return n;
 }
 
 /* The message's rest, while its engine is at work on what came first. */
@@ -263,20 +298,18 @@ static void odp_ahead_run(struct odp_job *job)
 	struct odp_fault *fault = container_of(job, struct odp_fault, job);
 	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
 	struct odp *odp = fault->mr->priv;
-	unsigned int turn = ODP_AHEAD_TURN;
+	unsigned int turn = ODP_AHEAD_TURN, n;
+	u64 iova;
 
-	while (fault->ahead && !READ_ONCE(fault->mr->dead)) {
-		unsigned int n = odp_pages(fault->iova, (u64)fault->ahead << PAGE_SHIFT,
-					   ODP_BATCH);
-
+	while ((n = odp_ahead_next(odp, fault, &iova))) {
 		if (!turn--) {
 			odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
 			return;
 		}
-		if (odp_fill(odp, fault->iova, n, how))
+		if (odp_fill(odp, iova, n, how))
 			break;
 		odp_count(odp, ODP_PREFETCH, n);
-		odp_ahead_advance(odp, fault, n);
+		odp_ahead_skip(odp, iova, n, fault->write);
 		cond_resched();
 	}
 	spin_lock_bh(&odp->lock);
