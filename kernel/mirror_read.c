@@ -2,10 +2,10 @@
 /*
  * Reading the page tables for a mirror's range, and faulting in what is missing
  *
- * The overview is in mirror.c. Three ways lead to the pages: a walk by HMM, which can
- * do everything and may sleep; faults one by one with a look at each page, where nothing
- * may be waited for, which is the cheapest and for small pages of anonymous memory alone;
- * and a walk with faults one by one, for the rest of what has to be had without waiting.
+ * The overview is in mirror.c. Three ways lead to the pages: faults one by one with a
+ * look at each page, which is the cheapest, waits for nothing, and is for small pages of
+ * anonymous memory alone; a walk by HMM, which can do everything and may sleep; and a
+ * walk with faults one by one, for the rest of what has to be had without waiting.
  */
 #include <linux/hmm.h>
 #include <linux/irqflags.h>
@@ -151,45 +151,52 @@ static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
 	return have >= 0 && have < n ? -EAGAIN : have;
 }
 
-/* None also where a larger page is mapped than a PMD can. Interrupts are off. */
-static __always_inline pmd_t mirror_pmd(struct mm_struct *mm, unsigned long addr)
+/*
+ * Where the PMD of an address in an area is; NULL also where a larger page is mapped
+ * than a PMD can. It stays there as long as mmap_lock is held.
+ */
+static pmd_t *mirror_pmd(struct mm_struct *mm, unsigned long addr)
 {
-	pgd_t pgd, *pgdp = pgd_offset(mm, addr);
-	p4d_t p4d, *p4dp;
-	pud_t pud, *pudp;
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud, entry;
 
-	pgd = READ_ONCE(*pgdp);
-	if (unlikely(pgd_none(pgd)))
-		return __pmd(0);
-	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
-	p4d = READ_ONCE(*p4dp);
-	if (unlikely(p4d_none(p4d)))
-		return __pmd(0);
-	pudp = pud_offset_lockless(p4dp, p4d, addr);
-	pud = READ_ONCE(*pudp);
-	if (unlikely(!pud_present(pud) || pud_leaf(pud)))
-		return __pmd(0);
-	return READ_ONCE(*pmd_offset_lockless(pudp, pud, addr));
+	mmap_assert_locked(mm);
+	if (unlikely(pgd_none(READ_ONCE(*pgd))))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	if (unlikely(p4d_none(READ_ONCE(*p4d))))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	entry = READ_ONCE(*pud);
+	if (unlikely(!pud_present(entry) || pud_leaf(entry)))
+		return NULL;
+	return pmd_offset(pud, addr);
 }
 
 /*
  * What is mapped at an address of anonymous memory, as an entry of pfns; 0 for nothing,
- * and for a large page, whose mapping HMM tells better. Every level is read once: it
- * can change meanwhile, which mirror_range_valid() tells of. But a table that is let
- * go of stays what it was as long as interrupts are off here, as for
- * get_user_pages_fast(); mmap_lock is held besides, for the area.
+ * and for a large page, whose mapping HMM tells better. *next_none: nothing is at the
+ * page after it, for all that was seen. Every entry is read once: it can change
+ * meanwhile, which mirror_range_valid() tells of. But a table that is let go of stays
+ * what it was as long as interrupts are off here, as for get_user_pages_fast().
  */
-static unsigned long mirror_peek(struct mm_struct *mm, unsigned long addr)
+static __always_inline unsigned long mirror_peek(pmd_t *pmdp, unsigned long addr,
+						 bool *next_none)
 {
 	unsigned long flags, pfn, out = 0;
+	pte_t pte, *ptep;
 	pmd_t pmd;
-	pte_t pte;
 
+	*next_none = false;
 	local_irq_save(flags);
-	pmd = mirror_pmd(mm, addr);
+	pmd = READ_ONCE(*pmdp);
 	if (!pmd_present(pmd) || unlikely(pmd_leaf(pmd)))
 		goto out;
-	pte = ptep_get_lockless(pte_offset_kernel(&pmd, addr));
+	ptep = pte_offset_kernel(&pmd, addr);
+	if (likely(pte_index(addr) < PTRS_PER_PTE - 1))
+		*next_none = pte_none(ptep_get_lockless(ptep + 1));
+	pte = ptep_get_lockless(ptep);
 	if (!pte_present(pte) || unlikely(pte_protnone(pte)))
 		goto out;
 	pfn = pte_pfn(pte);
@@ -203,13 +210,34 @@ out:
 	return out;
 }
 
+/* Where a look for one page after the other is. */
+struct mirror_look {
+	struct mm_struct *mm;
+	pmd_t *pmd;
+	unsigned long pmd_end;		/* the first address that is another PMD's */
+	bool none;			/* nothing was at the next page */
+};
+
+static __always_inline unsigned long mirror_look(struct mirror_look *l,
+						 unsigned long addr)
+{
+	if (unlikely(!l->pmd || addr >= l->pmd_end)) {
+		l->pmd = mirror_pmd(l->mm, addr);
+		l->pmd_end = (addr | ~PMD_MASK) + 1;
+		l->none = false;
+	}
+	return l->pmd ? mirror_peek(l->pmd, addr, &l->none) : 0;
+}
+
 /*
- * Look and fault, page by page. Returns -EOPNOTSUPP if that can not tell what is mapped
- * where, and -EAGAIN where it might do I/O to go on.
+ * Look and fault, page by page. Missing pages come in rows: the look that follows a
+ * fault is one at the next page, too. Returns -EOPNOTSUPP if that can not tell what is
+ * mapped where, and -EAGAIN where it might do I/O to go on.
  */
 static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm)
 {
 	unsigned long addr, want = mirror_range_want(r), *pfn = r->pfns;
+	struct mirror_look look = { .mm = mm };
 	bool write = want & MIRROR_PFN_WRITE;
 	struct vm_area_struct *vma = NULL;
 	int err;
@@ -221,20 +249,19 @@ static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm)
 			if (err)
 				return err;
 		}
-		*pfn = mirror_peek(mm, addr);
-		if ((*pfn & want) == want)
-			continue;
+		if (!look.none) {
+			*pfn = mirror_look(&look, addr);
+			if ((*pfn & want) == want)
+				continue;
+		}
 		err = mirror_touch(vma, addr, write);
 		if (err)
 			return err;
-		*pfn = mirror_peek(mm, addr);
+		*pfn = mirror_look(&look, addr);
 		if ((*pfn & want) != want)
 			return -EOPNOTSUPP;
 	}
-	if (likely(mirror_range_valid(r)))
-		return mirror_range_pages(r);
-	/* It was a copy on write, as a rule; of what was read some may be old now. */
-	return mirror_range_sample(r) ?: -EOPNOTSUPP;
+	return mirror_range_pages(r);
 }
 
 /* A walk of HMM costs a third of a page fault, whatever its length: it comes last. */
@@ -247,6 +274,9 @@ static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 		return -EAGAIN;
 	noio = memalloc_noio_save();
 	ret = mirror_fault_peek(r, mm);
+	/* It was a copy on write, as a rule; of what was read some may be old now. */
+	if (ret > 0 && unlikely(!mirror_range_valid(r)))
+		ret = mirror_range_sample(r) ?: -EOPNOTSUPP;
 	/* What could not be peeked at, nor be faulted, can still be mapped. */
 	if (ret == -EOPNOTSUPP || ret == -EAGAIN)
 		ret = mirror_fault_walk(r, mm);
@@ -255,12 +285,20 @@ static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 	return ret;
 }
 
+/* What needs no waiting comes the cheap way here, too. */
 static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
 {
 	bool write = r->default_flags & MIRROR_WRITE;
 	struct mirror_hmm hmm;
+	long ret = 0;
 	int err;
 
+	if (mmap_read_trylock(mm)) {
+		ret = mirror_fault_peek(r, mm);
+		mmap_read_unlock(mm);
+	}
+	if (ret > 0)
+		return ret;
 	mirror_hmm_init(&hmm, r, mm,
 			HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0));
 	err = hmm_range_fault_unlocked_timeout(&hmm.range, 0);
