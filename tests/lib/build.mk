@@ -8,8 +8,9 @@ OUT	?= $(TOP)/build
 OBJ	:= $(OUT)/o/$(PROG)
 CFLAGS	+= -std=gnu11 -O2 -g -Wall -Wextra -Werror -I$(TOP)/tests/lib -I$(TOP)/include
 LDLIBS	+= -libverbs -lpthread
-LIB	:= harness.c rc.c datagram.c swap.c
-OBJS	:= $(addprefix $(OBJ)/,$(SRCS:.c=.o) $(LIB:.c=.o))
+LIB	:= harness.c rc.c datagram.c swap.c uffd.c
+# in a folder of their own: a file can move between the two
+OBJS	:= $(addprefix $(OBJ)/,$(SRCS:.c=.o) $(LIB:%.c=lib/%.o))
 
 all: $(OUT)/bin/$(PROG)
 
@@ -21,7 +22,7 @@ $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(OBJ)/%.o: $(TOP)/tests/lib/%.c
+$(OBJ)/lib/%.o: $(TOP)/tests/lib/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 

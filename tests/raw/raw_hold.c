@@ -7,7 +7,6 @@
  * has seen enough.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -15,11 +14,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "raw.h"
+#include "uffd.h"
 
 #define LEN	(64 * 1024)
 #define ODP_ALL	(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
@@ -35,33 +33,14 @@ struct stage {
 
 static uint8_t data[LEN], back[LEN];
 
-static int uffd_open(struct rc_buf *buf)
-{
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	struct uffdio_api api = { .api = UFFD_API };
-	struct utsname uts;
-	int fd;
-
-	uname(&uts);
-	if (atoi(uts.release) < 7)
-		test_skip("hmm faults do not reach userfaultfd before Linux 7");
-	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (fd < 0)
-		test_skip("userfaultfd: %s", strerror(errno));
-	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
-	reg.range.start = (uintptr_t)buf->addr;
-	reg.range.len = buf->len;
-	CHECK_EQ(ioctl(fd, UFFDIO_REGISTER, &reg), 0);
-	return fd;
-}
-
 static struct stage setup_as(const struct rc_attr *attr)
 {
 	struct stage s = { .r = raw_open(attr, RAW_PSN) };
 
 	s.slow = rc_buf(s.r->dev, LEN, ODP_ALL);
 	s.pinned = rc_buf(s.r->dev, LEN, RC_ACCESS_ALL);
-	s.uffd = uffd_open(&s.slow);
+	s.uffd = uffd_open_for_hmm();
+	uffd_watch(s.uffd, s.slow.addr, LEN);
 	s.other = raw_open_beside(s.r, 0x1000);
 	s.sequence = raw_stat(s.r, "out_of_sequence");
 	s.overflow = raw_stat(s.r, "hold_overflow");
@@ -82,23 +61,10 @@ static void teardown(struct stage *s)
 	raw_close(s->r);
 }
 
-static void wait_fault(struct stage *s)
-{
-	struct pollfd pfd = { .fd = s->uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	CHECK_EQ(poll(&pfd, 1, 20000), 1);
-	CHECK_EQ(read(s->uffd, &msg, sizeof(msg)), sizeof(msg));
-	CHECK_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
-}
-
 /* All pages at once, with what is in @data. */
 static void serve(struct stage *s)
 {
-	struct uffdio_copy copy = { .src = (uintptr_t)data, .len = LEN,
-				    .dst = (uintptr_t)s->slow.addr };
-
-	CHECK_EQ(ioctl(s->uffd, UFFDIO_COPY, &copy), 0);
+	uffd_copy(s->uffd, s->slow.addr, data, LEN);
 }
 
 /* Another QP has nothing to wait for. */
@@ -135,7 +101,7 @@ static void cold_write(void)
 	for (i = 0; i < 3; i++)
 		raw_write_pkts(s.r, &next[i], want + 50 * i, 50, &s.pinned, 1000 + 50 * i);
 	raw_gso(s.r, pkt, n);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	raw_send(s.r, next, 3);
 	others_go_on(&s);
 	CHECK_EQ(s.pinned.addr[1000], 0);
@@ -170,7 +136,7 @@ static void cold_mixed(void)
 		pkt[i].qpn = r->end.qp->qp_num;
 	}
 	raw_gso(s.r, pkt, 24);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	while (raw_recv(s.r).psn != pkt[23].psn)
 		;
 	raw_silence(s.r);
@@ -202,7 +168,7 @@ static void cold_recv_buffer(void)
 	rc_recv(&s.r->end, 1, &sge, 1);
 	n = raw_send_pkts(s.r, pkt, want, sizeof(want));
 	raw_gso(s.r, pkt, n);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	rc_wc_none(s.r->end.rcq);
 	serve(&s);
@@ -221,7 +187,7 @@ static void cold_read_source(void)
 	raw_write_pkts(s.r, &next, data, 8, &s.pinned, 0);
 	raw_send(s.r, &pkt, 1);
 	raw_send(s.r, &next, 1);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	rc_fill(data, LEN, 4);
 	serve(&s);
@@ -239,7 +205,7 @@ static void cold_atomic(void)
 
 	raw_atomic_eth(&pkt, (uintptr_t)s.slow.addr + 4096, s.slow.mr->rkey, 3, 0);
 	raw_send(s.r, &pkt, 1);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	memset(data, 0, LEN);
 	data[4096] = 5;
@@ -262,7 +228,7 @@ static void flood(void)
 	rc_fill(data, LEN, 5);
 	raw_write_pkts(s.r, pkt, data, 100, &s.slow, 0);
 	raw_send(s.r, pkt, 1);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	for (sent = 0; sent < FLOOD; sent += 60 * 1000) {
 		for (i = 0; i < 60; i++)
 			raw_write_pkts(s.r, &pkt[i], data, 1000, &s.pinned, 0);
@@ -335,7 +301,7 @@ static struct raw_req post_cold_source(struct stage *s)
 	rc_op(&s->r->end, IBV_WR_RDMA_WRITE, rc_sge(&s->pinned, 0, 100), &s->pinned, 0);
 	rc_op(&s->r->end, IBV_WR_RDMA_WRITE, rc_sge(&s->slow, PAGE, 3000), &s->slow, 0);
 	q = raw_take_opcode(s->r, WRITE_ONLY);
-	wait_fault(s);
+	uffd_next(s->uffd);
 	return q;
 }
 
@@ -409,7 +375,7 @@ static void ends_while_held(void)
 		n = raw_write_pkts(s.r, pkt, data, 20000, &s.slow, i * PAGE);
 		raw_gso(s.r, pkt, n);
 		if (!i)
-			wait_fault(&s);
+			uffd_next(s.uffd);
 		raw_silence(s.r);
 		CHECK_EQ(rc_to_state(&s.r->end, i ? IBV_QPS_ERR : IBV_QPS_RESET), 0);
 		if (i)

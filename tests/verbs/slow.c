@@ -7,21 +7,16 @@
  * later: if a system call waited for it, the case would never end.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "swap.h"
+#include "uffd.h"
 #include "verbs_test.h"
 
 #define PAGES	8
@@ -37,32 +32,6 @@ struct stage {
 	int uffd;
 };
 
-static void uffd_watch(int uffd, const struct rc_buf *buf)
-{
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
-	reg.range.start = (uintptr_t)buf->addr;
-	reg.range.len = buf->len;
-	CHECK_EQ(ioctl(uffd, UFFDIO_REGISTER, &reg), 0);
-}
-
-static int uffd_open(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct utsname uts;
-	int fd;
-
-	uname(&uts);
-	if (atoi(uts.release) < 7)
-		test_skip("hmm faults do not reach userfaultfd before Linux 7");
-	/* poll() says nothing of one that blocks. */
-	fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		test_skip("userfaultfd: %s", strerror(errno));
-	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
-	return fd;
-}
-
 static struct stage setup(void)
 {
 	struct stage s = { .dev = rc_open() };
@@ -71,12 +40,12 @@ static struct stage setup(void)
 		test_skip("no ODP");
 	if (!rc_is_mirage(s.dev))
 		test_skip("rxe faults in the caller's context");
-	s.uffd = uffd_open();
+	s.uffd = uffd_open_for_hmm();
 	s.p = rc_pair_create(s.dev, NULL);
 	s.other = rc_pair_create(s.dev, NULL);
 	s.pinned = rc_buf(s.dev, PAGES * PAGE, RC_ACCESS_ALL);
 	s.slow = rc_buf(s.dev, PAGES * PAGE, ODP_ALL);
-	uffd_watch(s.uffd, &s.slow);
+	uffd_watch(s.uffd, s.slow.addr, s.slow.len);
 	return s;
 }
 
@@ -90,32 +59,12 @@ static void teardown(struct stage *s)
 	rc_close(s->dev);
 }
 
-/* Wait until the kernel asks for a page; give what has been asked for, all of it. */
-static uint8_t *wait_fault(struct stage *s)
-{
-	struct pollfd pfd = { .fd = s->uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	CHECK_EQ(poll(&pfd, 1, 20000), 1);
-	CHECK_EQ(read(s->uffd, &msg, sizeof(msg)), sizeof(msg));
-	CHECK_EQ(msg.event, UFFD_EVENT_PAGEFAULT);
-	return (uint8_t *)(uintptr_t)(msg.arg.pagefault.address & ~(PAGE - 1ULL));
-}
-
-static void serve_from(struct stage *s, uint8_t *to, const uint8_t *from, size_t len)
-{
-	struct uffdio_copy copy = { .src = (uintptr_t)from, .len = len,
-				    .dst = (uintptr_t)to };
-
-	CHECK_EQ(ioctl(s->uffd, UFFDIO_COPY, &copy), 0);
-}
-
 static void serve(struct stage *s, uint64_t seed)
 {
 	static uint8_t content[PAGES * PAGE] __attribute__((aligned(4096)));
 
 	rc_fill(content, sizeof(content), seed);
-	serve_from(s, s->slow.addr, content, sizeof(content));
+	uffd_copy(s->uffd, s->slow.addr, content, sizeof(content));
 }
 
 /* Everything that does not need the page goes on: another QP, the way back. */
@@ -143,7 +92,7 @@ static void slow_write_target(void)
 
 	rc_fill(s.pinned.addr, 100, 1);
 	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 2 * PAGE + 9);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	serve(&s, 2);
 	rc_wc_ok(s.p->a.scq);
@@ -157,7 +106,7 @@ static void slow_read_target(void)
 	struct stage s = setup();
 
 	rc_op(&s.p->a, IBV_WR_RDMA_READ, rc_sge(&s.pinned, 0, PAGES * PAGE), &s.slow, 0);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	serve(&s, 3);
 	rc_wc_ok(s.p->a.scq);
@@ -172,7 +121,7 @@ static void slow_send_source(void)
 
 	rc_recv(&s.p->b, 1, &to, 1);
 	rc_op(&s.p->a, IBV_WR_SEND, rc_sge(&s.slow, 0, PAGES * PAGE), NULL, 0);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	rc_wc_none(s.p->b.rcq);
 	serve(&s, 4);
@@ -190,7 +139,7 @@ static void slow_recv_buffer(void)
 	rc_fill(s.pinned.addr, PAGE, 5);
 	rc_recv(&s.p->b, 1, &to, 1);
 	rc_op(&s.p->a, IBV_WR_SEND, rc_sge(&s.pinned, 0, PAGE), NULL, 0);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	others_go_on(&s);
 	rc_wc_none(s.p->b.rcq);
 	serve(&s, 6);
@@ -214,13 +163,13 @@ static void slow_read_ahead(void)
 
 	CHECK(content);
 	rc_fill(content, LONG * PAGE, 8);
-	uffd_watch(s.uffd, &from);
-	uffd_watch(s.uffd, &to);
+	uffd_watch(s.uffd, from.addr, from.len);
+	uffd_watch(s.uffd, to.addr, to.len);
 	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&from, 0, LONG * PAGE), &to, 0);
 	while (served < LONG * PAGE) {
-		at = wait_fault(&s);
+		at = uffd_next(s.uffd);
 		if (at == from.addr + served) {
-			serve_from(&s, at, content + served, PAGES * PAGE);
+			uffd_copy(s.uffd, at, content + served, PAGES * PAGE);
 			served += PAGES * PAGE;
 		} else {
 			/* Twice for who had not seen the first answer yet. */
@@ -228,7 +177,7 @@ static void slow_read_ahead(void)
 		}
 	}
 	rc_wc_none(s.p->a.scq);
-	serve_from(&s, to.addr, content, LONG * PAGE);
+	uffd_copy(s.uffd, to.addr, content, LONG * PAGE);
 	rc_wc_ok(s.p->a.scq);
 	rc_verify(to.addr, LONG * PAGE, 8, "written from pages read ahead");
 	free(content);
@@ -239,11 +188,7 @@ static void slow_read_ahead(void)
 
 static void serve_one(struct stage *s, unsigned int page)
 {
-	struct uffdio_zeropage zero = {
-		.range = { .start = (uintptr_t)s->slow.addr + page * PAGE, .len = PAGE },
-	};
-
-	CHECK_EQ(ioctl(s->uffd, UFFDIO_ZEROPAGE, &zero), 0);
+	uffd_zero(s->uffd, s->slow.addr + page * PAGE, PAGE);
 }
 
 /* The same QP as after rc_pair_create(), to go on where the peer stands. */
@@ -276,7 +221,7 @@ static void slow_atomic_peer_reset(void)
 	wr.wr.atomic.rkey = s.pinned.mr->rkey;
 	wr.wr.atomic.compare_add = 1;
 	rc_post(&s.p->a, &wr);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	CHECK(!memcmp(s.slow.addr + PAGE - 4, &value, 4), "the first half is not there yet");
 	peer_again(&s, s.p->a.psn + 1);
 	serve_one(&s, 1);
@@ -300,7 +245,7 @@ static void elsewhere(void)
 
 		rc_fill(s.pinned.addr, 100, 9);
 		rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 0);
-		wait_fault(&s);
+		uffd_next(s.uffd);
 		serve(&s, 10);
 		rc_wc_ok(s.p->a.scq);
 		rc_verify(s.slow.addr, 100, 9, "of the other process");
@@ -322,21 +267,21 @@ static void slow_many(void)
 	int i;
 
 	CHECK(content);
-	uffd_watch(s.uffd, &slow);
+	uffd_watch(s.uffd, slow.addr, slow.len);
 	rc_fill(s.pinned.addr, 100, 11);
 	for (i = 0; i < MANY; i++) {
 		p[i] = rc_pair_create(s.dev, NULL);
 		rc_op(&p[i]->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &slow, i * PAGE);
 	}
 	for (i = 0; i < WORKERS; i++)
-		wait_fault(&s);
+		uffd_next(s.uffd);
 	/* Were there more, they would be further than what comes after them. */
 	elsewhere();
 	CHECK_EQ(poll(&pfd, 1, 0), 0);
 	others_go_on(&s);
 
 	rc_fill(content, MANY * PAGE, 12);
-	serve_from(&s, slow.addr, content, MANY * PAGE);
+	uffd_copy(s.uffd, slow.addr, content, MANY * PAGE);
 	for (i = 0; i < MANY; i++) {
 		rc_wc_ok(p[i]->a.scq);
 		rc_verify(slow.addr + i * PAGE, 100, 11, "after its turn");
@@ -354,7 +299,7 @@ static void slow_then_destroy(void)
 	struct rc_end gone;
 
 	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 0);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 	CHECK_EQ(rc_to_state(&s.p->a, IBV_QPS_ERR), 0);
 	serve(&s, 7);
 	rc_wc(s.p->a.scq);
@@ -371,7 +316,7 @@ static void slow_then_exit(void)
 	struct stage s = setup();
 
 	rc_op(&s.p->a, IBV_WR_RDMA_WRITE, rc_sge(&s.pinned, 0, 100), &s.slow, 0);
-	wait_fault(&s);
+	uffd_next(s.uffd);
 }
 
 static long swapped_kib(void)

@@ -158,7 +158,8 @@ static void fault_and_never_answer(struct victim *v)
 	int uffd;
 
 	CHECK_EQ(madvise(v->mem, PAGES * PAGE, MADV_DONTNEED), 0);
-	uffd = uffd_open(v->mem, PAGES);
+	uffd = uffd_open();
+	uffd_watch(uffd, v->mem, PAGES * PAGE);
 	CHECK_EQ(range_register(v->fd, v->mem, PAGES * PAGE, MT_WRITE), 0);
 	CHECK_EQ(range_wait(v->fd, 0), 0);
 	CHECK_EQ(device_call(v->fd, MT_ASYNC, &arg), 0);

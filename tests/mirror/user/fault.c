@@ -353,7 +353,7 @@ static void fault__userfaultfd_nowait(void)
 	char *mem = memory(2, RW);
 	int fd = device_over(mem, 2 * PAGE);
 
-	uffd_open(mem, 2);
+	uffd_watch(uffd_open(), mem, 2 * PAGE);
 	CHECK_EQ(populate(fd, mem, PAGE, MT_WRITE), -EAGAIN);
 	CHECK_EQ(populate(fd, mem, 2 * PAGE, 0), -EAGAIN);
 	CHECK_EQ(device_simple(fd, MT_MMAP_FREE), 1);
@@ -364,8 +364,9 @@ static void fault__userfaultfd(void)
 	struct mt_arg arg = { .flags = MT_BLOCK };
 	char *mem = memory(2, RW), *content = memory(2, RW);
 	int fd = device_over(mem, 2 * PAGE);
-	int uffd = uffd_open(mem, 2);
+	int uffd = uffd_open();
 
+	uffd_watch(uffd, mem, 2 * PAGE);
 	fill(content, 2, 9);
 	CHECK_EQ(range_register(fd, mem, 2 * PAGE, MT_WRITE), 0);
 	CHECK_EQ(range_wait(fd, 0), 0);
@@ -375,7 +376,7 @@ static void fault__userfaultfd(void)
 
 		/* The fault waits, and mmap_lock is free while it does. */
 		CHECK_EQ(addr - mem, i * PAGE);
-		uffd_copy(uffd, addr, content + i * PAGE);
+		uffd_copy(uffd, addr, content + i * PAGE, PAGE);
 	}
 	CHECK_EQ(device_simple(fd, MT_ASYNC_RESULT), 2);
 	CHECK_EQ(range_commit(fd), 1);
