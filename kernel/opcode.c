@@ -12,23 +12,24 @@ const struct op mirage_ops[OP_COUNT] = {
 	},
 	[IB_UVERBS_WR_RDMA_WRITE_WITH_IMM] = {
 		.class = OP_WRITE, .transports = OP_RC | OP_UC,
-		.inline_ok = true, .recv = true, .imm = true,
+		.inline_ok = true,
 		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
+		.recv = IB_WC_RECV_RDMA_WITH_IMM, .ex = MIRAGE_WC_WITH_IMM,
 	},
 	[IB_UVERBS_WR_SEND] = {
 		.class = OP_SEND, .transports = OP_ALL,
-		.inline_ok = true, .recv = true,
-		.wc = IB_WC_SEND,
+		.inline_ok = true,
+		.wc = IB_WC_SEND, .recv = IB_WC_RECV,
 	},
 	[IB_UVERBS_WR_SEND_WITH_IMM] = {
 		.class = OP_SEND, .transports = OP_ALL,
-		.inline_ok = true, .recv = true, .imm = true,
-		.wc = IB_WC_SEND,
+		.inline_ok = true,
+		.wc = IB_WC_SEND, .recv = IB_WC_RECV, .ex = MIRAGE_WC_WITH_IMM,
 	},
 	[IB_UVERBS_WR_SEND_WITH_INV] = {
 		.class = OP_SEND, .transports = OP_RC,
-		.inline_ok = true, .recv = true, .inv = true,
-		.wc = IB_WC_SEND,
+		.inline_ok = true,
+		.wc = IB_WC_SEND, .recv = IB_WC_RECV, .ex = MIRAGE_WC_WITH_INV,
 	},
 	[IB_UVERBS_WR_RDMA_READ] = {
 		.class = OP_READ, .transports = OP_RC,

@@ -9,6 +9,8 @@
 #include <rdma/ib_user_verbs.h>
 #include <rdma/ib_verbs.h>
 
+#include "../include/mirage-abi.h"
+
 /* How a request uses the responder. */
 enum op_class {
 	OP_NONE,
@@ -32,27 +34,26 @@ enum op_transport {
  * struct op - facts of one opcode
  * @class: how it uses the responder
  * @transports: enum op_transport
- * @recv: it consumes a receive work request
- * @imm: it carries an immediate
- * @inv: it carries an rkey to invalidate
  * @inline_ok: its data may stand in the WQE
  * @word: its payload is one aligned word of 8 bytes in the WQE, stored at once
  * @local: rights needed of the requester's own buffers
  * @remote: rights needed of the responder's region, and of its QP; those of a flush
  *	depend on its placement type
  * @wc: opcode of the requester's completion
+ * @recv: that of the receive work request that it consumes; 0: none
+ * @ex: what else it carries, as that completion says it: MIRAGE_WC_WITH_IMM,
+ *	MIRAGE_WC_WITH_INV or 0
  */
 struct op {
 	enum op_class class;
 	u8 transports;
-	bool recv;
-	bool imm;
-	bool inv;
 	bool inline_ok;
 	bool word;
 	int local;
 	int remote;
 	enum ib_wc_opcode wc;
+	enum ib_wc_opcode recv;
+	u32 ex;
 };
 
 /* Of kernel users only: IB_WR_REG_MR, which is beyond the numbers of the others. */

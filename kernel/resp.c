@@ -219,7 +219,8 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 		resp->psn = hdr->psn;
 	}
 
-	release_bytes(resp);
+	if (unlikely(resp->busy))
+		release_bytes(resp);
 	if (qp->state == IB_QPS_RTR && !resp->established) {
 		resp->established = true;
 		qp_event(qp, IB_EVENT_COMM_EST);
@@ -344,12 +345,11 @@ static noinline enum resp_verdict end_xrc_recv(struct qp *qp, const struct resp_
 	struct mirage_cqe cqe = {
 		.wr_id = qp->resp.wqe.wr_id,
 		.status = IB_WC_SUCCESS,
-		.opcode = op->class == OP_SEND ? IB_WC_RECV : IB_WC_RECV_RDMA_WITH_IMM,
+		.opcode = op->recv,
 		.byte_len = hdr->length,
-		.ex = op->imm || op->inv ? hdr->ex : 0,
+		.ex = op->ex ? hdr->ex : 0,
 		.src_qp = qp->attr.dest_qp_num,
-		.wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
-			    (op->inv ? MIRAGE_WC_WITH_INV : 0),
+		.wc_flags = op->ex,
 	};
 
 	qp->resp.have_wqe = false;
@@ -371,13 +371,11 @@ static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct re
 	slot = mirage_cq_begin(qp->rcq);
 	if (likely(slot)) {
 		comp_fill_recv(qp, slot);
-		slot->opcode = op->class == OP_SEND ? IB_WC_RECV :
-						      IB_WC_RECV_RDMA_WITH_IMM;
+		slot->opcode = op->recv;
 		slot->byte_len = hdr->length;
-		slot->ex = op->imm || op->inv ? hdr->ex : 0;
+		slot->ex = op->ex ? hdr->ex : 0;
 		slot->src_qp = qp->attr.dest_qp_num;
-		slot->wc_flags = (op->imm ? MIRAGE_WC_WITH_IMM : 0) |
-				 (op->inv ? MIRAGE_WC_WITH_INV : 0);
+		slot->wc_flags = op->ex;
 		slot->sl = 0;
 	}
 	if (likely(!mirage_cq_end(qp->rcq, slot, hdr->solicited)))
@@ -399,7 +397,8 @@ enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
 
 	lockdep_assert_held(&qp->lock);
 	release_bytes(resp);
-	if (hdr->op->inv && mw_invalidate(qp->dev, resp->pd, qp->qpn, hdr->ex))
+	if (hdr->op->ex == MIRAGE_WC_WITH_INV &&
+	    mw_invalidate(qp->dev, resp->pd, qp->qpn, hdr->ex))
 		return nak(qp, RESP_NAK_ACCESS);
 	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
 	return hdr->op->recv ? end_recv(qp, hdr) : RESP_OK;

@@ -75,7 +75,7 @@ static void fill_datagram(const struct qp *qp, struct datagram *d)
 	const struct av *av = qp->ud->av;
 
 	*d = (struct datagram) {
-		.imm = qp->req.op->imm,
+		.imm = qp->req.op->ex,
 		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
 		.sl = av->sl,
 		.src_qp = qp->qpn,
@@ -172,8 +172,8 @@ static enum resp_verdict send_wire(struct qp *qp, struct miss *miss)
 	u32 n = qp->req.hdr.length, len;
 	struct ud *ud = qp->ud;
 	struct pkt pkt = {
-		.opcode = qp->req.op->imm ? PKT_UD | PKT_SEND_ONLY_WITH_IMM :
-					    PKT_UD | PKT_SEND_ONLY,
+		.opcode = qp->req.op->ex ? PKT_UD | PKT_SEND_ONLY_WITH_IMM :
+					   PKT_UD | PKT_SEND_ONLY,
 		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
 		.pkey = IB_DEFAULT_PKEY_FULL,
 		.qpn = head->swap & IB_QPN_MASK,

@@ -19,8 +19,8 @@ static void opcode__every_number(void)
 		CHECK_EQ(op->class == OP_READ || op->class == OP_ATOMIC,
 			 !!(op->local & IB_ACCESS_LOCAL_WRITE));
 		CHECK_EQ(op->class == OP_SEND, op->recv && !op->remote);
-		CHECK(!op->imm || op->recv);
-		CHECK(!op->inv || op->class == OP_SEND);
+		CHECK(!op->ex || op->recv);
+		CHECK(op->ex != MIRAGE_WC_WITH_INV || op->class == OP_SEND);
 		CHECK(!op->inline_ok || op->class == OP_SEND || op->class == OP_WRITE);
 	}
 	CHECK_EQ(known, 13);

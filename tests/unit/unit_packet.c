@@ -82,8 +82,10 @@ static void packet__table(void)
 		CHECK_EQ(!!(op->ext & PKT_DETH), (n & 0xe0) == PKT_UD);
 		/* The headers say what the request is, and what a completion of it has. */
 		if (!op->response && op->last) {
-			CHECK_EQ(!!(op->ext & PKT_IMMDT), op_of(op->wr)->imm);
-			CHECK_EQ(!!(op->ext & PKT_IETH), op_of(op->wr)->inv);
+			CHECK_EQ(!!(op->ext & PKT_IMMDT),
+				 op_of(op->wr)->ex == MIRAGE_WC_WITH_IMM);
+			CHECK_EQ(!!(op->ext & PKT_IETH),
+				 op_of(op->wr)->ex == MIRAGE_WC_WITH_INV);
 			CHECK_EQ(op->class, op_of(op->wr)->class);
 		}
 	}
