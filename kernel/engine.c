@@ -91,11 +91,12 @@ static bool engine_claim_woken(struct engine *e)
  * Gives the engine back, idle or parked. False: it has to go on instead, since
  * somebody kicked it, or what it would wait for is over.
  */
-static bool engine_release(struct engine *e, int parked)
+static bool engine_release_locked(struct engine *e, int parked)
+	__must_hold(&e->lock)
 {
 	bool released;
 
-	spin_lock_bh(&e->lock);
+	lockdep_assert_held(&e->lock);
 	/* A kick changes nothing for most who wait; the end of a wait always counts. */
 	released = e->stopped || !(e->woken || (e->again && parked == PARKED_NOT) ||
 				   (e->urgent && parked == PARKED_FAULT));
@@ -110,6 +111,15 @@ static bool engine_release(struct engine *e, int parked)
 		e->stale = e->raised;
 	}
 	e->woken = false;
+	return released;
+}
+
+static bool engine_release(struct engine *e, int parked)
+{
+	bool released;
+
+	spin_lock_bh(&e->lock);
+	released = engine_release_locked(e, parked);
 	spin_unlock_bh(&e->lock);
 	return released;
 }
@@ -121,6 +131,21 @@ static void engine_queue(struct engine *e, unsigned long delay)
 	kref_get(&qp->ref);
 	if (!queue_delayed_work(qp->dev->wq, &e->work, delay))
 		qp_put(qp);
+}
+
+/*
+ * Gives the engine to a worker, in a while perhaps. That one must not find it running:
+ * it would leave a note, and who has had enough would go on.
+ */
+static bool engine_hand_over(struct engine *e, unsigned long delay)
+{
+	bool released;
+
+	spin_lock_bh(&e->lock);
+	engine_queue(e, delay);
+	released = engine_release_locked(e, PARKED_DELAY);
+	spin_unlock_bh(&e->lock);
+	return released;
 }
 
 static void engine_unraise(struct engine *e)
@@ -192,8 +217,7 @@ static bool engine_round(struct engine *e)
 	case ENGINE_FAULT:
 		return !engine_fault(e) && engine_release(e, PARKED_FAULT);
 	case ENGINE_DELAY:
-		engine_queue(e, e->delay);
-		return engine_release(e, PARKED_DELAY);
+		return engine_hand_over(e, e->delay);
 	case ENGINE_MORE:
 		break;
 	}
@@ -217,8 +241,7 @@ static void engine_run(struct engine *e, bool atomic)
 		engine_breathe(e);
 		if (!engine_tired(e, ++rounds))
 			continue;
-		engine_queue(e, 0);
-		if (engine_release(e, PARKED_DELAY))
+		if (engine_hand_over(e, 0))
 			break;
 	}
 }

@@ -390,25 +390,36 @@ struct raw_pkt raw_read_pkt(struct raw *r, const struct rc_buf *from, size_t off
 	return pkt;
 }
 
+static uint8_t read_opcode(size_t i, size_t n)
+{
+	if (i + 1 == n)
+		return i ? READ_RESP_LAST : READ_RESP_ONLY;
+	return i ? READ_RESP_MIDDLE : READ_RESP_FIRST;
+}
+
+/*
+ * In order within what the responder sends at a stretch. It may go on on another CPU,
+ * whose packets can overtake those that wait for the first one.
+ */
 void raw_read_answer(struct raw *r, uint32_t psn, uint8_t *to, size_t len)
 {
-	size_t off = 0;
+	size_t packets = len ? (len + RAW_MTU - 1) / RAW_MTU : 1, i, n;
+	bool *seen = calloc(packets, sizeof(*seen));
 
-	do {
-		size_t part = len - off < RAW_MTU ? len - off : RAW_MTU;
-		bool last = off + part == len;
-		uint8_t opcode = off ? last ? READ_RESP_LAST : READ_RESP_MIDDLE :
-				 last ? READ_RESP_ONLY : READ_RESP_FIRST;
+	for (i = 0; i < packets; i++) {
 		struct raw_ans a = raw_recv(r);
 
-		CHECK_EQ(a.opcode, opcode);
-		CHECK_EQ(a.psn, psn++ & 0xffffff);
-		CHECK_EQ(a.len, part);
-		if (opcode != READ_RESP_MIDDLE)
+		n = (a.psn - psn) & 0xffffff;
+		CHECK(n == i || (n < packets && len > RAW_STRETCH), "PSN %#x", a.psn);
+		CHECK(!seen[n], "PSN %#x twice", a.psn);
+		seen[n] = true;
+		CHECK_EQ(a.opcode, read_opcode(n, packets));
+		CHECK_EQ(a.len, n + 1 < packets ? RAW_MTU : len - n * RAW_MTU);
+		if (a.opcode != READ_RESP_MIDDLE)
 			CHECK_EQ(a.syndrome, ACK);
-		memcpy(to + off, a.payload, part);
-		off += part;
-	} while (off < len);
+		memcpy(to + n * RAW_MTU, a.payload, a.len);
+	}
+	free(seen);
 }
 
 static int socket_in_peer(const char *ip)
