@@ -444,6 +444,17 @@ static int socket_in_peer(const char *ip)
 	return fd;
 }
 
+int raw_join(const struct raw *r, const char *group)
+{
+	struct ip_mreqn mreq = {
+		.imr_multiaddr = address(group).sin_addr, .imr_address = address(r->ip).sin_addr,
+	};
+	int fd = socket_in_peer(group);
+
+	CHECK_EQ(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mreq, sizeof(mreq)), 0);
+	return fd;
+}
+
 void raw_move(struct raw *r, const char *ip)
 {
 	close(r->fd);

@@ -113,6 +113,9 @@ struct raw_req raw_take_opcode(struct raw *r, uint8_t opcode);
 void raw_say(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn,
 	     const void *payload, size_t len);
 
+/* A socket that is in a group, at our address; the caller closes it. */
+int raw_join(const struct raw *r, const char *group);
+
 /* From here on we are at another address; raw_gid() says it as a GID. */
 void raw_move(struct raw *r, const char *ip);
 union ibv_gid raw_gid(const char *ip);

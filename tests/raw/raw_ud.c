@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Datagrams from a stranger: what of them is delivered, and what is counted. */
+#include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "datagram.h"
 #include "raw.h"
 
 #define UD_SEND_ONLY	0x64
 #define RAW_UD_QPN	0x4321u
+#define GROUP		"239.7.7.7"
+#define GROUP_QPN	0xffffffu
 
 struct stage {
 	struct raw *r;		/* for its socket, and its RC queue pair */
@@ -146,10 +151,48 @@ static void burst(void)
 	teardown(&s);
 }
 
+/* Members on two hosts: this device's own, and one beyond the wire, once each. */
+static void group(void)
+{
+	struct stage s = setup();
+	union ibv_gid gid = raw_gid(GROUP);
+	struct ibv_ah_attr to = dgram_address(&gid, s.r->dev->gid_index);
+	struct ibv_ah *ah = dgram_ah(s.r->dev->pd, &to);
+	struct dgram *from = dgram_create(s.r->dev, NULL);
+	int fd = raw_join(s.r, GROUP);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint8_t bytes[2048];
+	struct ibv_wc wc;
+	int i;
+
+	CHECK_EQ(ibv_attach_mcast(s.d->qp, &gid, 0), 0);
+	for (i = 0; i < 3; i++) {
+		dgram_recv(s.d, i, DGRAM_SLOT);
+		dgram_send(from, ah, GROUP_QPN, DGRAM_QKEY, 700, i);
+		rc_wc_ok(from->scq);
+		wc = rc_wc_ok(s.d->rcq);
+		CHECK_EQ(wc.wr_id, i);
+		dgram_verify(s.d, &wc, 700, i);
+		CHECK_EQ(poll(&pfd, 1, 5000), 1);
+		CHECK_EQ(recv(fd, bytes, sizeof(bytes), 0), 12 + 8 + 700 + 4);
+		CHECK_EQ(bytes[0], UD_SEND_ONLY);
+		rc_verify(bytes + 12 + 8, 700, i, "sent to the group");
+	}
+	dgram_recv(s.d, i, DGRAM_SLOT);
+	rc_wc_none(s.d->rcq);
+	CHECK_EQ(poll(&pfd, 1, 0), 0);
+	CHECK_EQ(ibv_detach_mcast(s.d->qp, &gid, 0), 0);
+	CHECK_EQ(ibv_destroy_ah(ah), 0);
+	dgram_destroy(from);
+	close(fd);
+	teardown(&s);
+}
+
 static const struct test_case cases[] = {
 	{ "raw_ud_good", good, 0 },
 	{ "raw_ud_bad", bad, 0 },
 	{ "raw_ud_burst", burst, 0 },
+	{ "raw_ud_group", group, 0 },
 };
 
 CASE_TABLE(raw_ud_cases, cases);
