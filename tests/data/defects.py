@@ -18,11 +18,11 @@ Defect = collections.namedtuple("Defect", "about file good bad")
 
 DEFECTS = {
     "page-offset-dropped": Defect(
-        "every access starts at the beginning of its page", "kernel/mtt_copy.c",
+        "every access starts at the beginning of its page", "kernel/mtt_chunk.h",
         "return (void *)((*entry & PAGE_MASK) + offset);",
         "return (void *)((*entry & PAGE_MASK) + (offset & PAGE_MASK));"),
     "page-end-off-by-one": Defect(
-        "an entry is good for one byte behind its page", "kernel/mtt_copy.c",
+        "an entry is good for one byte behind its page", "kernel/mtt_chunk.h",
         "*run = size - offset;",
         "*run = size - offset + 1;"),
     "not-dirtied": Defect(
@@ -31,16 +31,16 @@ DEFECTS = {
         "folio_clear_dirty(folio);"),
     "no-zap": Defect(
         "an invalidation takes nothing out of the table", "kernel/odp.c",
-        "odp_zap(odp, start + odp->va_to_iova, end + odp->va_to_iova);",
-        "(void)odp;"),
+        "if (unlikely(end - start != PAGE_SIZE)) {",
+        "if (end > start)\n\t\treturn;\n\tif (unlikely(end - start != PAGE_SIZE)) {"),
     "zap-last-page-missed": Defect(
-        "an invalidation spares its last page", "kernel/odp.c",
-        "end = min(end - 1, odp->va_last);",
-        "end = min(end - 1 - PAGE_SIZE, odp->va_last);"),
+        "an invalidation of several pages spares the last one", "kernel/odp.c",
+        "last = min(end - 1, odp->va_last)",
+        "last = min(end - 1 - PAGE_SIZE, odp->va_last)"),
     "zap-by-user-address": Defect(
         "an invalidation takes the address in the process for the iova", "kernel/odp.c",
-        "odp_zap(odp, start + odp->va_to_iova, end + odp->va_to_iova);",
-        "odp_zap(odp, start, end);"),
+        "u64 iova = start + odp->va_to_iova;",
+        "u64 iova = start;"),
     "fault-by-iova": Defect(
         "a fault takes the iova for the address in the process", "kernel/odp_fill.c",
         "va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));",
