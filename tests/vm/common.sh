@@ -31,7 +31,7 @@ die() { say "$*"; exit 1; }
 # ensure_host: install what this machine lacks, or name it in one line.
 ensure_host() {
 	local pair missing=()
-	for pair in mmdebstrap:mmdebstrap mkfs.ext4:e2fsprogs python3:python3 \
+	for pair in mmdebstrap:mmdebstrap mkfs.ext4:e2fsprogs python3:python3 mount:mount \
 		    qemu-system-x86_64:qemu-system-x86 unshare:util-linux \
 		    flock:util-linux xz:xz-utils \
 		    /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring; do
