@@ -215,18 +215,25 @@ static void mirror_ranges_expire(struct mirror *m, unsigned long start,
 			WRITE_ONCE(r->seq, r->seq + 1);
 }
 
-/* mirror_tree_iter_first() without its look at the leftmost node: there are few. */
-static __always_inline struct interval_tree_node *
-mirror_first(struct mirror_mm *mm, unsigned long start, unsigned long last)
+static __always_inline void mirror_tell(struct mirror *m, unsigned long start,
+					unsigned long end)
+	__must_hold(&m->mm->lock)
+{
+	if (unlikely(!list_empty(&m->ranges)))
+		mirror_ranges_expire(m, start, end);
+	m->ops->invalidate(m, start, end);
+}
+
+static noinline void mirror_tell_all(struct mirror_mm *mm, unsigned long start,
+				     unsigned long last, unsigned long end)
 	__must_hold(&mm->lock)
 {
-	struct interval_tree_node *top;
+	struct interval_tree_node *node;
 
 	lockdep_assert_held(&mm->lock);
-	top = rb_entry_safe(mm->mirrors.rb_root.rb_node, struct interval_tree_node, rb);
-	if (!top || top->__subtree_last < start)
-		return NULL;
-	return mirror_tree_subtree_search(top, start, last);
+	node = mirror_tree_iter_first(&mm->mirrors, start, last);
+	for (; node; node = mirror_tree_iter_next(node, start, last))
+		mirror_tell(container_of(node, struct mirror, node), start, end);
 }
 
 /* Never fails, also not where it may not block: it takes no lock to sleep on. */
@@ -234,22 +241,21 @@ static int mirror_mn_start(struct mmu_notifier *mn,
 			   const struct mmu_notifier_range *range)
 {
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
+	unsigned long last = (range->end - 1) | ~PAGE_MASK;
 	/* The last page of the address space has no end: do without it. */
-	unsigned long end = PAGE_ALIGN(min(range->end, PAGE_MASK));
+	unsigned long end = last + 1 ? : PAGE_MASK;
 	unsigned long start = range->start & PAGE_MASK;
-	struct interval_tree_node *node;
+	struct mirror *only;
 
 	spin_lock_bh(&mm->lock);
 	mirror_flight_add(mm, range->start, range->end);
 	if (unlikely(mm->dead))
 		goto out;
-	node = mirror_first(mm, start, end - 1);
-	for (; node; node = mirror_tree_iter_next(node, start, end - 1)) {
-		struct mirror *m = container_of(node, struct mirror, node);
-
-		mirror_ranges_expire(m, start, end);
-		m->ops->invalidate(m, start, end);
-	}
+	only = mm->only;
+	if (!only)
+		mirror_tell_all(mm, start, last, end);
+	else if (start <= only->node.last && only->node.start <= last)
+		mirror_tell(only, start, end);
 out:
 	spin_unlock_bh(&mm->lock);
 	return 0;
@@ -317,6 +323,17 @@ static const struct mmu_notifier_ops mirror_mn_ops = {
 	.free_notifier = mirror_mn_free,
 };
 
+/* One region of the whole address space, as a rule: it is found without a search. */
+static void mirror_count(struct mirror_mm *mm)
+	__must_hold(&mm->lock)
+{
+	struct rb_node *top = mm->mirrors.rb_root.rb_node;
+	bool one = top && !top->rb_left && !top->rb_right;
+
+	lockdep_assert_held(&mm->lock);
+	mm->only = one ? container_of(top, struct mirror, node.rb) : NULL;
+}
+
 /**
  * mirror_register - start to be told of changes to an interval of an mm
  * @m: the mirror, in the caller's object, uninitialised
@@ -359,6 +376,7 @@ int mirror_register(struct mirror *m, struct mm_struct *mm, unsigned long start,
 	/* mm_users is still held, so release() is yet to come and will see m. */
 	spin_lock(&m->mm->lock);
 	mirror_tree_insert(&m->node, &m->mm->mirrors);
+	mirror_count(m->mm);
 	spin_unlock(&m->mm->lock);
 out:
 	mmput_async(mm);
@@ -380,6 +398,7 @@ void mirror_unregister(struct mirror *m)
 	WARN_ON_ONCE(!list_empty(&m->ranges));
 	spin_lock(&mm->lock);
 	mirror_tree_remove(&m->node, &mm->mirrors);
+	mirror_count(mm);
 	spin_unlock(&mm->lock);
 	mmu_notifier_put(&mm->mn);
 }

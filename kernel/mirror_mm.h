@@ -26,11 +26,12 @@ struct mirror_flight {
 /* What all mirrors of one mm share. */
 struct mirror_mm {
 	struct mmu_notifier mn;
-	spinlock_t lock;		/* mirrors, dead; setting bits of busy */
+	spinlock_t lock;		/* mirrors, only, dead; setting bits of busy */
 	bool dead;			/* release() has run; constant then */
 	atomic_t unslotted;		/* flights that found no slot */
 	unsigned long busy;		/* bitmap of the slots in use; atomic */
 	struct rb_root_cached mirrors;	/* of mirror.node */
+	struct mirror *only;		/* the one of mirrors, if it is one */
 	wait_queue_head_t wait;		/* for the end of flights, and for death */
 	/* Written under the lock while the bit in busy is clear, constant while set. */
 	struct mirror_flight flights[MIRROR_FLIGHTS];

@@ -41,8 +41,14 @@ static void register__many_on_one_mm(void)
 		CHECK_EQ(device_read(fd[i], mem + i * PAGE, &c, 1),
 			 i >= 2 && i < 5 ? -ENOENT : 0);
 	}
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 7; i++)
 		CHECK_EQ(device_simple(fd[i], MT_UNREGISTER), 0);
+	/* Who is left alone is told as before. */
+	CHECK_EQ(madvise(mem, 7 * PAGE, MADV_DONTNEED), 0);
+	CHECK_EQ(device_counters(fd[7]).invalidations, 0);
+	CHECK_EQ(madvise(mem, 8 * PAGE, MADV_DONTNEED), 0);
+	CHECK_EQ(device_counters(fd[7]).invalidations, 1);
+	CHECK_EQ(device_simple(fd[7], MT_UNREGISTER), 0);
 	/* The one notifier they shared is gone, and can be had again. */
 	CHECK_EQ(device_register(fd[0], 0, UINT64_MAX, mem, PAGE), 0);
 }
