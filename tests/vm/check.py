@@ -132,7 +132,8 @@ def prepare(jobs):
     here makes the suites fail that need it."""
     wanted = {j.kernel for j in jobs}
     kernels = [k for k in KERNELS if k in wanted - {"here", "host"}]
-    targets = [["exec", "true"], *([["boot-uml"]] if "here" in wanted else []), *([f"boot-{k}"] for k in kernels), *([k] for k in kernels)]
+    targets = [["exec", "true"], *([["boot-uml", "boot-7.3"]] if "here" in wanted else []),
+               *([f"boot-{k}"] for k in kernels), *([k] for k in kernels)]
     if kernels:
         targets.append(["user"])
     for target in targets:

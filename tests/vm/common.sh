@@ -8,6 +8,7 @@
 #   $CACHE/versions       which stock kernels this cache is made of
 #   $CACHE/root-build/    Debian 13 with compilers and kernel headers
 #   $CACHE/guest.img      the guests' root file system
+#   $CACHE/qemu/          Debian 13's QEMU
 #   $CACHE/kernel/NAME/   what boots, and what modules are compiled against
 #   $CACHE/src/           unpacked sources: linux-7.3, rdma-core-56.1
 #   $CACHE/stamps/        which inputs each of these was made from
@@ -32,8 +33,7 @@ die() { say "$*"; exit 1; }
 ensure_host() {
 	local pair missing=()
 	for pair in mmdebstrap:mmdebstrap mkfs.ext4:e2fsprogs python3:python3 mount:mount \
-		    qemu-system-x86_64:qemu-system-x86 unshare:util-linux \
-		    flock:util-linux xz:xz-utils \
+		    unshare:util-linux flock:util-linux xz:xz-utils \
 		    /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring; do
 		[[ -e ${pair%%:*} ]] || command -v "${pair%%:*}" >/dev/null ||
 			missing+=("${pair#*:}")

@@ -129,7 +129,7 @@ class Guest:
 
     def qemu(self, log, output, kvm):
         a, k = self.args, self.cache / "kernel" / self.args.kernel
-        cmd = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config",
+        cmd = ["setpriv", "--pdeathsig", "KILL", *qemu_at(self.cache), "-nodefaults", "-no-user-config",
                "-display", "none", "-no-reboot", "-m", str(a.mem), "-smp", str(a.smp)]
         if a.icount:
             cmd += ["-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu", "max,-erms,-fsrm"]
@@ -301,6 +301,15 @@ class Guest:
         return BAD_EXIT
 
 
+def qemu_at(cache):
+    """Debian 13's QEMU with the libraries it was built for, on whatever host."""
+    usr = cache / "qemu/usr"
+    return [str(x) for x in (usr / "lib64/ld-linux-x86-64.so.2",
+                             "--library-path", usr / "lib/x86_64-linux-gnu",
+                             usr / "bin/qemu-system-x86_64",
+                             "-L", usr / "share/qemu", "-L", usr / "share/seabios")]
+
+
 def kvm_works(cache):
     """Does /dev/kvm run a stock kernel? Found by trying, once per boot of this machine."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -313,7 +322,7 @@ def kvm_works(cache):
     try:
         # With no disk the initramfs ends, the kernel panics and QEMU goes.
         done = subprocess.run(
-            ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-m", "256",
+            [*qemu_at(cache), "-nodefaults", "-display", "none", "-no-reboot", "-m", "256",
              "-accel", "kvm", "-cpu", "host", "-serial", "stdio", "-kernel", str(k / "vmlinuz"),
              "-initrd", str(k / "initrd"), "-append", "console=ttyS0 panic=-1"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=25)
