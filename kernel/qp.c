@@ -337,6 +337,28 @@ err_limit:
 }
 
 /**
+ * qp_silence - to RESET, with nothing under way in either direction
+ * @qp: the QP
+ *
+ * When it returns nobody runs on the QP, and nobody begins to before it leaves RESET and
+ * engine_start(). Rings, requests and datagrams are the caller's to reset. May sleep,
+ * never for a page.
+ */
+void qp_silence(struct qp *qp)
+{
+	engine_stop(&qp->engine);
+	wire_disconnect(qp);
+	/* A peer's runner that already has the QP finds it gone under the lock. */
+	spin_lock_bh(&qp->lock);
+	WRITE_ONCE(qp->state, IB_QPS_RESET);
+	resp_reset(qp);
+	ud_drop_held(qp);
+	spin_unlock_bh(&qp->lock);
+	/* Whoever put it in error before that may have queued the worker. */
+	engine_stop(&qp->engine);
+}
+
+/**
  * mirage_destroy_qp - ib_device_ops.destroy_qp
  * @ibqp: the core's object
  * @udata: unused
@@ -353,16 +375,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	xa_store(&dev->qps, qp->qpn, NULL, GFP_KERNEL);
 	cmpxchg(recent(qp), qp, NULL);
 	tasklet_kill(&qp->send_kick);
-	engine_stop(&qp->engine);
-	wire_disconnect(qp);
-	/* A peer's runner that already has the QP finds it gone under the lock. */
-	spin_lock_bh(&qp->lock);
-	WRITE_ONCE(qp->state, IB_QPS_RESET);
-	resp_reset(qp);
-	ud_drop_held(qp);
-	spin_unlock_bh(&qp->lock);
-	/* Whoever put it in error before that may have queued the worker. */
-	engine_stop(&qp->engine);
+	qp_silence(qp);
 
 	mw_end_qp(dev, qp->qpn);
 	xa_erase(&dev->qps, qp->qpn);

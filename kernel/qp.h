@@ -166,6 +166,7 @@ void qp_put(struct qp *qp);
 void qp_kick_send(struct qp *qp);
 void qp_kick_recv_later(struct qp *qp);
 void qp_event(struct qp *qp, enum ib_event_type type);
+void qp_silence(struct qp *qp);
 void qp_error_locked(struct qp *qp, enum ib_event_type event);
 void qp_error(struct qp *qp, enum ib_event_type event);
 void qp_send_error(struct qp *qp);

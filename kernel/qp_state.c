@@ -99,12 +99,8 @@ static void enter(struct qp *qp, enum ib_qp_state state,
 
 static int to_reset(struct qp *qp)
 {
-	engine_stop(&qp->engine);
-	wire_disconnect(qp);
+	qp_silence(qp);
 	spin_lock_bh(&qp->lock);
-	WRITE_ONCE(qp->state, IB_QPS_RESET);
-	resp_reset(qp);
-	ud_drop_held(qp);
 	qp->resp.have_wqe = false;
 	qp->resp.established = false;
 	qp->rnr_peer = false;
@@ -112,8 +108,6 @@ static int to_reset(struct qp *qp)
 	memset(&qp->attr, 0, sizeof(qp->attr));
 	ring_reset(&qp->rq);
 	spin_unlock_bh(&qp->lock);
-	/* Whoever put it in error before that may have queued the worker. */
-	engine_stop(&qp->engine);
 
 	req_reset(qp);
 	ud_reset(qp);
