@@ -4,6 +4,7 @@
  * and nobody says a word (IBA volume 1, 9.8.2)
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "raw.h"
 
@@ -220,7 +221,32 @@ static void requester(void)
 	raw_close(r);
 }
 
+/* A page that never comes costs its message, and nothing that comes after it. */
+static void no_memory(void)
+{
+	struct raw *r = uc_open();
+	struct rc_buf buf = rc_buf(r->dev, 16384, RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	struct raw_pkt pkt[FIVE];
+	size_t n;
+
+	CHECK_EQ(munmap(buf.addr + 8192, 8192), 0);
+	rc_fill(data, LEN, 1);
+	n = raw_write_pkts(r, pkt, data, 1000, &buf, 8192);
+	as_uc(pkt, n);
+	raw_send(r, pkt, n);
+	raw_silence(r);
+	n = raw_write_pkts(r, pkt, data, LEN, &buf, 0);
+	as_uc(pkt, n);
+	raw_send(r, pkt, n);
+	raw_silence(r);
+	rc_verify(buf.addr, LEN, 1, "a UC write behind one without a page");
+	CHECK_EQ(ibv_dereg_mr(buf.mr), 0);
+	munmap(buf.addr, 8192);
+	raw_close(r);
+}
+
 static const struct test_case cases[] = {
+	{ "raw_uc_no_memory", no_memory, 0 },
 	{ "raw_uc_whole", whole, 0 },
 	{ "raw_uc_broken_send", broken_send, 0 },
 	{ "raw_uc_broken_write", broken_write, 0 },
