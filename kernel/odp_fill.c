@@ -32,7 +32,10 @@ static int odp_va(const struct mirage_mr *mr, u64 iova, unsigned int pages,
 {
 	u64 va;
 
-	if (iova < (mr->iova & PAGE_MASK) || iova > mr->last)
+	if (iova < (mr->iova & PAGE_MASK) || iova > mr->mtt.last)
+		return -EFAULT;
+	/* The table of an implicit region ends before its addresses do. */
+	if (pages > (mr->mtt.last >> PAGE_SHIFT) - (iova >> PAGE_SHIFT) + 1)
 		return -EFAULT;
 	va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));
 	*start = va;
@@ -111,7 +114,8 @@ static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
 		ret = mirror_range_snapshot(r);
 	else
 		ret = mirror_range_fault(r, block);
-	if (ret < 0)
+	/* Nothing is mapped: no table for that, holes can be as large as one likes. */
+	if (ret <= 0)
 		return ret;
 	ret = mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
 			 odp_fill_valid, fill);
@@ -244,6 +248,8 @@ int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
 		unsigned int n = odp_pages(iova, len, ODP_BATCH);
 		u64 bytes;
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		err = odp_fill_patiently(odp, iova, &n, how);
 		if (!err)
 			odp_count(odp, ODP_PREFETCH, n);

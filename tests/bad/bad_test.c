@@ -220,6 +220,7 @@ int main(int argc, char **argv)
 	test_run(region_cases, region_count);
 	test_run(foreign_cases, foreign_count);
 	test_run(call_cases, call_count);
+	test_run(advise_cases, advise_count);
 	test_run(ring_cases, ring_count);
 	test_run(kill_cases, kill_count);
 	test_run(failnth_cases, failnth_count);

@@ -15,9 +15,9 @@
 
 /* One table for each kind of badness. */
 extern const struct test_case region_cases[], foreign_cases[], call_cases[],
-	ring_cases[], kill_cases[], failnth_cases[];
-extern const size_t region_count, foreign_count, call_count, ring_count, kill_count,
-	failnth_count;
+	advise_cases[], ring_cases[], kill_cases[], failnth_cases[];
+extern const size_t region_count, foreign_count, call_count, advise_count, ring_count,
+	kill_count, failnth_count;
 
 #define CASES(kind)	const size_t kind##_count = ARRAY_SIZE(kind##_cases)
 
