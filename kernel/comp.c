@@ -109,9 +109,12 @@ void comp_flush_sends(struct qp *qp)
 		.opcode = IB_WC_SEND,
 		.ring = MIRAGE_CQE_SQ,
 	};
+	int left;
 
-	/* An XRC target has none. */
-	while (qp->sq.hdr && ring_pending(&qp->sq) > 0) {
+	/* An XRC target has none. Looked at once: the process can move it for ever. */
+	left = qp->sq.hdr ? ring_pending(&qp->sq) : 0;
+
+	for (; left > 0; left--) {
 		const struct mirage_send_wqe *wqe;
 
 		wqe = ring_slot(&qp->sq, qp->sq.index);
@@ -134,6 +137,7 @@ void comp_flush_recvs(struct qp *qp)
 		.status = IB_WC_WR_FLUSH_ERR,
 		.opcode = IB_WC_RECV,
 	};
+	int left;
 
 	lockdep_assert_held(&qp->lock);
 	if (qp->resp.have_wqe) {
@@ -145,7 +149,8 @@ void comp_flush_recvs(struct qp *qp)
 		return;
 
 	ring_want_kick(&qp->rq, true);
-	while (ring_pending(&qp->rq) > 0) {
+	/* Looked at once: the process can move it for ever. */
+	for (left = ring_pending(&qp->rq); left > 0; left--) {
 		const struct mirage_recv_wqe *wqe;
 
 		wqe = ring_slot(&qp->rq, qp->rq.index);

@@ -21,6 +21,8 @@
 #include "bad_test.h"
 
 #define MAX_RINGS	32
+#define DEEP		16384	/* receives of a ring */
+#define FLUSHES		50
 
 struct scribbler {
 	struct ring_map maps[MAX_RINGS];
@@ -238,11 +240,71 @@ static void bad_ring_everything(void)
 	scribbled(everything);
 }
 
+/* Another thread posts all the time, ahead of the kernel that flushes. */
+static void *post_for_ever(void *arg)
+{
+	struct scribbler *s = arg;
+	size_t i;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		for (i = 0; i < s->n; i++) {
+			volatile struct mirage_ring_hdr *hdr = (void *)s->maps[i].addr;
+
+			hdr->prod = hdr->cons + DEEP / 2;
+		}
+	}
+	return NULL;
+}
+
+static bool is_recv_ring(const struct ring_map *map)
+{
+	/* As the provider asks for it: a slot has its header and one SGE. */
+	return map->len == DEEP * 32 + PAGE;
+}
+
+/* A flush takes what is there when it begins. It runs with softirqs off. */
+static void bad_ring_flush(void)
+{
+	struct rc_attr attr = { .cap = { .max_send_wr = 1, .max_recv_wr = DEEP,
+					 .max_send_sge = 1, .max_recv_sge = 1 } };
+	struct scribbler s = {};
+	uint32_t most = 0;
+	struct rc_dev *dev = rc_open();
+	struct rc_pair *p = rc_pair_create(dev, &attr);
+	struct ring_map maps[MAX_RINGS];
+	size_t i, n = ring_maps(maps, MAX_RINGS);
+	int round;
+
+	for (i = 0; i < n; i++)
+		if (is_recv_ring(&maps[i]))
+			s.maps[s.n++] = maps[i];
+	CHECK_EQ(s.n, 2);
+	CHECK_EQ(pthread_create(&s.thread, NULL, post_for_ever, &s), 0);
+	for (round = 0; round < FLUSHES; round++) {
+		rc_to_state(&p->a, IBV_QPS_ERR);
+		rc_to_state(&p->b, IBV_QPS_ERR);
+		for (i = 0; i < s.n; i++) {
+			struct mirage_ring_hdr *hdr = (void *)s.maps[i].addr;
+			uint32_t cons = __atomic_load_n(&hdr->cons, __ATOMIC_RELAXED);
+
+			most = cons > most ? cons : most;
+		}
+		rc_pair_reset(p);
+	}
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	CHECK_EQ(pthread_join(s.thread, NULL), 0);
+	CHECK(most >= DEEP / 2, "(%u flushed)", most);
+	CHECK(most <= 2 * DEEP, "(%u flushed, of %u)", most, DEEP);
+	rc_pair_destroy(p);
+	rc_close(dev);
+}
+
 const struct test_case ring_cases[] = {
 	{ "bad_ring_noise", bad_ring_noise, 0 },
 	{ "bad_ring_plausible", bad_ring_plausible, 0 },
 	{ "bad_ring_indices", bad_ring_indices, 0 },
 	{ "bad_ring_everything", bad_ring_everything, 0 },
+	{ "bad_ring_flush", bad_ring_flush, 0 },
 };
 
 CASES(ring);
