@@ -65,6 +65,11 @@
  * count and not a flag, because a flag can be back where it was after a whole
  * invalidation has passed.
  *
+ * An invalidate() that sees nothing to clear may do without the lock, for what a
+ * commit makes known between two full barriers, or by a cmpxchg(), before it asks
+ * mirror_range_valid(): there is one between seq++ and invalidate() too, so that one of
+ * the two sees the other.
+ *
  * Flights
  * -------
  *
@@ -213,6 +218,8 @@ static void mirror_ranges_expire(struct mirror *m, unsigned long start,
 	list_for_each_entry(r, &m->ranges, entry)
 		if (mirror_overlap(r->start, r->end, start, end))
 			WRITE_ONCE(r->seq, r->seq + 1);
+	/* Pairs with the cmpxchg() of mtt_chunk_insert(): see the top. */
+	smp_mb();
 }
 
 static __always_inline void mirror_tell(struct mirror *m, unsigned long start,

@@ -79,7 +79,7 @@ static void mtt_chunk_free_rcu(struct rcu_head *rcu)
 
 static gfp_t mtt_gfp(const struct mtt *mtt)
 {
-	return mtt->atomic ? GFP_ATOMIC | __GFP_NOWARN : GFP_KERNEL;
+	return mtt->atomic ? GFP_ATOMIC | __GFP_NOWARN : GFP_KERNEL_ACCOUNT;
 }
 
 static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long index,
@@ -474,18 +474,46 @@ static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
 
 static int mtt_chunk_insert(struct mtt *mtt, unsigned long index, bool whole)
 {
-	struct mtt_chunk *chunk = mtt_chunk_alloc(mtt, index, whole);
-	void **slot = mtt_slot_make(mtt, index);
+	struct mtt_chunk *chunk;
+	void **slot;
 
+	/* The nodes have no slot for it. */
+	if (WARN_ON_ONCE(index > mtt->span))
+		return -EINVAL;
+	chunk = mtt_chunk_alloc(mtt, index, whole);
+	slot = mtt_slot_make(mtt, index);
 	if (!chunk || !slot) {
 		if (chunk)
 			mtt_chunk_free(chunk);
 		return -ENOMEM;
 	}
-	/* Somebody else's is as good. */
+	/*
+	 * Somebody else's is as good. A full barrier, too, before the commit asks whether
+	 * it is still right: an invalidation that found no chunk has been counted.
+	 */
 	if (cmpxchg(slot, NULL, chunk))
 		mtt_chunk_free(chunk);
 	return 0;
+}
+
+static bool mtt_chunk_empty(const struct mtt_chunk *chunk)
+{
+	return !chunk->resident && !chunk->whole;
+}
+
+/*
+ * A chunk is empty. It is likely to be filled again soon, so it stays until another is
+ * emptied: there is at most one empty chunk to a table. Softirqs off.
+ */
+static void mtt_note_idle(struct mtt *mtt, unsigned long index)
+{
+	unsigned long last;
+
+	if (READ_ONCE(mtt->idle) == index + 1)
+		return;
+	last = xchg(&mtt->idle, index + 1);
+	if (last && last != index + 1)
+		mtt_chunk_reap(mtt, last - 1, true);
 }
 
 /**
@@ -521,6 +549,9 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 			err = mtt_chunk_commit(mtt, chunk, iova, npages, pfns,
 					       valid, arg, &drop);
 			spin_unlock(&chunk->lock);
+			/* It may have been made for this, and nothing else come to it. */
+			if (unlikely(err == -EBUSY) && mtt_chunk_empty(chunk))
+				mtt_note_idle(mtt, index);
 			/* Not left to whoever made it dead, for that may take time. */
 			if (unlikely(err == -EAGAIN))
 				mtt_chunk_erase(mtt, index, chunk);
@@ -556,26 +587,6 @@ static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo, int hi)
 	}
 	chunk->resident -= n;
 	return n;
-}
-
-static bool mtt_chunk_empty(const struct mtt_chunk *chunk)
-{
-	return !chunk->resident && !chunk->whole;
-}
-
-/*
- * A chunk is empty. It is likely to be filled again soon, so it stays until another is
- * emptied: there is at most one empty chunk to a table. Softirqs off.
- */
-static void mtt_note_idle(struct mtt *mtt, unsigned long index)
-{
-	unsigned long last;
-
-	if (READ_ONCE(mtt->idle) == index + 1)
-		return;
-	last = xchg(&mtt->idle, index + 1);
-	if (last && last != index + 1)
-		mtt_chunk_reap(mtt, last - 1, true);
 }
 
 static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,

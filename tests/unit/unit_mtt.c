@@ -38,6 +38,8 @@ static u64 zap_page(struct mtt *mtt, u64 iova)
 }
 
 #define MODEL_PAGES	1600	/* more than three chunks */
+#define CHUNK_BYTES	(1ull << MTT_CHUNK_SHIFT)
+#define REFUSED		64	/* commits in as many chunks */
 
 struct model {
 	struct mtt mtt;
@@ -553,6 +555,16 @@ static void mtt__refused_commits(void)
 	CHECK(!mtt_present(&mtt, 0x2000, 1, false));
 	mtt_kill(&mtt);
 	CHECK_EQ(mtt_commit(&mtt, 0x2000, 1, &pfn, NULL, NULL), -ESRCH);
+	unit_rcu_barrier();
+	mtt_destroy(&mtt);
+	/* What they made for nothing does not stay. */
+	mtt_init(&mtt, 0, REFUSED * CHUNK_BYTES - 1, false);
+	for (n = 0; n < REFUSED; n++)
+		CHECK_EQ(mtt_commit(&mtt, n * CHUNK_BYTES, 1, &pfn, say_no, &asked), -EBUSY);
+	for (asked = 0, n = 0; n < REFUSED; n++)
+		asked += !!mtt_find_addr(&mtt, n * CHUNK_BYTES);
+	CHECK(asked <= 1);
+	mtt_kill(&mtt);
 	unit_rcu_barrier();
 	mtt_destroy(&mtt);
 	/* No memory for any of the allocations in turn. */

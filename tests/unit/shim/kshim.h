@@ -144,6 +144,7 @@ typedef struct { s64 counter; } atomic64_t;
 
 /* memory */
 #define GFP_KERNEL		0
+#define GFP_KERNEL_ACCOUNT	0
 #define GFP_ATOMIC		1
 #define __GFP_NOWARN		2
 #define kzalloc_obj(x, ...)	((__typeof__(x) *)unit_alloc(1, sizeof(x)))
