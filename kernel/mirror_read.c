@@ -76,6 +76,22 @@ static void mirror_hmm_init(struct mirror_hmm *hmm, struct mirror_range *r,
 	memset(r->pfns, 0, mirror_range_pages(r) * sizeof(*r->pfns));
 }
 
+/*
+ * GUP does not write to a shadow stack. HMM takes its pages for what they are to the CPU's
+ * own calls, writable, and knows of no such areas: so they are not mirrored at all.
+ */
+static int mirror_areas_allowed(const struct mirror_range *r, struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, r->start);
+	struct vm_area_struct *vma;
+
+	mmap_assert_locked(mm);
+	for_each_vma_range(vmi, vma, r->end)
+		if (vma->vm_flags & VM_SHADOW_STACK)
+			return -EFAULT;
+	return 0;
+}
+
 /* Read the page tables. Returns how many entries have the flags in want. */
 static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
 			unsigned long want)
@@ -85,7 +101,7 @@ static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
 
 	mmap_assert_locked(mm);
 	mirror_hmm_init(&hmm, r, mm, 0);
-	err = hmm_range_fault(&hmm.range);
+	err = mirror_areas_allowed(r, mm) ?: hmm_range_fault(&hmm.range);
 	return err ?: mirror_pfns_import(r, want);
 }
 
@@ -100,7 +116,7 @@ static int mirror_area(struct mm_struct *mm, unsigned long addr, bool write,
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
 
 	/* HMM too takes what can not be read for what can not be written. */
-	if (!vma || !(vma->vm_flags & VM_READ))
+	if (!vma || (vma->vm_flags & (VM_READ | VM_SHADOW_STACK)) != VM_READ)
 		return -EFAULT;
 	if (write && !(vma->vm_flags & VM_WRITE))
 		return -EPERM;
@@ -301,7 +317,12 @@ static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
 		return ret;
 	mirror_hmm_init(&hmm, r, mm,
 			HMM_PFN_REQ_FAULT | (write ? HMM_PFN_REQ_WRITE : 0));
-	err = hmm_range_fault_unlocked_timeout(&hmm.range, 0);
+	err = hmm_range_fault_unlocked_timeout(&hmm.range, 0) ?: mmap_read_lock_killable(mm);
+	if (err)
+		return err;
+	/* Areas that changed since then invalidated the range. */
+	err = mirror_areas_allowed(r, mm);
+	mmap_read_unlock(mm);
 	return err ?: mirror_pfns_import(r, mirror_range_want(r));
 }
 

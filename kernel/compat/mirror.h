@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What kernel/mirror.c needs of newer kernels.
+ * What kernel/mirror.c and kernel/mirror_read.c need of newer kernels.
  */
 #ifndef MIRAGE_COMPAT_MIRROR_H
 #define MIRAGE_COMPAT_MIRROR_H
 
+#include <linux/mm.h>
+
+#ifndef VM_SHADOW_STACK
+#define VM_SHADOW_STACK VM_NONE
+#endif
+
 #ifndef HAVE_HMM_RANGE_FAULT_UNLOCKED
 #include <linux/hmm.h>
-#include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/oom.h>
 #include <linux/sched/signal.h>
