@@ -327,7 +327,7 @@ struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 io
 		return ERR_PTR(err);
 	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
 		return ERR_PTR(-ENOSPC);
-	mr = kzalloc_obj(*mr);
+	mr = kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT);
 	if (!mr) {
 		err = -ENOMEM;
 		goto put_limit;
@@ -523,7 +523,7 @@ int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 	if (advice > IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT ||
 	    flags & ~IB_UVERBS_ADVISE_MR_FLAG_FLUSH)
 		return -EOPNOTSUPP;
-	advise = kzalloc(struct_size(advise, range, num_sge), GFP_KERNEL);
+	advise = kzalloc(struct_size(advise, range, num_sge), GFP_KERNEL_ACCOUNT);
 	if (!advise)
 		return -ENOMEM;
 	advise->advice = advice;

@@ -290,7 +290,7 @@ int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
 		return -ENOSPC;
 	err = -ENOMEM;
-	mw = kzalloc_obj(*mw);
+	mw = kzalloc_obj(*mw, GFP_KERNEL_ACCOUNT);
 	if (!mw)
 		goto put_limit;
 	spin_lock_init(&mw->lock);

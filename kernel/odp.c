@@ -623,7 +623,7 @@ u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
 int odp_create(struct mirage_mr *mr)
 {
 	unsigned long end = mr->start + (mr->last - mr->iova) + 1;
-	struct odp *odp = kzalloc_obj(*odp);
+	struct odp *odp = kzalloc_obj(*odp, GFP_KERNEL_ACCOUNT);
 	int err;
 
 	if (!odp)
