@@ -351,6 +351,11 @@ enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
 	lockdep_assert_held(&req->lock);
 	if (req->failed || (state != IB_QPS_RTS && state != IB_QPS_SQD))
 		return WIRE_DONE;
+	/* Nobody answers to UC, and what is of another transport is no answer. */
+	if ((pkt->opcode & PKT_TRANSPORT) != qp_packets(qp)) {
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
+		return WIRE_DONE;
+	}
 	if (psn_cmp(pkt->psn, req->una) < 0 ||
 	    psn_cmp(pkt->psn, READ_ONCE(req->next)) >= 0) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);

@@ -197,10 +197,14 @@ static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
 
 	if (!w->checked)
 		v = check_part(qp, pkt);
+	else if (pkt->opcode != w->checked_op || pkt->payload != w->checked_len)
+		v = resp_invalid(qp);
 	if (v == RESP_OK && pkt->payload &&
 	    !bytes_write(&qp->resp.bytes, seg->payload, pkt->payload,
 			 bytes_ahead(qp, pkt), miss)) {
 		w->checked = true;
+		w->checked_op = pkt->opcode;
+		w->checked_len = pkt->payload;
 		return WIRE_HELD;
 	}
 	w->checked = false;
@@ -464,7 +468,7 @@ static enum wire_verdict expected(struct qp *qp, const struct net_seg *seg,
 	w->quiet = false;
 	if (class == OP_SEND || class == OP_WRITE)
 		return part(qp, seg, miss);
-	if (w->open != OP_NONE) {
+	if (w->open != OP_NONE || w->checked) {
 		refuse(qp, resp_invalid(qp), seg->pkt.psn);
 		return WIRE_DONE;
 	}
@@ -488,6 +492,10 @@ static enum wire_verdict unacknowledged(struct qp *qp, const struct net_seg *seg
 {
 	struct wire_resp *w = resp_of(qp);
 
+	if (w->skip) {
+		w->skip = false;
+		return WIRE_DONE;
+	}
 	if (w->checked)
 		return part(qp, seg, miss);
 	if (seg->pkt.op->first) {
@@ -505,11 +513,14 @@ static void atomic_again(struct qp *qp, u32 psn)
 	struct wire_resp *w = resp_of(qp);
 	u32 i, n = min_t(u32, w->atomics, WIRE_ATOMICS);
 
-	for (i = 0; i < n; i++) {
-		if (w->atomic[i].psn != psn)
+	/* The latest first: PSNs come round again. */
+	for (i = 1; i <= n; i++) {
+		u32 slot = (w->atomics - i) % WIRE_ATOMICS;
+
+		if (w->atomic[slot].psn != psn)
 			continue;
 		answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, psn,
-		       w->atomic[i].old);
+		       w->atomic[slot].old);
 		return;
 	}
 }
@@ -590,6 +601,8 @@ static void failed(struct qp *qp, int err)
 	struct wire_resp *w = resp_of(qp);
 	u32 psn = w->read.active ? w->read.psn : qp->resp.psn;
 
+	/* Nobody hears of it: the packet must not begin the message once more. */
+	w->skip = w->checked && qp->transport == OP_UC;
 	w->checked = false;
 	if (!w->read.again)
 		refuse(qp, resp_fault_failed(qp, &w->hdr, err), psn);
@@ -622,6 +635,15 @@ enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss)
  */
 void wire_request_lost(struct qp *qp)
 {
+	struct wire_resp *w = resp_of(qp);
+
+	if (qp->transport == OP_UC) {
+		/* Nobody sends it again: the message is lost. */
+		w->checked = false;
+		w->skip = false;
+		w->open = OP_NONE;
+		return;
+	}
 	if (qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && !resp_of(qp)->nak)
 		say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
 }

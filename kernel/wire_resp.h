@@ -40,6 +40,9 @@ struct wire_read {
  * @hdr: the message; of a SEND, ->length is what has come so far
  * @open: what the message is that packets are still expected of, or OP_NONE
  * @checked: the expected packet was found right, and then held
+ * @checked_op: its opcode, and
+ * @checked_len: its payload: what comes in its place must be the same
+ * @skip: UC: the packet that was held can not be had, and is dropped when it comes again
  * @quiet: the peer was told what is expected, and hears nothing else until it comes
  * @ack: an ACK is owed
  * @nak: the syndrome that is owed, or 0
@@ -55,6 +58,9 @@ struct wire_resp {
 	struct resp_hdr hdr;
 	enum op_class open;
 	bool checked;
+	u8 checked_op;
+	u16 checked_len;
+	bool skip;
 	bool quiet;
 	bool ack;
 	u8 nak;

@@ -7,6 +7,7 @@
 #include "raw.h"
 
 #define LEN	(64 * 1024)
+#define XRC	0xa0u		/* of an opcode, beside that of RC */
 
 static uint8_t data[LEN];
 
@@ -45,9 +46,10 @@ static void unasked(void)
 	raw_say(r, ACKNOWLEDGE, NAK_ACCESS, q.psn + 0x800000, NULL, 0);
 	raw_say(r, READ_RESP_ONLY, ACK, q.psn, data, 100);
 	say_orig(r, q.psn, 1);
+	raw_say(r, XRC | ACKNOWLEDGE, ACK, q.psn, NULL, 0);
 	rc_wc_none(r->end.scq);
 	raw_silence(r);
-	CHECK_EQ(raw_stat(r, "unexpected_responses") - before, 6);
+	CHECK_EQ(raw_stat(r, "unexpected_responses") - before, 7);
 	raw_say(r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
 	rc_wc_ok(r->end.scq);
 	raw_say(r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
