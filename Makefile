@@ -8,7 +8,7 @@ DESTDIR	?=
 PREFIX	?= /usr
 OUT	:= $(CURDIR)/build
 
-.PHONY: help demo check lint modules provider install uninstall clean
+.PHONY: help demo check lint modules provider headers install uninstall clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,8 +34,10 @@ check:
 lint:
 	@tests/vm/build exec tests/lint
 
-modules:
+headers:
 	@[ -e '$(KDIR)/Makefile' ] || { echo 'mirage: no kernel headers at $(KDIR): apt-get install linux-headers-$(shell uname -r), or give KDIR='; exit 1; }
+
+modules: headers
 	$(MAKE) -C kernel KDIR='$(KDIR)' modules
 
 # Named in one line rather than found out by cmake one after the other.
@@ -54,7 +56,7 @@ MODULES	= $(DESTDIR)/lib/modules/$(RELEASE)/updates
 PLUGINS	= $(DESTDIR)$(PREFIX)/lib/$(shell cc -print-multiarch 2>/dev/null || gcc -print-multiarch)/libibverbs
 HEADERS	= $(DESTDIR)$(PREFIX)/include/mirage
 
-install:
+install: headers
 	@[ -e kernel/mirage.ko ] || { echo 'mirage: no kernel/mirage.ko: make modules first'; exit 1; }
 	@[ -e $(OUT)/provider/mirage.driver ] || { echo 'mirage: no provider: make provider first'; exit 1; }
 	install -D -m 644 kernel/mirage.ko '$(MODULES)/mirage.ko'
@@ -64,7 +66,7 @@ install:
 	install -m 644 include/mirage-abi.h include/mirror.h '$(HEADERS)'
 	@[ '$(DESTDIR)' ] || depmod -a '$(RELEASE)'
 
-uninstall:
+uninstall: headers
 	rm -f '$(MODULES)/mirage.ko' '$(PLUGINS)'/libmirage-rdmav*.so '$(DESTDIR)/etc/libibverbs.d/mirage.driver'
 	rm -f '$(HEADERS)/mirage-abi.h' '$(HEADERS)/mirror.h'
 	@rmdir --ignore-fail-on-non-empty '$(HEADERS)' 2>/dev/null || true

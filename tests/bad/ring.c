@@ -30,6 +30,7 @@ struct scribbler {
 	uint64_t random;
 	uint32_t lkey;
 	uint64_t addr;
+	unsigned int posted;
 	bool stop;
 	void (*scribble)(struct scribbler *s, struct ring_map *ring);
 	pthread_t thread;
@@ -252,6 +253,7 @@ static void *post_for_ever(void *arg)
 
 			hdr->prod = hdr->cons + DEEP / 2;
 		}
+		__atomic_add_fetch(&s->posted, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
@@ -281,6 +283,10 @@ static void bad_ring_flush(void)
 	CHECK_EQ(s.n, 2);
 	CHECK_EQ(pthread_create(&s.thread, NULL, post_for_ever, &s), 0);
 	for (round = 0; round < FLUSHES; round++) {
+		unsigned int posted = __atomic_load_n(&s.posted, __ATOMIC_RELAXED);
+
+		while (__atomic_load_n(&s.posted, __ATOMIC_RELAXED) == posted)
+			sched_yield();
 		rc_to_state(&p->a, IBV_QPS_ERR);
 		rc_to_state(&p->b, IBV_QPS_ERR);
 		for (i = 0; i < s.n; i++) {
