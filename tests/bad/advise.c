@@ -63,7 +63,7 @@ static void bad_advise_beyond(void)
 		IBV_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT,
 	};
 	static const uint64_t addrs[] = {
-		/* the last pages of a process, and of one with five levels of page tables */
+		/* the last pages of a process with four levels of page tables, and five */
 		0x7fffffffe000, 0x7ffffffff000, 0xffffffffffe000, 0xfffffffffff000,
 		0x8000000000000000, 0xfff0000000000000, UINT64_MAX - 2 * PAGE + 1,
 	};
@@ -75,6 +75,9 @@ static void bad_advise_beyond(void)
 		for (j = 0; j < ARRAY_SIZE(advices); j++) {
 			int err = advise(dev, advices[j], mr, addrs[i], 2 * PAGE);
 
+			/* A hole may be looked at. */
+			if (!err && i < 2 && j == 2)
+				continue;
 			CHECK(err == EFAULT || err == EINVAL, "(advice %d of %#llx: %d)",
 			      advices[j], (unsigned long long)addrs[i], err);
 		}
