@@ -219,7 +219,7 @@ static int check_attr(const struct ib_srq_init_attr *init)
 	if (init->srq_type != IB_SRQT_BASIC && init->srq_type != IB_SRQT_XRC)
 		return -EOPNOTSUPP;
 	if (!attr->max_wr || attr->max_wr > MIRAGE_MAX_WR ||
-	    attr->max_sge > MIRAGE_MAX_SGE || attr->srq_limit > attr->max_wr)
+	    attr->max_sge > MIRAGE_MAX_SGE)
 		return -EINVAL;
 	return 0;
 }
@@ -235,7 +235,8 @@ static int respond(struct mirage_srq *srq, struct ib_udata *udata)
 /**
  * mirage_create_srq - ib_device_ops.create_srq
  * @ibsrq: the core's object, zeroed
- * @init: what is asked for; ->attr is updated to what there is
+ * @init: what is asked for, but for ->attr.srq_limit, which is for modify alone; ->attr is
+ *	updated to what there is
  * @udata: driver data: struct mirage_create_srq_resp; NULL for a kernel user
  *
  * Return: 0, -EOPNOTSUPP for tag matching, -EINVAL beyond a limit of one
@@ -262,7 +263,6 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	srq->uctx = uctx;
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
-	srq->limit = init->attr.srq_limit;
 	if (init->srq_type == IB_SRQT_XRC) {
 		srq->xrcd = init->ext.xrc.xrcd;
 		srq->xcq = to_mcq(init->ext.cq);

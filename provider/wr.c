@@ -284,7 +284,8 @@ int mirage_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 	uint32_t next, posted;
 	int err = 0;
 
-	if (unlikely(ibqp->state < IBV_QPS_RTS)) {
+	/* An XRC target has no ring, and an opened one no state that is known here. */
+	if (unlikely(ibqp->state < IBV_QPS_RTS || !ring.hdr)) {
 		*bad_wr = wr;
 		return EINVAL;
 	}

@@ -435,6 +435,8 @@ static void no_queues(void)
 	CHECK(ibv_post_send(target, &wr, &bad));
 	CHECK(open_target(&y, target->qp_num));
 	CHECK_EQ(open_target(&x, target->qp_num), 0);
+	CHECK_EQ(ibv_post_send(x.target, &wr, &bad), EINVAL);
+	CHECK(bad == &wr);
 	CHECK_EQ(ibv_close_xrcd(x.xrcd), EBUSY);
 	CHECK_EQ(ibv_destroy_qp(x.target), 0);
 	CHECK_EQ(ibv_destroy_qp(target), 0);
