@@ -170,13 +170,23 @@ struct mirage_cqe {
 	__u32 wc_flags;			/* enum mirage_wc_flags */
 	__u32 cons;
 	__u8 ring;			/* enum mirage_cqe_ring */
-	__u8 sl;			/* UD: service level */
+	__u8 sl;			/* UD: enum mirage_wc_sl */
 	__u16 pkey_index;		/* UD */
 	__aligned_u64 timestamp;	/* ns, CLOCK_MONOTONIC_RAW; 0 unless asked for */
 	__aligned_u64 wallclock;	/* ns, CLOCK_REALTIME; 0 unless asked for */
 };
 
 static_assert(sizeof(struct mirage_cqe) == 64, "ABI");
+
+/*
+ * RoCE has no service levels. In their place a UD completion says what the datagram
+ * came in, which IBA annex A17.4.5.1 asks for and libibverbs has no field for: in
+ * mlx5's coding, which applications know (UCX before 1.19).
+ */
+enum mirage_wc_sl {
+	MIRAGE_WC_SL_IPV6	= 9,
+	MIRAGE_WC_SL_IPV4	= 10,
+};
 
 enum mirage_create_cq_flags {
 	MIRAGE_CQ_TIMESTAMP	= 1 << 0,

@@ -100,7 +100,6 @@ static struct av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gf
 	av->dgid = to->grh.dgid;
 	av->multicast = rdma_is_multicast_addr((struct in6_addr *)av->dgid.raw);
 	av->local = mirage_local_gid(to_mdev(ibah->device), &av->dgid);
-	av->sl = to->sl;
 	av->tclass = to->grh.traffic_class;
 	av->hop_limit = to->grh.hop_limit;
 	av->flow_label = to->grh.flow_label;

@@ -23,7 +23,6 @@ struct mirage_dev;
  * @local: @dgid is an address of this device
  * @multicast: @dgid is a group
  * @dead: the handle was destroyed
- * @sl: service level
  * @tclass: traffic class, or TOS
  * @hop_limit: or TTL
  * @flow_label: of IPv6
@@ -42,7 +41,6 @@ struct av {
 	bool local;
 	bool multicast;
 	bool dead;
-	u8 sl;
 	u8 tclass;
 	u8 hop_limit;
 	u32 flow_label;

@@ -282,7 +282,6 @@ static bool to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct i
 	};
 	if (cqe->wc_flags & MIRAGE_WC_GRH) {
 		wc->pkey_index = cqe->pkey_index;
-		wc->sl = cqe->sl;
 		wc->wc_flags = IB_WC_GRH | IB_WC_WITH_NETWORK_HDR_TYPE;
 		wc->network_hdr_type = cqe->wc_flags & MIRAGE_WC_IPV4 ?
 				       RDMA_NETWORK_IPV4 : RDMA_NETWORK_IPV6;

@@ -77,7 +77,6 @@ static void fill_datagram(const struct qp *qp, struct datagram *d)
 	*d = (struct datagram) {
 		.imm = qp->req.op->ex,
 		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
-		.sl = av->sl,
 		.src_qp = qp->qpn,
 		.qkey = qkey_of(qp),
 		.ex = head->ex,

@@ -128,7 +128,7 @@ static __always_inline void complete_recv(struct qp *qp, const struct datagram *
 				 (d->ipv4 ? MIRAGE_WC_IPV4 : 0);
 		if (unlikely(qp->type == IB_QPT_GSI))
 			slot->wc_flags |= vlan_flags(qp, d);
-		slot->sl = d->sl;
+		slot->sl = d->ipv4 ? MIRAGE_WC_SL_IPV4 : MIRAGE_WC_SL_IPV6;
 	}
 	if (unlikely(mirage_cq_end(qp->rcq, slot, d->solicited)))
 		qp_error_locked(qp, IB_EVENT_QP_FATAL);
@@ -407,7 +407,6 @@ static void fill_from_packet(struct datagram *d, const struct pkt *pkt)
 {
 	d->imm = pkt->op->wr == IB_UVERBS_WR_SEND_WITH_IMM;
 	d->solicited = pkt->solicited;
-	d->sl = 0;
 	d->src_qp = pkt->src_qp;
 	d->qkey = pkt->qkey;
 	d->ex = pkt->ex;

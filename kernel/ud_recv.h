@@ -15,7 +15,6 @@
  * @ipv4: an IPv4 header is the end of @grh
  * @imm: there is an immediate
  * @solicited: the SE bit
- * @sl: service level
  * @src_qp: who sent it
  * @qkey: of the receiver, as the sender says
  * @ex: the immediate, big endian
@@ -26,7 +25,6 @@ struct datagram {
 	bool ipv4;
 	bool imm;
 	bool solicited;
-	u8 sl;
 	u32 src_qp;
 	u32 qkey;
 	u32 ex;

@@ -233,7 +233,6 @@ static const uint8_t *grh_of(struct stage *s, const union ibv_gid *gid, int inde
 
 	attr.grh.traffic_class = TCLASS;
 	attr.grh.flow_label = 0xabcde;
-	attr.sl = 5;
 	ah = dgram_ah(s->dev->pd, &attr);
 	dgram_recv(s->b, 0, DGRAM_SLOT);
 	dgram_send(s->a, ah, s->b->qp->qp_num, DGRAM_QKEY, len, 1);
@@ -242,7 +241,8 @@ static const uint8_t *grh_of(struct stage *s, const union ibv_gid *gid, int inde
 	CHECK(wc.wc_flags & IBV_WC_GRH);
 	CHECK_EQ(wc.src_qp, s->a->qp->qp_num);
 	if (rc_is_mirage(s->dev))
-		CHECK_EQ(wc.sl, 5);
+		/* See enum mirage_wc_sl. */
+		CHECK_EQ(wc.sl, IN6_IS_ADDR_V4MAPPED((struct in6_addr *)gid->raw) ? 10 : 9);
 	dgram_verify(s->b, &wc, len, 1);
 	CHECK_EQ(ibv_destroy_ah(ah), 0);
 	return s->b->in.addr;
