@@ -47,7 +47,30 @@ int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
 	bytes_from_mr(b, mr, addr, len);
+	if (mr->key == key)
+		return 0;
+	b->window = key;
+	b->found.dev = dev;
+	b->found.pd = pd;
+	b->found.qpn = qpn;
+	b->found.access = access;
 	return 0;
+}
+
+/* bytes_enter() of what a window led to. */
+bool bytes_enter_window(struct bytes *b)
+{
+	const struct seg *seg = &b->seg[0];
+
+	b->found.mw = mw_enter(b->found.dev, b->found.pd, b->found.qpn, b->window,
+			       seg->addr, seg->len, b->found.access, seg->mr->key);
+	return b->found.mw;
+}
+
+/* bytes_leave() of that. */
+void bytes_leave_window(struct bytes *b)
+{
+	mw_leave(b->found.mw);
 }
 
 /* bytes_release() of all but the first of some pieces. */

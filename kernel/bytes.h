@@ -32,7 +32,9 @@ struct seg {
  * @cur: the piece the position is in
  * @off: bytes of that piece, or of @buf, that are done
  * @whole: length of the only piece, until the position moves; may be 0 at any time
+ * @window: the key of the window that they were found by, or 0
  * @seg: the pieces
+ * @found: with @window: how they were found, and the window while it is entered
  */
 struct bytes {
 	void *buf;
@@ -40,7 +42,15 @@ struct bytes {
 	u32 cur;
 	u32 off;
 	u32 whole;
+	u32 window;
 	struct seg seg[MIRAGE_MAX_SGE];
+	struct {
+		struct mirage_dev *dev;
+		struct ib_pd *pd;
+		u32 qpn;
+		int access;
+		struct mw *mw;
+	} found;
 };
 
 /**
@@ -70,6 +80,8 @@ int bytes_from_list(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 		      u32 qpn, u32 key, u64 addr, u32 len, int access);
 void bytes_release_rest(struct bytes *b, u32 num);
+bool bytes_enter_window(struct bytes *b);
+void bytes_leave_window(struct bytes *b);
 bool bytes_missing(const struct bytes *b, struct miss *miss);
 u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss);
 bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss);
@@ -96,6 +108,7 @@ static inline void bytes_from_buf(struct bytes *b, const void *buf)
 	b->buf = (void *)buf;
 	b->num = 0;
 	b->whole = 0;
+	b->window = 0;
 	bytes_rewind(b);
 }
 
@@ -106,6 +119,7 @@ static __always_inline void bytes_from_mr(struct bytes *b, struct mirage_mr *mr,
 	b->buf = NULL;
 	b->num = 1;
 	b->whole = len;
+	b->window = 0;
 	bytes_rewind(b);
 	b->seg[0] = (struct seg) { .mr = mr, .addr = addr, .len = len };
 }
@@ -201,6 +215,26 @@ static __always_inline bool bytes_borrow(struct bytes *b, struct mirage_dev *dev
 static __always_inline bool bytes_borrowed(const struct bytes *b)
 {
 	return !b->num && b->whole;
+}
+
+/**
+ * bytes_enter - before bytes move that a remote key named
+ * @b: the bytes
+ *
+ * BHs are off until bytes_leave(), which is soon: the owner of a window waits for it.
+ *
+ * Return: false: the window was invalidated or is another one now.
+ */
+static __always_inline bool bytes_enter(struct bytes *b)
+{
+	return likely(!b->window) || bytes_enter_window(b);
+}
+
+/** bytes_leave - the end of what bytes_enter() began */
+static __always_inline void bytes_leave(struct bytes *b)
+{
+	if (unlikely(b->window))
+		bytes_leave_window(b);
 }
 
 /** bytes_release - drop the references on regions; the sequence is empty then */

@@ -244,9 +244,14 @@ int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udat
 		goto destroy_ring;
 
 	spin_lock_bh(&cq->lock);
-	spin_lock_irq(&cq->poll_lock);
-	err = switch_ring(cq, &ring);
-	spin_unlock_irq(&cq->poll_lock);
+	if (udata) {
+		/* Copies up to 16 MiB: not with interrupts off. */
+		err = switch_ring(cq, &ring);
+	} else {
+		spin_lock_irq(&cq->poll_lock);
+		err = switch_ring(cq, &ring);
+		spin_unlock_irq(&cq->poll_lock);
+	}
 	spin_unlock_bh(&cq->lock);
 
 destroy_ring:

@@ -34,9 +34,6 @@
 #define PKEY_TBL_LEN		1
 #define PKEY_DEFAULT		0xffff
 
-/* IP version 6, UDP, BTH, RETH, AtomicETH and ICRC around the payload. */
-#define MAX_HEADERS		(40 + 8 + 12 + 16 + 28 + 4)
-
 static const struct ib_odp_caps odp_caps = {
 	.general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT,
 	.per_transport_caps.rc_odp_caps =
@@ -136,9 +133,8 @@ static void mirage_get_dev_fw_str(struct ib_device *ibdev, char *str)
 /** mirage_mtu - the largest payload of a RoCE packet that the netdev takes */
 enum ib_mtu mirage_mtu(const struct mirage_dev *dev)
 {
-	int room = (int)READ_ONCE(dev->netdev->mtu) - MAX_HEADERS;
-
-	return iboe_get_mtu(max(room, 256));
+	/* It says 0 where there is no room for the smallest. */
+	return iboe_get_mtu(READ_ONCE(dev->netdev->mtu)) ?: IB_MTU_256;
 }
 
 static int mirage_query_port(struct ib_device *ibdev, u32 port,

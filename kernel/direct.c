@@ -55,9 +55,6 @@ static enum resp_verdict atomic_step(struct qp *peer, struct req *req,
 {
 	enum resp_verdict v;
 
-	if (req->executed)
-		return RESP_OK;
-
 	req->remote_miss = true;
 	v = resp_atomic(peer, &req->hdr, &req->old, miss);
 	if (v != RESP_OK)
@@ -97,6 +94,19 @@ static enum resp_verdict move_step(struct qp *peer, struct req *req,
 	return RESP_MISS;
 }
 
+static enum resp_verdict remote_step(struct qp *peer, struct req *req,
+				     struct miss *miss)
+{
+	enum resp_verdict v = RESP_OK;
+
+	if (req->op->class == OP_ATOMIC)
+		v = atomic_step(peer, req, miss);
+	if (v == RESP_OK)
+		v = move_step(peer, req, miss);
+	bytes_leave(&peer->resp.bytes);
+	return v;
+}
+
 static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 {
 	struct req *req = &qp->req;
@@ -113,12 +123,13 @@ static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 		return RESP_SILENT;
 	}
 
-	if (req->op->class == OP_ATOMIC) {
-		v = atomic_step(peer, req, miss);
-		if (v != RESP_OK)
-			return v;
-	}
-	v = move_step(peer, req, miss);
+	/* What an atomic does at the responder's may be done already. */
+	if (req->executed)
+		v = move_step(peer, req, miss);
+	else if (!bytes_enter(&peer->resp.bytes))
+		return resp_fault_failed(peer, &req->hdr, -EACCES);
+	else
+		v = remote_step(peer, req, miss);
 	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
 }
 

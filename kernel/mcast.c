@@ -36,6 +36,7 @@ struct mcast_member {
  * @gid: the address
  * @members: the QPs
  * @num: how many there are
+ * @joined: the netdev gets its packets
  */
 struct mcast_group {
 	struct hlist_node node;
@@ -43,6 +44,7 @@ struct mcast_group {
 	union ib_gid gid;
 	struct hlist_head members;
 	u32 num;
+	bool joined;
 };
 
 /** mcast_init - an empty table */
@@ -112,24 +114,43 @@ void mcast_for_each(struct mirage_dev *dev, const union ib_gid *gid,
 }
 
 /* A netdev without that IP version gets no such packets; that is no error here. */
-static int join(struct net_device *netdev, const union ib_gid *gid, bool in)
+static int join(struct net_device *netdev, struct mcast_group *group)
 {
-	const struct in6_addr *addr = (const struct in6_addr *)gid->raw;
+	const struct in6_addr *addr = (const struct in6_addr *)group->gid.raw;
 	struct in_device *in_dev;
 	int err = 0;
 
 	rtnl_lock();
 	if (!ipv6_addr_v4mapped(addr)) {
-		err = in ? ipv6_dev_mc_inc(netdev, addr) : ipv6_dev_mc_dec(netdev, addr);
+		err = ipv6_dev_mc_inc(netdev, addr);
+		group->joined = !err;
 	} else {
 		in_dev = __in_dev_get_rtnl(netdev);
-		if (in_dev && in)
+		if (in_dev)
 			ip_mc_inc_group(in_dev, addr->s6_addr32[3]);
-		else if (in_dev)
-			ip_mc_dec_group(in_dev, addr->s6_addr32[3]);
+		group->joined = in_dev;
 	}
 	rtnl_unlock();
 	return err == -ENOMEM ? err : 0;
+}
+
+static void leave(struct net_device *netdev, const struct mcast_group *group)
+{
+	const struct in6_addr *addr = (const struct in6_addr *)group->gid.raw;
+	struct in_device *in_dev;
+
+	/* What it did not join may be another's. */
+	if (!group->joined)
+		return;
+	rtnl_lock();
+	if (!ipv6_addr_v4mapped(addr)) {
+		ipv6_dev_mc_dec(netdev, addr);
+	} else {
+		in_dev = __in_dev_get_rtnl(netdev);
+		if (in_dev)
+			ip_mc_dec_group(in_dev, addr->s6_addr32[3]);
+	}
+	rtnl_unlock();
 }
 
 static struct mcast_group *make_group(struct mirage_dev *dev, const union ib_gid *gid)
@@ -144,12 +165,12 @@ static struct mcast_group *make_group(struct mirage_dev *dev, const union ib_gid
 	group = kzalloc_obj(*group, GFP_KERNEL_ACCOUNT);
 	if (!group)
 		return ERR_PTR(-ENOMEM);
-	err = join(dev->netdev, gid, true);
+	group->gid = *gid;
+	err = join(dev->netdev, group);
 	if (err) {
 		kfree(group);
 		return ERR_PTR(err);
 	}
-	group->gid = *gid;
 	hlist_add_head_rcu(&group->node, bucket_of(table, gid));
 	WRITE_ONCE(table->groups, table->groups + 1);
 	return group;
@@ -158,7 +179,7 @@ static struct mcast_group *make_group(struct mirage_dev *dev, const union ib_gid
 static void drop_group(struct mirage_dev *dev, struct mcast_group *group)
 {
 	lockdep_assert_held(&dev->mcast.mutex);
-	join(dev->netdev, &group->gid, false);
+	leave(dev->netdev, group);
 	hlist_del_rcu(&group->node);
 	WRITE_ONCE(dev->mcast.groups, dev->mcast.groups - 1);
 	kfree_rcu(group, rcu);

@@ -27,7 +27,8 @@
  * struct mw - a window as lookups see it
  * @rcu: found without a reference
  * @node: in dev->mws, of type 2
- * @lock: protects what follows but @pd and @type2; taken in softirqs too
+ * @lock: protects what follows but @pd and @type2; taken in softirqs too; who moves
+ *	bytes through the window reads under it: nothing moves after an invalidation
  * @pd: compared by address only
  * @type2: bound to one queue pair
  * @bound: everything below is good
@@ -41,7 +42,7 @@
 struct mw {
 	struct rcu_head rcu;
 	struct list_head node;
-	spinlock_t lock;		/* see above */
+	rwlock_t lock;			/* see above */
 	struct ib_pd *pd;
 	bool type2;
 	bool bound;
@@ -90,10 +91,10 @@ static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qp
 	rcu_read_lock();
 	mw = mw_find(dev, rkey);
 	if (mw) {
-		spin_lock_bh(&mw->lock);
+		read_lock_bh(&mw->lock);
 		err = mw_check(mw, pd, qpn, rkey, addr, len, access);
 		lkey = mw->lkey;
-		spin_unlock_bh(&mw->lock);
+		read_unlock_bh(&mw->lock);
 	}
 	rcu_read_unlock();
 	return err ? ERR_PTR(err) : mirage_mr_get(dev, pd, lkey, addr, len, 0);
@@ -121,6 +122,46 @@ struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 
 	if (!IS_ERR(mr) || PTR_ERR(mr) != -ENOENT)
 		return mr;
 	return mw_get(dev, pd, qpn, rkey, addr, len, access);
+}
+
+/**
+ * mw_enter - hold a window as it is while bytes move through it
+ * @dev: the device
+ * @pd: as in mirage_rkey_get(), and so on
+ * @qpn: that
+ * @rkey: that
+ * @addr: that
+ * @len: that
+ * @access: that
+ * @lkey: the key of the region that it led to then
+ *
+ * BHs are off, and stay so until mw_leave(), which is soon.
+ *
+ * Return: the window; NULL: it does not lead there any more.
+ */
+struct mw *mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
+		    u64 addr, u64 len, int access, u32 lkey)
+{
+	struct mw *mw;
+
+	rcu_read_lock();
+	mw = mw_find(dev, rkey);
+	if (!mw)
+		goto gone;
+	read_lock(&mw->lock);
+	if (!mw_check(mw, pd, qpn, rkey, addr, len, access) && mw->lkey == lkey)
+		return mw;
+	read_unlock(&mw->lock);
+gone:
+	rcu_read_unlock();
+	return NULL;
+}
+
+/** mw_leave - what mw_enter() returned may change again */
+void mw_leave(struct mw *mw)
+{
+	read_unlock(&mw->lock);
+	rcu_read_unlock();
 }
 
 /* What a bind may ask of its region. */
@@ -190,9 +231,9 @@ int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 	rcu_read_lock();
 	mw = mw_find(dev, bind->rkey);
 	if (mw) {
-		spin_lock_bh(&mw->lock);
+		write_lock_bh(&mw->lock);
 		err = mw_bind_locked(mw, pd, qpn, bind);
-		spin_unlock_bh(&mw->lock);
+		write_unlock_bh(&mw->lock);
 	}
 	rcu_read_unlock();
 	return err;
@@ -205,7 +246,8 @@ int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
  * @qpn: its number
  * @rkey: of a type 2 window or a fast registration
  *
- * Any context but hardirq. Requests under way through a window may go on.
+ * Any context but hardirq. No byte moves through the window after that: of a request
+ * under way what is left does not, and it fails.
  *
  * Return: 0; -ENOENT nothing that could be invalidated; -EXDEV another PD's or queue
  * pair's; -EACCES a window not of type 2.
@@ -218,12 +260,12 @@ int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 	rcu_read_lock();
 	mw = mw_find(dev, rkey);
 	if (mw) {
-		spin_lock_bh(&mw->lock);
+		write_lock_bh(&mw->lock);
 		err = mw->type2 ? mw_check(mw, pd, qpn, rkey, mw->first, 1, 0) :
 				  -EACCES;
 		if (!err)
 			mw->bound = false;
-		spin_unlock_bh(&mw->lock);
+		write_unlock_bh(&mw->lock);
 	}
 	rcu_read_unlock();
 	return mw ? err : fast_invalidate(dev, pd, rkey);
@@ -263,10 +305,10 @@ void mw_end_qp(struct mirage_dev *dev, u32 qpn)
 
 	spin_lock(&dev->mws.lock);
 	list_for_each_entry(mw, &dev->mws.type2, node) {
-		spin_lock_bh(&mw->lock);
+		write_lock_bh(&mw->lock);
 		if (mw->qpn == qpn)
 			mw->bound = false;
-		spin_unlock_bh(&mw->lock);
+		write_unlock_bh(&mw->lock);
 	}
 	spin_unlock(&dev->mws.lock);
 }
@@ -293,7 +335,7 @@ int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 	mw = kzalloc_obj(*mw, GFP_KERNEL_ACCOUNT);
 	if (!mw)
 		goto put_limit;
-	spin_lock_init(&mw->lock);
+	rwlock_init(&mw->lock);
 	mw->pd = ibmw->pd;
 	mw->type2 = ibmw->type == IB_MW_TYPE_2;
 	err = mr_key_reserve(&dev->mrs, &mw->key);
@@ -315,19 +357,22 @@ put_limit:
 
 /**
  * mirage_dealloc_mw - ib_device_ops.dealloc_mw
- * @ibmw: the window, bound or not
+ * @ibmw: the window, bound or not; no byte moves through it after that
  *
  * Return: 0.
  */
 int mirage_dealloc_mw(struct ib_mw *ibmw)
 {
-	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
 	struct mirage_dev *dev = to_mdev(ibmw->device);
+	struct mw *mw = container_of(ibmw, struct mirage_mw, ibmw)->mw;
 
-	if (mmw->mw->type2)
-		mw_table_del(&dev->mws, mmw->mw);
-	mr_slot_set(&dev->mrs, mmw->mw->key, 0);
-	kfree_rcu(mmw->mw, rcu);
+	if (mw->type2)
+		mw_table_del(&dev->mws, mw);
+	write_lock_bh(&mw->lock);
+	mw->bound = false;
+	write_unlock_bh(&mw->lock);
+	mr_slot_set(&dev->mrs, mw->key, 0);
+	kfree_rcu(mw, rcu);
 	mirage_limit_put(&dev->num_mr);
 	return 0;
 }

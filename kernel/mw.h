@@ -54,6 +54,9 @@ struct mw_bind {
 
 struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 				  u32 rkey, u64 addr, u64 len, int access);
+struct mw *mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
+		    u64 addr, u64 len, int access, u32 lkey);
+void mw_leave(struct mw *mw);
 int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 	    const struct mw_bind *bind);
 int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey);

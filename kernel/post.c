@@ -82,7 +82,8 @@ static void put_datagram(struct mirage_send_wqe *slot, const struct ib_ud_wr *wr
 }
 
 /* What else than data an opcode has. */
-static int put_operands(struct mirage_send_wqe *slot, const struct ib_send_wr *wr)
+static int put_operands(const struct qp *qp, struct mirage_send_wqe *slot,
+			const struct ib_send_wr *wr)
 {
 	switch (wr->opcode) {
 	case IB_WR_RDMA_WRITE:
@@ -100,6 +101,9 @@ static int put_operands(struct mirage_send_wqe *slot, const struct ib_send_wr *w
 		return 0;
 	case IB_WR_SEND:
 	case IB_WR_SEND_WITH_IMM:
+		if (qp->ud)
+			put_datagram(slot, ud_wr(wr));
+		return 0;
 	case IB_WR_SEND_WITH_INV:
 	case IB_WR_LOCAL_INV:
 		return 0;
@@ -135,11 +139,9 @@ static int put_send(const struct qp *qp, const struct ib_send_wr *wr)
 		/* The immediate as it is, or the key: the same bytes. */
 		.ex = wr->ex.invalidate_rkey,
 	};
-	err = put_operands(slot, wr);
+	err = put_operands(qp, slot, wr);
 	if (err)
 		return err;
-	if (qp->ud)
-		put_datagram(slot, ud_wr(wr));
 	if (wr->send_flags & IB_SEND_INLINE)
 		return put_inline(slot, wr, qp->cap.max_inline_data);
 	memcpy(slot + 1, wr->sg_list, wr->num_sge * sizeof(*wr->sg_list));
@@ -167,7 +169,7 @@ int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 	*bad_wr = wr;
 	if (ibqp->uobject)
 		return -EOPNOTSUPP;
-	if (READ_ONCE(qp->state) < IB_QPS_RTS)
+	if (READ_ONCE(qp->state) < IB_QPS_RTS || !qp->sq.hdr)
 		return -EINVAL;
 
 	spin_lock_irqsave(&qp->post_lock, flags);
@@ -235,7 +237,7 @@ int mirage_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 	*bad_wr = wr;
 	if (ibqp->uobject)
 		return -EOPNOTSUPP;
-	if (READ_ONCE(qp->state) == IB_QPS_RESET || qp->srq)
+	if (READ_ONCE(qp->state) == IB_QPS_RESET || !qp->rq.hdr)
 		return -EINVAL;
 
 	spin_lock_irqsave(&qp->post_lock, flags);

@@ -252,7 +252,8 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	qp->xrcd = attr->xrcd;
 	qp->scq = to_mcq(attr->send_cq);
 	qp->rcq = to_mcq(attr->recv_cq);
-	if (attr->srq) {
+	/* A target takes those that its requests name; the core keeps none for it. */
+	if (attr->srq && has_rq(qp->type)) {
 		qp->srq = to_msrq(attr->srq);
 		qp->srqn = qp->srq->srqn;
 	}

@@ -39,9 +39,9 @@ struct mirage_qp {
  *
  * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
  * and the responder, and is the one lock of a peer that a requester takes. Inside
- * @lock: the lock of the table of SRQs, an SRQ's lock, a chunk's lock, a CQ's lock, an
- * engine's lock, in no nesting among each other. No two QPs' locks are ever held
- * together.
+ * @lock: the lock of the table of SRQs, an SRQ's lock, a CQ's lock, an engine's lock, a
+ * window's lock, and inside that or alone a chunk's lock; otherwise in no nesting among
+ * each other. No two QPs' locks are ever held together.
  *
  * @ref: the core's handle has one, so has everybody who found it in dev->qps
  * @rcu: lookups are lockless
@@ -130,6 +130,12 @@ struct qp {
 static inline struct qp *to_qp(struct ib_qp *ibqp)
 {
 	return container_of(ibqp, struct mirage_qp, ibqp)->qp;
+}
+
+/** qp_recv_pd - whose keys a receive work request has; not for an XRC target */
+static inline struct ib_pd *qp_recv_pd(const struct qp *qp)
+{
+	return unlikely(qp->srq) ? qp->srq->ibsrq.pd : qp->pd;
 }
 
 /** qp_flushes - is what stands in the send queue to be flushed? */

@@ -85,14 +85,14 @@ static void take_attr(struct qp *qp, const struct ib_qp_attr *from, int mask)
 		atomic_inc_return_release(&qp->dev->addressed);
 }
 
-static void enter(struct qp *qp, enum ib_qp_state state,
+static void enter(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 		  const struct ib_qp_attr *attr, int mask)
 {
 	spin_lock_bh(&qp->lock);
 	/* In error it got there without us: the attributes are of no use then. */
-	if (qp->state != IB_QPS_ERR || state == IB_QPS_RESET) {
+	if (qp->state == cur) {
 		take_attr(qp, attr, mask);
-		WRITE_ONCE(qp->state, state);
+		WRITE_ONCE(qp->state, to);
 	}
 	spin_unlock_bh(&qp->lock);
 }
@@ -122,7 +122,7 @@ static int to_err(struct qp *qp)
 	return 0;
 }
 
-static int from_reset_or_init(struct qp *qp, enum ib_qp_state to,
+static int from_reset_or_init(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 			      const struct ib_qp_attr *attr, int mask)
 {
 	int err = 0;
@@ -133,19 +133,19 @@ static int from_reset_or_init(struct qp *qp, enum ib_qp_state to,
 	else if (to == IB_QPS_RTR && qp->ud)
 		net_open(qp->dev);
 	if (!err)
-		enter(qp, to, attr, mask);
+		enter(qp, cur, to, attr, mask);
 	return err;
 }
 
-static int from_rtr(struct qp *qp, enum ib_qp_state to,
+static int from_rtr(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 		    const struct ib_qp_attr *attr, int mask)
 {
-	enter(qp, to, attr, mask);
+	enter(qp, cur, to, attr, mask);
 	engine_kick(&qp->engine);
 	return 0;
 }
 
-static int from_rts(struct qp *qp, enum ib_qp_state to,
+static int from_rts(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 		    const struct ib_qp_attr *attr, int mask)
 {
 	if (to == IB_QPS_SQD) {
@@ -154,7 +154,7 @@ static int from_rts(struct qp *qp, enum ib_qp_state to,
 				 attr->en_sqd_async_notify;
 		spin_unlock_bh(&qp->lock);
 	}
-	enter(qp, to, attr, mask);
+	enter(qp, cur, to, attr, mask);
 	/* Nothing may be under way: then it is the kick that says "drained". */
 	engine_kick(&qp->engine);
 	return 0;
@@ -170,7 +170,7 @@ static int readdress(struct qp *qp, const struct ib_qp_attr *attr)
 	return err;
 }
 
-static int from_sqd(struct qp *qp, enum ib_qp_state to,
+static int from_sqd(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 		    const struct ib_qp_attr *attr, int mask)
 {
 	int err = 0;
@@ -180,23 +180,23 @@ static int from_sqd(struct qp *qp, enum ib_qp_state to,
 	if (mask & IB_QP_AV)
 		err = readdress(qp, attr);
 	if (!err)
-		enter(qp, to, attr, mask);
+		enter(qp, cur, to, attr, mask);
 	engine_kick(&qp->engine);
 	return err;
 }
 
-static int from_sqe(struct qp *qp, enum ib_qp_state to,
+static int from_sqe(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 		    const struct ib_qp_attr *attr, int mask)
 {
-	enter(qp, to, attr, mask);
+	enter(qp, cur, to, attr, mask);
 	engine_kick(&qp->engine);
 	return 0;
 }
 
 static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 {
-	static int (*const from[])(struct qp *qp, enum ib_qp_state to,
-				   const struct ib_qp_attr *attr, int mask) = {
+	static int (*const from[])(struct qp *qp, enum ib_qp_state cur,
+				   enum ib_qp_state to, const struct ib_qp_attr *attr, int mask) = {
 		[IB_QPS_RESET] = from_reset_or_init,
 		[IB_QPS_INIT] = from_reset_or_init,
 		[IB_QPS_RTR] = from_rtr,
@@ -225,7 +225,7 @@ static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 		return to_err(qp);
 	if (cur >= ARRAY_SIZE(from))
 		return -EINVAL;
-	return from[cur](qp, to, attr, mask);
+	return from[cur](qp, cur, to, attr, mask);
 }
 
 /**
@@ -269,7 +269,7 @@ int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->cur_qp_state = qp->state;
 	attr->rq_psn = qp->resp.psn;
 	attr->sq_psn = READ_ONCE(qp->req.psn);
-	attr->sq_draining = qp->state == IB_QPS_SQD && qp->sqd_notify;
+	attr->sq_draining = qp->state == IB_QPS_SQD && req_busy(qp);
 	attr->path_mig_state = IB_MIG_MIGRATED;
 	attr->cap = qp->cap;
 	spin_unlock_bh(&qp->lock);

@@ -33,16 +33,23 @@
 /* Completes the work request under way, and puts the QP in error with it. */
 static noinline void finish(struct qp *qp, enum ib_wc_status status, int err)
 {
+	bool connected = qp->transport == OP_RC;
 	struct req *req = &qp->req;
 
 	bytes_release(&req->local);
 	req->active = false;
-	if (comp_send(qp, status, err)) {
-		qp_error(qp, IB_EVENT_QP_FATAL);
-	} else if (status != IB_WC_SUCCESS) {
+	if (status != IB_WC_SUCCESS)
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
+	/*
+	 * Who polls the completion may bring the send queue back, where only that is in
+	 * error; in a connection's CQs it stands before what is flushed with it.
+	 */
+	if (status != IB_WC_SUCCESS && !connected)
 		qp_send_error(qp);
-	}
+	if (comp_send(qp, status, err))
+		qp_error(qp, IB_EVENT_QP_FATAL);
+	else if (status != IB_WC_SUCCESS && connected)
+		qp_send_error(qp);
 }
 
 /* What an atomic alone has stays as it was: nobody else looks at it. */
@@ -420,7 +427,8 @@ static enum engine_verdict run_some(struct qp *qp)
 		v = execute(qp);
 		if (v != ENGINE_MORE)
 			return v;
-		if (req->hdr.length > PAGE_SIZE)
+		/* What is copied to each of a group is that many times as long. */
+		if (req->hdr.length > PAGE_SIZE || (qp->ud && ud_fanned_out(qp)))
 			break;
 	}
 	return ENGINE_MORE;

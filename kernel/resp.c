@@ -171,12 +171,14 @@ static __always_inline enum resp_verdict
 open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
 {
 	struct resp *resp = &qp->resp;
+	/* An XRC target has turned to that of its SRQ. */
+	struct ib_pd *pd = unlikely(qp->srq) ? qp_recv_pd(qp) : resp->pd;
 	int ret;
 
 	if (hdr->length > resp->wqe.length)
 		return too_long(qp);
 
-	ret = bytes_from_sges(&resp->bytes, qp->dev, resp->pd, resp->wqe.sge,
+	ret = bytes_from_sges(&resp->bytes, qp->dev, pd, resp->wqe.sge,
 			      resp->wqe.num_sge, IB_ACCESS_LOCAL_WRITE);
 	if (ret)
 		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, ret);

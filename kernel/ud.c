@@ -126,32 +126,6 @@ static void send_to_member(struct qp *member, void *arg)
 		ud_deliver(member, to->d, to->from, &miss);
 }
 
-/* From a copy: no page of the sender's may be missing after the first member. */
-static enum resp_verdict send_group(struct qp *qp, const struct datagram *d,
-				    struct miss *miss)
-{
-	struct to_group to = { .sender = qp, .d = d, .from = &qp->req.result };
-	struct bytes *local = &qp->req.local;
-	enum resp_verdict v = RESP_OK;
-	void *copy;
-
-	copy = kmalloc(d->len + 1, GFP_ATOMIC | __GFP_NOWARN);
-	if (!copy) {
-		ud_drop(qp);
-		return v;
-	}
-	bytes_rewind(local);
-	bytes_from_buf(to.from, copy);
-	local_bh_disable();
-	if (!bytes_read(local, copy, d->len, d->len, miss))
-		v = RESP_MISS;
-	local_bh_enable();
-	if (v == RESP_OK)
-		mcast_for_each(qp->dev, &qp->ud->av->dgid, send_to_member, &to);
-	kfree(copy);
-	return v;
-}
-
 /* The payload. RESP_GOES_ON: again, but with a reference on its region. */
 static enum resp_verdict read_payload(struct bytes *local, void *to, u32 len,
 				      struct miss *miss)
@@ -165,7 +139,7 @@ static enum resp_verdict read_payload(struct bytes *local, void *to, u32 len,
 }
 
 /* As a packet. Equal ones to one destination leave as one super-packet. */
-static enum resp_verdict send_wire(struct qp *qp, struct miss *miss)
+static enum resp_verdict send_wire(struct qp *qp, struct bytes *from, struct miss *miss)
 {
 	const struct mirage_send_wqe *head = &qp->req.wqe.head;
 	u32 n = qp->req.hdr.length, len;
@@ -192,7 +166,7 @@ static enum resp_verdict send_wire(struct qp *qp, struct miss *miss)
 		return RESP_OK;
 	}
 	to += pkt_build(to, &pkt);
-	v = read_payload(&qp->req.local, to, n, miss);
+	v = read_payload(from, to, n, miss);
 	if (likely(v == RESP_OK))
 		net_tx_seal(&ud->tx);
 	else
@@ -200,15 +174,50 @@ static enum resp_verdict send_wire(struct qp *qp, struct miss *miss)
 	return v;
 }
 
-static void forget_av(struct qp *qp)
+/*
+ * To the members here and on the wire, from a copy: no page of the sender's may be
+ * missing after the first of them.
+ */
+static enum resp_verdict send_group(struct qp *qp, struct miss *miss)
 {
-	struct ud *ud = qp->ud;
+	struct bytes *local = &qp->req.local, *from = &qp->req.result;
+	struct to_group to = { .sender = qp, .from = from };
+	enum resp_verdict v = RESP_OK;
+	struct datagram d;
+	void *copy;
 
-	ud_flush(qp);
+	fill_datagram(qp, &d);
+	to.d = &d;
+	copy = kmalloc(d.len + 1, GFP_ATOMIC | __GFP_NOWARN);
+	if (!copy) {
+		ud_drop(qp);
+		return v;
+	}
+	bytes_rewind(local);
+	bytes_from_buf(from, copy);
+	if (!bytes_read(local, copy, d.len, d.len, miss)) {
+		v = RESP_MISS;
+	} else {
+		if (qp->ud->av->wired)
+			send_wire(qp, from, miss);
+		mcast_for_each(qp->dev, &qp->ud->av->dgid, send_to_member, &to);
+	}
+	kfree(copy);
+	return v;
+}
+
+static void drop_av(struct ud *ud)
+{
 	net_path_release(&ud->path);
 	if (ud->av)
 		av_put(ud->av);
 	ud->av = NULL;
+}
+
+static void forget_av(struct qp *qp)
+{
+	ud_flush(qp);
+	drop_av(qp->ud);
 }
 
 /* Finds the address vector; the last one is remembered. */
@@ -256,6 +265,15 @@ bool ud_sends_once(const struct qp *qp)
 }
 
 /**
+ * ud_fanned_out - did the datagram that was sent last go to a group?
+ * @qp: the requester's QP; the caller is its runner
+ */
+bool ud_fanned_out(const struct qp *qp)
+{
+	return qp->ud->av && qp->ud->av->multicast;
+}
+
+/**
  * ud_request - send the datagram under way
  * @qp: the requester's QP; the caller is its runner
  * @miss: filled with RESP_MISS
@@ -270,12 +288,14 @@ enum resp_verdict ud_request(struct qp *qp, struct miss *miss)
 	struct datagram d;
 
 	qp->req.remote_miss = false;
+	if (av->multicast)
+		return send_group(qp, miss);
 	if (av->wired)
-		v = send_wire(qp, miss);
-	if (v != RESP_OK || !(av->local || av->multicast))
+		v = send_wire(qp, &qp->req.local, miss);
+	if (v != RESP_OK || !av->local)
 		return v;
 	fill_datagram(qp, &d);
-	return av->local ? send_local(qp, &d, miss) : send_group(qp, &d, miss);
+	return send_local(qp, &d, miss);
 }
 
 /**
@@ -286,8 +306,13 @@ enum resp_verdict ud_request(struct qp *qp, struct miss *miss)
  */
 void ud_flush(struct qp *qp)
 {
-	if (qp->ud->tx.skb)
-		net_tx_flush(&qp->ud->tx);
+	struct ud *ud = qp->ud;
+
+	if (ud->tx.skb)
+		net_tx_flush(&ud->tx);
+	/* The device's own lives as long as its namespace: it must not keep that. */
+	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
+		drop_av(ud);
 }
 
 /**

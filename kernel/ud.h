@@ -54,6 +54,7 @@ void ud_drop_held(struct qp *qp);
 
 enum ib_wc_status ud_check(struct qp *qp);
 bool ud_sends_once(const struct qp *qp);
+bool ud_fanned_out(const struct qp *qp);
 enum resp_verdict ud_request(struct qp *qp, struct miss *miss);
 void ud_flush(struct qp *qp);
 u32 ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct net_seg *seg);

@@ -163,7 +163,7 @@ static enum placed place(struct qp *qp, const struct datagram *d, struct bytes *
 		too_long(qp);
 		return PLACED_DONE;
 	}
-	ret = bytes_from_sges(&resp->bytes, qp->dev, qp->pd, resp->wqe.sge,
+	ret = bytes_from_sges(&resp->bytes, qp->dev, qp_recv_pd(qp), resp->wqe.sge,
 			      resp->wqe.num_sge, IB_ACCESS_LOCAL_WRITE);
 	if (ret) {
 		resp_fail_wqe(qp, IB_WC_LOC_PROT_ERR, ret);
@@ -187,7 +187,7 @@ static __always_inline struct mirage_mr *one_piece(const struct qp *qp,
 
 	if (unlikely(wqe->num_sge != 1 || wqe->length < UD_GRH_LEN + d->len))
 		return NULL;
-	mr = mr_find(&qp->dev->mrs, qp->pd, sge->lkey, sge->addr, sge->length,
+	mr = mr_find(&qp->dev->mrs, qp_recv_pd(qp), sge->lkey, sge->addr, sge->length,
 		     IB_ACCESS_LOCAL_WRITE);
 	return IS_ERR(mr) || unlikely(mr->dma) ? NULL : mr;
 }
@@ -202,8 +202,9 @@ static __always_inline bool place_now(struct qp *qp, const struct datagram *d,
 	struct mirage_mr *mr;
 
 	lockdep_assert_held(&qp->lock);
-	if (unlikely(qp->ud->draining || d->qkey != qp->attr.qkey ||
-		     qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR))
+	/* The state first: without a reference on the QP, its ->ud is there no longer. */
+	if (unlikely(qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR ||
+		     d->qkey != qp->attr.qkey || qp->ud->draining))
 		return false;
 	if (!take_wqe(qp))
 		return true;
@@ -225,7 +226,7 @@ static bool hold(struct qp *qp, const struct datagram *d, struct bytes *from,
 
 	lockdep_assert_held(&qp->lock);
 	if (ud->bytes + size <= UD_HOLD_MAX)
-		held = kmalloc(size, GFP_ATOMIC | __GFP_NOWARN);
+		held = kmalloc(size, GFP_ATOMIC | __GFP_ACCOUNT | __GFP_NOWARN);
 	if (!held) {
 		ud_drop(qp);
 		return true;

@@ -460,9 +460,8 @@ void wire_response_end(struct qp *qp)
 		/* What comes after it is to be flushed. */
 		WRITE_ONCE(req->kick, true);
 	}
-	if (READ_ONCE(req->kick)) {
-		/* Whoever sets it from here on kicks, too. */
-		WRITE_ONCE(req->kick, false);
+	/* Taken with a barrier: who sets it from here on kicks, too, or is seen here. */
+	if (READ_ONCE(req->kick) && xchg(&req->kick, false)) {
 		if (READ_ONCE(req->rewind))
 			engine_kick_urgent(&qp->engine);
 		else

@@ -188,6 +188,23 @@ static u32 bytes_ahead(const struct qp *qp, const struct pkt *pkt)
 		   max_t(u32, pkt->payload, SEND_AHEAD));
 }
 
+/* The packet's bytes into the message. RESP_MISS: see @miss. */
+static enum resp_verdict store_part(struct qp *qp, const struct net_seg *seg,
+				    struct miss *miss)
+{
+	struct bytes *to = &qp->resp.bytes;
+	u32 len = seg->pkt.payload;
+	bool stored;
+
+	if (!len)
+		return RESP_OK;
+	if (!bytes_enter(to))
+		return resp_fault_failed(qp, &qp->wire->resp.hdr, -EACCES);
+	stored = bytes_write(to, seg->payload, len, bytes_ahead(qp, &seg->pkt), miss);
+	bytes_leave(to);
+	return stored ? RESP_OK : RESP_MISS;
+}
+
 static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
 			      struct miss *miss)
 {
@@ -199,9 +216,9 @@ static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
 		v = check_part(qp, pkt);
 	else if (pkt->opcode != w->checked_op || pkt->payload != w->checked_len)
 		v = resp_invalid(qp);
-	if (v == RESP_OK && pkt->payload &&
-	    !bytes_write(&qp->resp.bytes, seg->payload, pkt->payload,
-			 bytes_ahead(qp, pkt), miss)) {
+	if (v == RESP_OK)
+		v = store_part(qp, seg, miss);
+	if (v == RESP_MISS) {
 		w->checked = true;
 		w->checked_op = pkt->opcode;
 		w->checked_len = pkt->payload;
@@ -252,9 +269,10 @@ u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct n
 	struct resp *resp = &qp->resp;
 	u32 num;
 
-	if (!goes_on(qp, &run->pkt))
+	if (!goes_on(qp, &run->pkt) || !bytes_enter(&resp->bytes))
 		return 0;
 	num = wire_run_take(skb, off, run, &resp->bytes, resp_room(resp, &w->hdr), &w->ack);
+	bytes_leave(&resp->bytes);
 	if (!num)
 		return 0;
 	/* Can not fail: there is room. */
@@ -342,16 +360,38 @@ static bool read_some(struct qp *qp, struct miss *miss)
 	return read_packet(qp, min(r->left, mtu), miss);
 }
 
+/* The page or window that the packet or the READ under way needs can not be had. */
+static void failed(struct qp *qp, int err)
+{
+	struct wire_resp *w = resp_of(qp);
+	u32 psn = w->read.active ? w->read.psn : qp->resp.psn;
+
+	/* Nobody hears of it: the packet must not begin the message once more. */
+	w->skip = w->checked && qp->transport == OP_UC;
+	w->checked = false;
+	if (!w->read.again)
+		refuse(qp, resp_fault_failed(qp, &w->hdr, err), psn);
+}
+
 static enum wire_verdict read_turn(struct qp *qp, struct miss *miss)
 {
 	struct wire_resp *w = resp_of(qp);
 	struct wire_read *r = &w->read;
+	struct bytes *from = r->again ? &r->bytes : &qp->resp.bytes;
 	u32 end = r->left - min_t(u32, r->left, READ_TURN);
+	bool sent;
 
+	if (!bytes_enter(from)) {
+		failed(qp, -EACCES);
+		stop_read(qp);
+		return WIRE_DONE;
+	}
 	do {
-		if (!read_some(qp, miss))
-			return miss->mr ? WIRE_READING : WIRE_STALLED;
-	} while (r->left > end);
+		sent = read_some(qp, miss);
+	} while (sent && r->left > end);
+	bytes_leave(from);
+	if (!sent)
+		return miss->mr ? WIRE_READING : WIRE_STALLED;
 	if (r->left)
 		return WIRE_READING;
 
@@ -414,8 +454,12 @@ static enum wire_verdict atomic_request(struct qp *qp, const struct pkt *pkt,
 
 	fill_atomic(&w->hdr, pkt);
 	v = resp_begin(qp, &w->hdr);
-	if (v == RESP_OK)
+	if (v == RESP_OK && !bytes_enter(&qp->resp.bytes)) {
+		v = resp_fault_failed(qp, &w->hdr, -EACCES);
+	} else if (v == RESP_OK) {
 		v = resp_atomic(qp, &w->hdr, &old, miss);
+		bytes_leave(&qp->resp.bytes);
+	}
 	if (v == RESP_MISS)
 		return WIRE_HELD;
 	if (v == RESP_OK)
@@ -593,19 +637,6 @@ enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
 		return duplicate(qp, &seg->pkt, miss);
 	out_of_sequence(qp);
 	return WIRE_DONE;
-}
-
-/* The page that the packet or the READ under way waits for can not be had. */
-static void failed(struct qp *qp, int err)
-{
-	struct wire_resp *w = resp_of(qp);
-	u32 psn = w->read.active ? w->read.psn : qp->resp.psn;
-
-	/* Nobody hears of it: the packet must not begin the message once more. */
-	w->skip = w->checked && qp->transport == OP_UC;
-	w->checked = false;
-	if (!w->read.again)
-		refuse(qp, resp_fault_failed(qp, &w->hdr, err), psn);
 }
 
 /**

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* Memory windows: what becomes of them. */
 #include <errno.h>
+#include <unistd.h>
 
+#include "uffd.h"
 #include "verbs_test.h"
 
 #define MW_REGION	(RC_ACCESS_ALL | IBV_ACCESS_MW_BIND)
@@ -114,7 +116,75 @@ static void mw_stays_with_qp(void)
 	mw_teardown(&s);
 }
 
+/*
+ * A write through a window waits for a page of its source when the window goes: what
+ * comes of the page later does not get through.
+ */
+static void under_way(void (*end_it)(struct mw_stage *s, struct rc_end *end))
+{
+	struct mw_stage s = mw_setup();
+	struct rc_pair *p = rc_pair_create(s.dev, NULL);
+	struct rc_buf slow = rc_buf(s.dev, PAGE, RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND);
+	static uint8_t content[PAGE] __attribute__((aligned(PAGE)));
+	struct ibv_sge sge = rc_sge(&slow, 0, PAGE);
+	int uffd = uffd_open_for_hmm();
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE,
+		.send_flags = IBV_SEND_SIGNALED,
+		.sg_list = &sge,
+		.num_sge = 1,
+		.wr.rdma.remote_addr = (uintptr_t)s.mem.addr,
+	};
+
+	uffd_watch(uffd, slow.addr, slow.len);
+	wr.wr.rdma.rkey = bind(&s, &p->b, IBV_WC_SUCCESS);
+	rc_post(&p->a, &wr);
+	uffd_next(uffd);
+	end_it(&s, &p->b);
+	rc_fill(s.mem.addr, PAGE, 1);
+	rc_fill(content, PAGE, 2);
+	uffd_copy(uffd, slow.addr, content, PAGE);
+	rc_wc_status(p->a.scq, IBV_WC_REM_ACCESS_ERR);
+	rc_verify(s.mem.addr, PAGE, 1, "after the window's end");
+	close(uffd);
+	rc_pair_destroy(p);
+	rc_buf_free(&slow);
+	mw_teardown(&s);
+}
+
+static void invalidate(struct mw_stage *s, struct rc_end *end)
+{
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_LOCAL_INV,
+		.send_flags = IBV_SEND_SIGNALED,
+		.invalidate_rkey = s->mw->rkey,
+	};
+
+	rc_post(end, &wr);
+	rc_wc_ok(end->scq);
+}
+
+static void deallocate(struct mw_stage *s, struct rc_end *end)
+{
+	CHECK_EQ(ibv_dealloc_mw(s->mw), 0);
+	rc_wc_none(end->scq);
+	s->mw = ibv_alloc_mw(s->dev->pd, IBV_MW_TYPE_2);
+	CHECK(s->mw);
+}
+
+static void mw_invalidated_under_way(void)
+{
+	under_way(invalidate);
+}
+
+static void mw_deallocated_under_way(void)
+{
+	under_way(deallocate);
+}
+
 static const struct test_case cases[] = {
+	{ "mw_invalidated_under_way", mw_invalidated_under_way, 0 },
+	{ "mw_deallocated_under_way", mw_deallocated_under_way, 0 },
 	{ "mw_ends_with_qp", mw_ends_with_qp, 0 },
 	{ "mw_stays_with_qp", mw_stays_with_qp, 0 },
 };

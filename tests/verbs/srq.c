@@ -224,6 +224,41 @@ static void srq_busy(void)
 	teardown(&s);
 }
 
+/* What is posted to a queue is checked against its own PD, not that of who takes it. */
+static void srq_other_pd(void)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 4, .max_sge = 1 } };
+	struct rc_dev *dev = rc_open();
+	struct ibv_pd *pd = ibv_alloc_pd(dev->ctx);
+	struct rc_buf dst = rc_buf_pd(pd, PAGE, RC_ACCESS_ALL);
+	struct rc_buf src = rc_buf(dev, PAGE, RC_ACCESS_ALL);
+	struct ibv_sge in = rc_sge(&dst, 0, PAGE);
+	struct ibv_recv_wr wr = { .sg_list = &in, .num_sge = 1 }, *bad;
+	struct ibv_srq *srq = ibv_create_srq(pd, &init);
+	struct rc_attr attr = { .srq = srq };
+	struct rc_pair *p;
+
+	CHECK(srq);
+	p = rc_pair_create(dev, &attr);
+	CHECK_EQ(ibv_post_srq_recv(srq, &wr, &bad), 0);
+	rc_fill(src.addr, PAGE, 1);
+	rc_op(&p->a, IBV_WR_SEND, rc_sge(&src, 0, PAGE), NULL, 0);
+	rc_wc_ok(p->a.scq);
+	rc_wc_ok(p->b.rcq);
+	rc_verify(dst.addr, PAGE, 1, "by the queue's PD");
+	in = rc_sge(&src, 0, PAGE);
+	CHECK_EQ(ibv_post_srq_recv(srq, &wr, &bad), 0);
+	rc_op(&p->a, IBV_WR_SEND, rc_sge(&src, 0, PAGE), NULL, 0);
+	rc_wc_status(p->a.scq, IBV_WC_REM_OP_ERR);
+	rc_wc_status(p->b.rcq, IBV_WC_LOC_PROT_ERR);
+	rc_pair_destroy(p);
+	CHECK_EQ(ibv_destroy_srq(srq), 0);
+	rc_buf_free(&src);
+	rc_buf_free(&dst);
+	CHECK_EQ(ibv_dealloc_pd(pd), 0);
+	rc_close(dev);
+}
+
 static const struct test_case cases[] = {
 	{ "srq_shared", srq_shared, 0 },
 	{ "srq_full", srq_full, 0 },
@@ -234,6 +269,7 @@ static const struct test_case cases[] = {
 	{ "srq_rnr", srq_rnr, 0 },
 	{ "srq_last_wqe", srq_last_wqe, 0 },
 	{ "srq_busy", srq_busy, 0 },
+	{ "srq_other_pd", srq_other_pd, 0 },
 };
 
 CASE_TABLE(srq_cases, cases);

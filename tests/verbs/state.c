@@ -314,6 +314,28 @@ static void state_sqd_holds(void)
 	rc_close(dev);
 }
 
+/* A send that waits for a receive is under way in SQD, too, whoever asked to be told. */
+static void state_sq_draining(void)
+{
+	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED };
+	struct rc_dev *dev = rc_open();
+	struct rc_pair *p = rc_pair_create(dev, NULL);
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr qa;
+
+	rc_post(&p->a, &wr);
+	CHECK_EQ(rc_to_state(&p->a, IBV_QPS_SQD), 0);
+	CHECK_EQ(ibv_query_qp(p->a.qp, &qa, IBV_QP_STATE, &init), 0);
+	CHECK_EQ(qa.qp_state, IBV_QPS_SQD);
+	CHECK(qa.sq_draining);
+	rc_recv(&p->b, 1, NULL, 0);
+	rc_wc_ok(p->a.scq);
+	CHECK_EQ(ibv_query_qp(p->a.qp, &qa, IBV_QP_STATE, &init), 0);
+	CHECK(!qa.sq_draining);
+	rc_pair_destroy(p);
+	rc_close(dev);
+}
+
 static void state_post_refused(void)
 {
 	static const enum ibv_qp_state no_send[] = { IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR };
@@ -343,6 +365,7 @@ static const struct test_case cases[] = {
 	{ "state_query", state_query, 0 },
 	{ "state_reset_reuse", state_reset_reuse, 0 },
 	{ "state_sqd_holds", state_sqd_holds, 0 },
+	{ "state_sq_draining", state_sq_draining, 0 },
 	{ "state_post_refused", state_post_refused, 0 },
 };
 

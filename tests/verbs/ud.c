@@ -438,6 +438,60 @@ static void shared_receives(void)
 	rc_close(dev);
 }
 
+/* More than any packet holds is refused, whatever the netdev's MTU. */
+static void too_long(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct dgram *a = dgram_create(dev, NULL), *b = dgram_create(dev, NULL);
+	struct rc_buf src = rc_buf(dev, 1 << 18, RC_ACCESS_ALL);
+	struct rc_buf dst = rc_buf(dev, 1 << 18, RC_ACCESS_ALL);
+	struct ibv_sge out = rc_sge(&src, 0, 200000), in = rc_sge(&dst, 0, 1 << 18);
+	struct ibv_recv_wr rwr = { .sg_list = &in, .num_sge = 1 }, *bad_recv;
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED,
+		.sg_list = &out, .num_sge = 1,
+		.wr.ud = { .ah = dgram_ah_self(a), .remote_qpn = b->qp->qp_num,
+			   .remote_qkey = DGRAM_QKEY },
+	}, *bad;
+
+	CHECK_EQ(ibv_post_recv(b->qp, &rwr, &bad_recv), 0);
+	CHECK_EQ(ibv_post_send(a->qp, &wr, &bad), 0);
+	rc_wc_status(a->scq, IBV_WC_LOC_LEN_ERR);
+	rc_wc_none(b->rcq);
+	CHECK_EQ(ibv_destroy_ah(wr.wr.ud.ah), 0);
+	rc_buf_free(&src);
+	rc_buf_free(&dst);
+	dgram_destroy(a);
+	dgram_destroy(b);
+	rc_close(dev);
+}
+
+/* Who has the completion of what failed may bring the send queue back at once. */
+static void back_from_error(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct dgram *a = dgram_create(dev, NULL);
+	struct ibv_qp_attr back = { .qp_state = IBV_QPS_RTS, .cur_qp_state = IBV_QPS_SQE };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED,
+		.wr.ud = { .ah = dgram_ah_self(a), .remote_qpn = a->qp->qp_num },
+	}, *bad;
+	struct ibv_sge sge = rc_sge(&a->in, 0, 64);
+	int i;
+
+	sge.lkey ^= 0x5a00;
+	wr.sg_list = &sge;
+	wr.num_sge = 1;
+	for (i = 0; i < 100; i++) {
+		CHECK_EQ(ibv_post_send(a->qp, &wr, &bad), 0);
+		rc_wc_status(a->scq, IBV_WC_LOC_PROT_ERR);
+		CHECK_EQ(ibv_modify_qp(a->qp, &back, IBV_QP_STATE | IBV_QP_CUR_STATE), 0);
+	}
+	CHECK_EQ(ibv_destroy_ah(wr.wr.ud.ah), 0);
+	dgram_destroy(a);
+	rc_close(dev);
+}
+
 static const struct test_case cases[] = {
 	{ "ud_lengths", lengths, 0 },
 	{ "ud_wrong_qkey", wrong_qkey, 0 },
@@ -452,6 +506,8 @@ static const struct test_case cases[] = {
 	{ "ud_handles_again", handles_again, 0 },
 	{ "ud_other_operations", other_operations, 0 },
 	{ "ud_shared_receives", shared_receives, 0 },
+	{ "ud_too_long", too_long, 0 },
+	{ "ud_back_from_error", back_from_error, 0 },
 };
 
 CASE_TABLE(ud_cases, cases);

@@ -445,12 +445,73 @@ static void no_queues(void)
 	rc_close(dev);
 }
 
+/* A target that is made with an SRQ takes from those that are named, and holds none. */
+static void given_srq(void)
+{
+	struct rc_dev *dev = rc_open();
+	struct ibv_cq *cq = ibv_create_cq(dev->ctx, 16, NULL, NULL, 0);
+	struct xrc x = { .dev = dev, .cq = cq, .xrcd = open_domain(dev, -1) };
+	struct ibv_srq *other = make_srq(dev, x.xrcd, cq);
+	struct ibv_qp_init_attr_ex tgt = {
+		.qp_type = IBV_QPT_XRC_RECV, .comp_mask = IBV_QP_INIT_ATTR_XRCD,
+		.xrcd = x.xrcd, .srq = other,
+	};
+	struct ibv_qp_init_attr_ex ini = {
+		.qp_type = IBV_QPT_XRC_SEND, .comp_mask = IBV_QP_INIT_ATTR_PD,
+		.pd = dev->pd, .send_cq = ibv_create_cq(dev->ctx, 16, NULL, NULL, 0),
+		.cap = { .max_send_wr = 16, .max_send_sge = 2 },
+	};
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED, .num_sge = 1,
+	};
+	struct rc_end end = { .scq = ini.send_cq };
+	struct ibv_sge sge;
+	int i;
+
+	x.srq = make_srq(dev, x.xrcd, cq);
+	x.buf = rc_buf(dev, LEN, RC_ACCESS_ALL);
+	x.target = ibv_create_qp_ex(dev->ctx, &tgt);
+	if (!x.target)
+		test_skip("refused");
+	end.qp = ibv_create_qp_ex(dev->ctx, &ini);
+	CHECK(end.qp);
+	connect_end(dev, x.target, end.qp->qp_num, 0, false);
+	connect_end(dev, end.qp, x.target->qp_num, 0, true);
+	wr.qp_type.xrc.remote_srqn = srqn_of(x.srq);
+	sge = rc_sge(&x.buf, 0, 100);
+	wr.sg_list = &sge;
+	for (i = 0; i < 2; i++) {
+		struct ibv_srq *srq = x.srq;
+
+		if (!i) {
+			x.srq = other;
+			post(&x, 0xa);
+			x.srq = srq;
+		}
+		post(&x, 0xb);
+		rc_post(&end, &wr);
+		rc_wc_ok(end.scq);
+		CHECK_EQ(rc_wc_ok(cq).wr_id, 0xb);
+		if (!i)
+			CHECK_EQ(ibv_destroy_srq(other), 0);
+	}
+	CHECK_EQ(ibv_destroy_qp(end.qp), 0);
+	CHECK_EQ(ibv_destroy_qp(x.target), 0);
+	CHECK_EQ(ibv_destroy_srq(x.srq), 0);
+	rc_buf_free(&x.buf);
+	CHECK_EQ(ibv_close_xrcd(x.xrcd), 0);
+	CHECK_EQ(ibv_destroy_cq(ini.send_cq), 0);
+	CHECK_EQ(ibv_destroy_cq(cq), 0);
+	rc_close(dev);
+}
+
 static const struct test_case cases[] = {
 	{ "xrc_shared", shared, 0 },
 	{ "xrc_outlives_maker", outlives_maker, 0 },
 	{ "xrc_last_one_leaves", last_one_leaves, 0 },
 	{ "xrc_wrong_srq", wrong_srq, 0 },
 	{ "xrc_no_queues", no_queues, 0 },
+	{ "xrc_given_srq", given_srq, 0 },
 };
 
 CASE_TABLE(xrc_cases, cases);
