@@ -126,10 +126,10 @@ static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
 	/* What an atomic does at the responder's may be done already. */
 	if (req->executed)
 		v = move_step(peer, req, miss);
-	else if (!bytes_enter(&peer->resp.bytes))
-		return resp_fault_failed(peer, &req->hdr, -EACCES);
-	else
+	else if (likely(bytes_enter(&peer->resp.bytes)))
 		v = remote_step(peer, req, miss);
+	else
+		v = resp_fault_failed(peer, &req->hdr, -EACCES);
 	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
 }
 

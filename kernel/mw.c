@@ -149,8 +149,12 @@ struct mw *mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
 	if (!mw)
 		goto gone;
 	read_lock(&mw->lock);
-	if (!mw_check(mw, pd, qpn, rkey, addr, len, access) && mw->lkey == lkey)
+	if (!mw_check(mw, pd, qpn, rkey, addr, len, access) && mw->lkey == lkey) {
+		/* For sparse, which knows of no lock that is there if the result is. */
+		__release(&mw->lock);
+		__release(RCU);
 		return mw;
+	}
 	read_unlock(&mw->lock);
 gone:
 	rcu_read_unlock();
@@ -160,6 +164,8 @@ gone:
 /** mw_leave - what mw_enter() returned may change again */
 void mw_leave(struct mw *mw)
 {
+	__acquire(&mw->lock);
+	__acquire(RCU);
 	read_unlock(&mw->lock);
 	rcu_read_unlock();
 }

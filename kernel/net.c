@@ -38,16 +38,21 @@
 #define GRO_FAILURES	16
 #define GRO_PAUSE	(60 * HZ)
 
+/* So many skbs at a time; other softirqs, and who wants the CPU back, come in between. */
+#define DRAIN_MAX	64
+
 /**
  * struct net_inlet - where packets of one IP version come in
  * @host: whose
  * @sock: the socket
  * @pending: calls of sk_data_ready not yet attended to
+ * @more: goes on with these
  */
 struct net_inlet {
 	struct net_host *host;
 	struct socket *sock;
 	atomic_t pending;
+	struct tasklet_struct more;
 };
 
 /**
@@ -240,19 +245,34 @@ static bool is_empty(struct sock *sk)
 	       skb_queue_empty_lockless(&sk->sk_receive_queue);
 }
 
-/* In softirq. Who finds another CPU at it leaves its own to that. */
+/* In softirq, by the one who made @pending more than 0. */
 static void drain(struct net_inlet *inlet, struct sock *sk)
 {
+	int err, calls = 1, left = DRAIN_MAX;
 	struct sk_buff *skb;
-	int err, calls = 1;
 
-	if (atomic_fetch_inc(&inlet->pending))
-		return;
 	do {
-		while (!is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err)))
+		while (!is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
 			receive(inlet->host, skb);
+			/* Other CPUs may bring more than this one can do. */
+			if (unlikely(!--left)) {
+				tasklet_schedule(&inlet->more);
+				return;
+			}
+		}
 		calls = atomic_sub_return(calls, &inlet->pending);
 	} while (calls);
+}
+
+static void drain_more(struct tasklet_struct *t)
+{
+	struct net_inlet *inlet = container_of(t, struct net_inlet, more);
+	struct sock *sk = inlet->sock->sk;
+
+	rcu_read_lock();
+	if (rcu_dereference_sk_user_data(sk))
+		drain(inlet, sk);
+	rcu_read_unlock();
 }
 
 static void data_ready(struct sock *sk)
@@ -261,7 +281,8 @@ static void data_ready(struct sock *sk)
 
 	rcu_read_lock();
 	inlet = rcu_dereference_sk_user_data(sk);
-	if (inlet)
+	/* Who finds another CPU at it leaves its own to that. */
+	if (inlet && !atomic_fetch_inc(&inlet->pending))
 		drain(inlet, sk);
 	rcu_read_unlock();
 }
@@ -299,6 +320,7 @@ static struct net_inlet *inlet_open(struct net_host *host, bool v6)
 	if (!inlet)
 		return ERR_PTR(-ENOMEM);
 	inlet->host = host;
+	tasklet_setup(&inlet->more, drain_more);
 	err = udp_sock_create(host->net, &cfg, &inlet->sock);
 	if (err) {
 		kfree(inlet);
@@ -323,12 +345,16 @@ static void inlets_close(struct net_host *host)
 			continue;
 		rcu_assign_sk_user_data(inlet[v6]->sock->sk, NULL);
 		kernel_sock_shutdown(inlet[v6]->sock, SHUT_RDWR);
-		sock_release(inlet[v6]->sock);
 	}
-	/* Who still calls data_ready() has come here by a socket that RCU protects. */
+	/* Whoever found an inlet, by its socket or its host, has done with it then. */
 	synchronize_net();
-	kfree(inlet[0]);
-	kfree(inlet[1]);
+	for (v6 = 0; v6 < 2; v6++) {
+		if (!inlet[v6])
+			continue;
+		tasklet_kill(&inlet[v6]->more);
+		sock_release(inlet[v6]->sock);
+		kfree(inlet[v6]);
+	}
 }
 
 /* A host without IPv6 is one. */
@@ -469,13 +495,31 @@ static struct pernet_operations host_ops = {
 /** net_init - before the first device. Return: 0 or -ENOMEM */
 int net_init(void)
 {
+	int err;
+
 	icrc_init();
-	return register_pernet_subsys(&host_ops);
+	err = net_rx_init();
+	if (err)
+		return err;
+	err = net_tx_init();
+	if (err)
+		goto exit_rx;
+	err = register_pernet_subsys(&host_ops);
+	if (err)
+		goto exit_tx;
+	return 0;
+
+exit_tx:
+	net_tx_exit();
+exit_rx:
+	net_rx_exit();
+	return err;
 }
 
 /** net_exit - after the last device */
 void net_exit(void)
 {
-	net_tx_exit();
 	unregister_pernet_subsys(&host_ops);
+	net_tx_exit();
+	net_rx_exit();
 }

@@ -300,6 +300,9 @@ struct sock *net_sock(const struct net_host *host, bool v6);
 
 int net_init(void);
 void net_exit(void);
+int net_tx_init(void);
 void net_tx_exit(void);
+int net_rx_init(void);
+void net_rx_exit(void);
 
 #endif

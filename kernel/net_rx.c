@@ -25,8 +25,6 @@ struct net_bounce {
 	u8 data[SEG_MAX];
 };
 
-static DEFINE_PER_CPU(struct net_bounce, net_bounce);
-
 /* Seeds of this CPU's latest packets: making one costs more than a small packet's ICRC. */
 #define SEEDS		32
 
@@ -40,7 +38,27 @@ struct net_seeds {
 	struct net_seed slot[SEEDS];
 };
 
-static DEFINE_PER_CPU(struct net_seeds, net_seeds);
+/* Not static: all modules together have 8 KiB of that. */
+static struct net_bounce __percpu *net_bounce __read_mostly;
+static struct net_seeds __percpu *net_seeds __read_mostly;
+
+/** net_rx_init - before the first packet. Return: 0 or -ENOMEM */
+int net_rx_init(void)
+{
+	net_bounce = alloc_percpu(struct net_bounce);
+	net_seeds = alloc_percpu(struct net_seeds);
+	if (net_bounce && net_seeds)
+		return 0;
+	net_rx_exit();
+	return -ENOMEM;
+}
+
+/** net_rx_exit - after the last packet */
+void net_rx_exit(void)
+{
+	free_percpu(net_seeds);
+	free_percpu(net_bounce);
+}
 
 static bool is_v4(const struct sk_buff *skb)
 {
@@ -76,8 +94,10 @@ static const void *piece_own(const struct sk_buff *skb, u32 off, u32 *len)
 		off -= size;
 		size = skb_frag_size(frag);
 		if (off < size) {
+			const void *p = skb_frag_address_safe(frag);
+
 			*len = size - off;
-			return skb_frag_address_safe(frag) + off;
+			return p ? p + off : NULL;
 		}
 	}
 	return NULL;
@@ -116,7 +136,7 @@ static const void *contiguous(const struct sk_buff *skb, u32 off, u32 len)
 
 	if (p)
 		return p;
-	bounce = this_cpu_ptr(&net_bounce)->data;
+	bounce = this_cpu_ptr(net_bounce)->data;
 	return skb_copy_bits(skb, off, bounce, len) ? NULL : bounce;
 }
 
@@ -154,8 +174,8 @@ static bool is_v6_flow(const struct icrc_flow *flow, const struct ipv6hdr *ip)
 static u32 recent_seed(const struct sk_buff *skb, u16 len)
 {
 	const struct udphdr *udp = udp_hdr(skb);
-	struct net_seed *s = &this_cpu_ptr(&net_seeds)->slot[(ntohs(udp->source) ^ len / 4) %
-							     SEEDS];
+	u32 hash = ntohs(udp->source) ^ len / 4;
+	struct net_seed *s = &this_cpu_ptr(net_seeds)->slot[hash % SEEDS];
 
 	if (s->len != len || s->flow.sport != udp->source || s->flow.dport != udp->dest ||
 	    !(is_v4(skb) ? is_v4_flow(&s->flow, ip_hdr(skb)) :

@@ -48,7 +48,10 @@ struct net_pool {
 	unsigned int cur;
 };
 
-static DEFINE_PER_CPU(struct net_pool, net_pool);
+/* Not of the reserves: they would stay here, and the receiver's socket drops them. */
+#define POOL_GFP	(GFP_ATOMIC | __GFP_NOMEMALLOC | __GFP_NOWARN)
+
+static struct net_pool __percpu *net_pool __read_mostly;
 
 int net_path_init(struct net_path *path, struct mirage_dev *dev,
 		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer)
@@ -281,7 +284,7 @@ void net_tx_send(struct net_tx *tx)
 
 static struct page_frag *pool_frag(void)
 {
-	struct net_pool *pool = this_cpu_ptr(&net_pool);
+	struct net_pool *pool = this_cpu_ptr(net_pool);
 
 	return &pool->frag[pool->cur];
 }
@@ -289,7 +292,7 @@ static struct page_frag *pool_frag(void)
 /* The first page that nobody else has: it was used not long ago. */
 static struct page_frag *pool_next(void)
 {
-	struct net_pool *pool = this_cpu_ptr(&net_pool);
+	struct net_pool *pool = this_cpu_ptr(net_pool);
 	unsigned int i;
 
 	for (i = 0; i < POOL_PAGES; i++)
@@ -300,6 +303,24 @@ static struct page_frag *pool_next(void)
 	return &pool->frag[pool->cur];
 }
 
+static void frag_drop(struct page_frag *frag)
+{
+	if (frag->page)
+		put_page(frag->page);
+	*frag = (struct page_frag) { };
+}
+
+/* No large page to be had, and a small one is too small: what just suffices. */
+static bool frag_small(struct page_frag *frag, u32 len)
+{
+	unsigned int order = get_order(len);
+
+	frag_drop(frag);
+	frag->page = alloc_pages(POOL_GFP | __GFP_COMP, order);
+	frag->size = frag->page ? PAGE_SIZE << order : 0;
+	return frag->page;
+}
+
 static bool refill(u32 len)
 {
 	struct page_frag *frag = pool_frag();
@@ -307,9 +328,12 @@ static bool refill(u32 len)
 	if (frag->size - frag->offset >= len)
 		return true;
 	frag = pool_next();
-	/* Without large pages there may be less than asked for. */
-	return skb_page_frag_refill(len, frag, GFP_ATOMIC | __GFP_NOWARN) &&
-	       frag->size - frag->offset >= len;
+	/* Of a time when there were no larger ones. */
+	if (unlikely(frag->size < len))
+		frag_drop(frag);
+	if (skb_page_frag_refill(len, frag, POOL_GFP) && frag->size - frag->offset >= len)
+		return true;
+	return frag_small(frag, len);
 }
 
 static void *room_in_frag(struct net_tx *tx, u32 len, u32 num)
@@ -374,7 +398,9 @@ static void *begin(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u
 
 	*tx = (struct net_tx) {
 		.path = path,
-		.sk = net_sock(path->host, path->flow.v6),
+		/* Those of a host that is not open for this device may go at any time. */
+		.sk = READ_ONCE(path->dev->net_host) ?
+		      net_sock(path->host, path->flow.v6) : NULL,
 		.gso_size = len,
 		.id = path->id,
 	};
@@ -490,6 +516,13 @@ void net_tx_cancel(struct net_tx *tx)
 	tx->skb = NULL;
 }
 
+/** net_tx_init - before the first packet. Return: 0 or -ENOMEM */
+int net_tx_init(void)
+{
+	net_pool = alloc_percpu(struct net_pool);
+	return net_pool ? 0 : -ENOMEM;
+}
+
 /** net_tx_exit - give the pages back */
 void net_tx_exit(void)
 {
@@ -497,11 +530,11 @@ void net_tx_exit(void)
 	int cpu, i;
 
 	for_each_possible_cpu(cpu) {
-		pool = per_cpu_ptr(&net_pool, cpu);
+		pool = per_cpu_ptr(net_pool, cpu);
 		for (i = 0; i < POOL_PAGES; i++) {
 			if (pool->frag[i].page)
 				put_page(pool->frag[i].page);
-			pool->frag[i] = (struct page_frag) { };
 		}
 	}
+	free_percpu(net_pool);
 }

@@ -161,6 +161,15 @@ static enum wire_verdict feed_held(struct wire_hold *h, struct sk_buff *skb,
 	return WIRE_DONE;
 }
 
+/* Truesize of all that is held: it counts for no socket and no process. */
+static atomic_long_t held_bytes;
+
+static bool may_hold(const struct wire_hold *h, const struct sk_buff *skb)
+{
+	return h->bytes + skb->truesize <= WIRE_HOLD_MAX &&
+	       atomic_long_read(&held_bytes) + skb->truesize <= WIRE_HOLD_ALL;
+}
+
 static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
 {
 	struct mirage_dev *dev = h->wire->qp->dev;
@@ -168,7 +177,7 @@ static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
 
 	lockdep_assert_held(lock_of(h));
 	/* What comes after one that was dropped is of no use. */
-	if (!h->dropped && h->bytes + skb->truesize <= WIRE_HOLD_MAX)
+	if (!h->dropped && may_hold(h, skb))
 		clone = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);
 	if (!clone) {
 		h->dropped = true;
@@ -182,6 +191,7 @@ static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
 	net_cb(clone)->off = off;
 	net_cb(clone)->end = end;
 	h->bytes += clone->truesize;
+	atomic_long_add(clone->truesize, &held_bytes);
 	__skb_queue_tail(&h->queue, clone);
 }
 
@@ -189,12 +199,14 @@ static void hold_remove(struct wire_hold *h, struct sk_buff *skb)
 {
 	__skb_unlink(skb, &h->queue);
 	h->bytes -= skb->truesize;
+	atomic_long_sub(skb->truesize, &held_bytes);
 	consume_skb(skb);
 }
 
 static void hold_purge(struct wire_hold *h)
 {
 	__skb_queue_purge(&h->queue);
+	atomic_long_sub(h->bytes, &held_bytes);
 	h->bytes = 0;
 }
 

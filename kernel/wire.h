@@ -41,6 +41,8 @@ struct qp;
 
 /* Bytes of held skbs per direction, truesize; what comes beyond is dropped. */
 #define WIRE_HOLD_MAX	SZ_16M
+/* The same of all of them together. */
+#define WIRE_HOLD_ALL	SZ_256M
 
 /* Unacknowledged bytes of a QP: the window. */
 #define WIRE_WINDOW	SZ_4M

@@ -142,7 +142,7 @@ extern const struct case_table {
 	const struct test_case *cases;
 	size_t n;
 } raw_request_cases, raw_order_cases, raw_hold_cases, raw_fuzz_cases, raw_capture_cases,
-  raw_answer_cases, raw_drain_cases, raw_uc_cases, raw_ud_cases;
+  raw_answer_cases, raw_drain_cases, raw_uc_cases, raw_ud_cases, raw_flood_cases;
 
 #define CASE_TABLE(name, array)						\
 	const struct case_table name = { array, ARRAY_SIZE(array) }

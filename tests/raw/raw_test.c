@@ -10,7 +10,7 @@ int main(int argc, char **argv)
 	const struct case_table *tables[] = {
 		&raw_request_cases, &raw_order_cases, &raw_hold_cases, &raw_fuzz_cases, &raw_capture_cases,
 		&raw_answer_cases, &raw_drain_cases, &raw_uc_cases,
-		&raw_ud_cases,
+		&raw_ud_cases, &raw_flood_cases,
 	};
 	size_t t;
 
