@@ -21,7 +21,7 @@
  * a kick) both sides need a full barrier.
  *
  * The kernel trusts nothing here: it keeps its own copy of the index that it
- * writes and copies every WQE out before it looks at it (kernel/ring.h).
+ * writes and copies every WQE out before it looks at it (kernel/queue/ring.h).
  */
 #ifndef MIRAGE_ABI_H
 #define MIRAGE_ABI_H

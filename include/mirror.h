@@ -2,7 +2,7 @@
 /*
  * mirror: follow a process address space from a device's translation table.
  *
- * The overview, the rules for callers and the locking are in kernel/mirror.c
+ * The overview, the rules for callers and the locking are in kernel/mirror/mirror.c
  * (DOC: address-space mirror).
  */
 #ifndef MIRROR_H

@@ -15,18 +15,20 @@
 #include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "ah.h"
-#include "cq.h"
-#include "device.h"
-#include "dma.h"
-#include "mr.h"
-#include "mw.h"
-#include "net.h"
-#include "post.h"
-#include "qp.h"
-#include "ring.h"
-#include "srq.h"
+#include "base/device.h"
+#include "mem/dma.h"
+#include "mem/mr.h"
+#include "mem/mw.h"
+#include "net/net.h"
+#include "qp/qp.h"
+#include "queue/cq.h"
+#include "queue/post.h"
+#include "queue/ring.h"
+#include "queue/srq.h"
+#include "ud/ah.h"
 #include "verbs.h"
+
+/* After what it makes entries of. */
 #include "compat/ops.h"
 
 /* The entries of a GID table are addresses of the netdev: more than it will have. */

@@ -12,7 +12,7 @@
 #include <linux/rtnetlink.h>
 #include <rdma/rdma_netlink.h>
 
-#include "device.h"
+#include "base/device.h"
 #include "link.h"
 
 /* One device of ours per netdev: between the look and the registration. */

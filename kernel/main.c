@@ -6,8 +6,8 @@
 #include <linux/rcupdate.h>
 
 #include "link.h"
-#include "net.h"
-#include "odp.h"
+#include "mem/odp.h"
+#include "net/net.h"
 
 static int __init mirage_init(void)
 {

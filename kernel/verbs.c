@@ -12,10 +12,10 @@
 #define UVERBS_MODULE_NAME mirage
 #include <rdma/uverbs_named_ioctl.h>
 
-#include "device.h"
-#include "qp.h"
+#include "base/device.h"
+#include "qp/qp.h"
+#include "queue/wqe.h"
 #include "verbs.h"
-#include "wqe.h"
 
 /**
  * mirage_alloc_ucontext - ib_device_ops.alloc_ucontext

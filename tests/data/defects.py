@@ -18,55 +18,55 @@ Defect = collections.namedtuple("Defect", "about file good bad")
 
 DEFECTS = {
     "page-offset-dropped": Defect(
-        "every access starts at the beginning of its page", "kernel/mtt_chunk.h",
+        "every access starts at the beginning of its page", "kernel/mem/mtt_chunk.h",
         "return (void *)((*entry & PAGE_MASK) + offset);",
         "return (void *)((*entry & PAGE_MASK) + (offset & PAGE_MASK));"),
     "page-end-off-by-one": Defect(
-        "an entry is good for one byte behind its page", "kernel/mtt_chunk.h",
+        "an entry is good for one byte behind its page", "kernel/mem/mtt_chunk.h",
         "*run = size - offset;",
         "*run = size - offset + 1;"),
     "not-dirtied": Defect(
-        "a page that the device wrote to stays clean", "kernel/mtt_copy.c",
+        "a page that the device wrote to stays clean", "kernel/mem/mtt_copy.c",
         "folio_set_dirty(folio);",
         "folio_clear_dirty(folio);"),
     "no-zap": Defect(
-        "an invalidation takes nothing out of the table", "kernel/odp.c",
+        "an invalidation takes nothing out of the table", "kernel/mem/odp.c",
         "if (unlikely(end - start != PAGE_SIZE)) {",
         "if (end > start)\n\t\treturn;\n\tif (unlikely(end - start != PAGE_SIZE)) {"),
     "zap-last-page-missed": Defect(
-        "an invalidation of several pages spares the last one", "kernel/odp.c",
+        "an invalidation of several pages spares the last one", "kernel/mem/odp.c",
         "last = min(end - 1, odp->va_last)",
         "last = min(end - 1 - PAGE_SIZE, odp->va_last)"),
     "zap-by-user-address": Defect(
-        "an invalidation takes the address in the process for the iova", "kernel/odp.c",
+        "an invalidation takes the address in the process for the iova", "kernel/mem/odp.c",
         "u64 iova = start + odp->va_to_iova;",
         "u64 iova = start;"),
     "fault-by-iova": Defect(
-        "a fault takes the iova for the address in the process", "kernel/odp_fill.c",
+        "a fault takes the iova for the address in the process", "kernel/mem/odp_fill.c",
         "va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));",
         "va = iova & PAGE_MASK;"),
     "commit-unchecked": Defect(
-        "pages are committed though they were invalidated meanwhile", "kernel/odp_fill.c",
+        "pages are committed though they were invalidated meanwhile", "kernel/mem/odp_fill.c",
         "if (!mirror_range_valid(&fill->range))",
         "if (!fill)"),
     "read-only-written": Defect(
-        "a page that was faulted in for reading can be written to", "kernel/mtt.c",
+        "a page that was faulted in for reading can be written to", "kernel/mem/mtt.c",
         "if (write)\n\t\tentry |= MTT_WRITE;",
         "entry |= MTT_WRITE;"),
     "sge-position-kept": Defect(
-        "the next SGE is begun where the last one ended", "kernel/bytes.c",
+        "the next SGE is begun where the last one ended", "kernel/mem/cursor.c",
         "b->off = 0;\n\t}",
         "b->off &= ~7U;\n\t}"),
     "miss-loses-position": Defect(
-        "after a missing page the source goes on where it was", "kernel/bytes.c",
+        "after a missing page the source goes on where it was", "kernel/mem/cursor.c",
         "advance(from, n);\n\t\t\tmoved += n;",
         "if (side == MTT_MISS_NONE)\n\t\t\t\tadvance(from, n);\n\t\t\tmoved += n;"),
     "long-message-recounted": Defect(
-        "what is left of a long message is counted from its last piece", "kernel/direct.c",
+        "what is left of a long message is counted from its last piece", "kernel/direct/direct.c",
         "req->done += n;",
         "req->done = n;"),
     "atomic-twice": Defect(
-        "an atomic whose result found no page is executed again", "kernel/direct.c",
+        "an atomic whose result found no page is executed again", "kernel/direct/direct.c",
         "req->executed = true;",
         "req->executed = false;"),
 }

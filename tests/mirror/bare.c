@@ -29,7 +29,7 @@
 #include <net/udp.h>
 #include <net/udp_tunnel.h>
 
-#include "copy.h"
+#include "mem/copy.h"
 
 #define BATCH		32
 #define WINDOW		SZ_4M

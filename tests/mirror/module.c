@@ -7,8 +7,8 @@
  * by calling the notifier themselves. It trusts its caller, who is root: two threads
  * that step the range of one file at once are on their own.
  */
-#include "mirror.c"
-#include "mirror_read.c"
+#include "mirror/mirror.c"
+#include "mirror/mirror_read.c"
 
 #include <linux/completion.h>
 #include <linux/delay.h>

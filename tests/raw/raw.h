@@ -11,7 +11,7 @@
 #include "rc.h"
 
 #define RAW_MTU		1024u		/* path MTU of every QP here */
-#define RAW_STRETCH	(256 * 1024)	/* of a READ: READ_TURN in kernel/wire_resp.c */
+#define RAW_STRETCH	(256 * 1024)	/* of a READ: READ_TURN in kernel/wire/wire_resp.c */
 #define RAW_PSN		0x123456u	/* the first PSN that a QP expects */
 #define RAW_QPN		0x777777u	/* our own QP number; a second one's is one more */
 #define PAGE		4096u

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* copy.h: every length at every alignment, and not a byte beside. */
 #include "kshim.h"
-#include "copy.h"
+#include "mem/copy.h"
 #include "unit_test.h"
 
 #define GUARD	16

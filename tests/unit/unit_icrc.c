@@ -6,9 +6,9 @@
  *	8 * ff, IP header with ff in TOS (traffic class, flow label), TTL (hop limit)
  *	and header checksum, UDP header with ffff as checksum, BTH with ff in byte 4
  */
-#include "icrc.h"
+#include "net/icrc.h"
 #include "kshim.h"
-#include "packet.h"
+#include "net/packet.h"
 #include "unit_test.h"
 
 static const struct icrc_flow v4 = {

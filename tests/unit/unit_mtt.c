@@ -9,8 +9,8 @@
 
 #include "kshim.h"
 #include "mirror.h"
-#include "mtt.h"
-#include "mtt_chunk.h"
+#include "mem/mtt.h"
+#include "mem/mtt_chunk.h"
 #include "unit_test.h"
 
 /* The copies expect softirqs off, as a queue pair's lock has them. */

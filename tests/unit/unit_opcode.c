@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* opcode.c: facts that follow from each other. */
 #include "kshim.h"
-#include "opcode.h"
+#include "queue/opcode.h"
 #include "unit_test.h"
 
 static void opcode__every_number(void)

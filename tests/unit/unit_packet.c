@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /* packet.c: every opcode, every length, and what never was a packet. */
 #include "kshim.h"
-#include "packet.h"
+#include "net/packet.h"
 #include "unit_test.h"
 
 /* Bytes as the specification draws them: a heap block of their own, for the sanitizer. */

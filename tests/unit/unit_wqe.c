@@ -2,7 +2,7 @@
 /* ring.h and wqe.c: one work request out of a ring that a process writes to. */
 #include "kshim.h"
 #include "unit_test.h"
-#include "wqe.h"
+#include "queue/wqe.h"
 
 /* A slot of exactly its size: a byte read beyond is seen by ASan. */
 static struct mirage_send_wqe *slot_of(u32 stride)

@@ -166,7 +166,7 @@ static enum ibv_wc_status flush_status(struct rc_pair *p, const struct rc_buf *r
 
 /*
  * The length of a flush is 32 bits wide on the wire, and of any width in the verb.
- * (Seen to fail without the look at U32_MAX in check(), kernel/req.c: the flush of
+ * (Seen to fail without the look at U32_MAX in check(), kernel/qp/requester.c: the flush of
  * 4 GiB is one of nothing, which succeeds.)
  */
 static void ex_flush_length(void)

@@ -22,7 +22,7 @@
 #define PAGES	8
 #define LONG	1024	/* pages of a message that is read ahead */
 #define MANY	40	/* faults of one process at a time */
-#define WORKERS	16	/* that a process can keep from others: kernel/odp_mm.c */
+#define WORKERS	16	/* that a process can keep from others: kernel/mem/odp_mm.c */
 #define ODP_ALL	(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 
 struct stage {
@@ -203,7 +203,7 @@ static void peer_again(struct stage *s, uint32_t psn)
 /*
  * An atomic whose result has come half way when the peer is reset: executed once, and
  * its result is all there. (Seen to fail without bytes_rewind(&req->result) in
- * restart(), kernel/direct.c: the last four bytes are not the value's.)
+ * restart(), kernel/direct/direct.c: the last four bytes are not the value's.)
  */
 static void slow_atomic_peer_reset(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * mirror_test - tests of kernel/mirror.c through /dev/mirror_test
+ * mirror_test - tests of kernel/mirror/mirror.c through /dev/mirror_test
  *
  * Usage: mirror_test [--only TEXT] [--list] | --cost
  */

@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory regions: keys, rights, life
+ *
+ * Keys are chosen at random (struct mr_table): whoever knows one knows nothing about
+ * the next, and a stale one finds nothing even where its slot is in use again.
+ *
+ * Life: registered, deregistered (dead: no lookup finds it, no byte moves through
+ * its table, its pages are let go), freed. Operations and faults under way hold
+ * references, and only the last of those steps waits for them.
+ */
+#include <linux/hugetlb_inline.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <rdma/restrack.h>
+
+#include "base/device.h"
+#include "mem/dma.h"
+#include "mem/mr.h"
+#include "mem/mtt.h"
+#include "mem/odp.h"
+#include "mem/pin.h"
+
+/*
+ * At most half of all slots are in use: that many guesses in a row are as good as
+ * never all taken.
+ */
+#define MR_KEY_TRIES	64
+
+static_assert(MR_SLOTS >= 2 * MIRAGE_MAX_MR);
+
+/* A flush to persistence would have to write caches back: not offered. */
+#define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
+				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
+				 IB_ACCESS_MW_BIND | IB_ACCESS_ON_DEMAND | \
+				 IB_ACCESS_HUGETLB | IB_ACCESS_OPTIONAL | \
+				 IB_ACCESS_FLUSH_GLOBAL)
+
+static unsigned long *mr_slot_of(struct mr_table *table, u32 key)
+{
+	unsigned int index = (key >> 8) % MR_SLOTS;
+	struct mr_leaf **where = &table->leaf[index >> MR_LEAF_SHIFT];
+	struct mr_leaf *leaf = READ_ONCE(*where), *fresh;
+
+	if (!leaf) {
+		fresh = kzalloc_obj(*fresh);
+		if (!fresh)
+			return NULL;
+		leaf = cmpxchg(where, NULL, fresh);
+		if (leaf)
+			kfree(fresh);
+		else
+			leaf = fresh;
+	}
+	return &leaf->slot[index % MR_LEAF_SLOTS];
+}
+
+/**
+ * mr_key_reserve - a key for a region or a window
+ * @table: the device's table
+ * @key: the key
+ *
+ * Process context. Nothing is found by the key before mr_slot_set().
+ *
+ * Return: 0, -ENOSPC or -ENOMEM.
+ */
+int mr_key_reserve(struct mr_table *table, u32 *key)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < MR_KEY_TRIES; tries++) {
+		unsigned long *slot;
+
+		*key = get_random_u32();
+		/* Whoever forgot to fill in a key has 0 there. */
+		if (!(*key >> 8))
+			continue;
+		slot = mr_slot_of(table, *key);
+		if (!slot)
+			return -ENOMEM;
+		if (!cmpxchg(slot, 0, MR_SLOT_RESERVED))
+			return 0;
+	}
+	return -ENOSPC;
+}
+
+/**
+ * mr_slot_set - say what a reserved key names, or free it
+ * @table: the device's table
+ * @key: the key
+ * @value: 0, or see enum mr_slot
+ *
+ * Any context. After a grace period nobody uses what was there before.
+ */
+void mr_slot_set(struct mr_table *table, u32 key, unsigned long value)
+{
+	unsigned long *slot = mr_slot_of(table, key);
+
+	/* What the value points to was written before. */
+	smp_store_release(slot, value);
+}
+
+/**
+ * mr_table_free - at the end of the device
+ * @table: its table, empty
+ */
+void mr_table_free(struct mr_table *table)
+{
+	unsigned int i;
+
+	for (i = 0; i < MR_LEAVES; i++) {
+		if (table->leaf[i])
+			WARN_ON_ONCE(memchr_inv(table->leaf[i], 0,
+						sizeof(*table->leaf[i])));
+		kfree(table->leaf[i]);
+		table->leaf[i] = NULL;
+	}
+}
+
+/** mr_publish - from here on the key leads to the region */
+void mr_publish(struct mirage_mr *mr)
+{
+	mr->ibmr.lkey = mr->key;
+	mr->ibmr.rkey = mr->key;
+	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
+}
+
+/**
+ * mirage_mr_get - mr_lookup() for who is not in a hurry
+ * @dev: the device
+ * @pd: as mr_lookup()
+ * @key: as mr_lookup()
+ * @addr: as mr_lookup()
+ * @len: as mr_lookup()
+ * @access: as mr_lookup()
+ *
+ * Return: as mr_lookup().
+ */
+struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
+				u64 addr, u64 len, int access)
+{
+	return mr_lookup(&dev->mrs, pd, key, addr, len, access);
+}
+
+static void mr_free(struct mirage_mr *mr)
+{
+	if (mr->backend->teardown)
+		mr->backend->teardown(mr);
+	mtt_destroy(&mr->mtt);
+	kfree_rcu(mr, rcu);
+}
+
+static void mr_teardown_work(struct work_struct *work)
+{
+	mr_free(container_of(work, struct mirage_mr, teardown));
+}
+
+/* The last reference is gone, where one may not sleep. */
+void mr_release_later(struct kref *ref)
+{
+	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
+
+	if (!mr->backend->teardown) {
+		mr_free(mr);
+		return;
+	}
+	INIT_WORK(&mr->teardown, mr_teardown_work);
+	queue_work(odp_wq, &mr->teardown);
+}
+
+static void mr_release_now(struct kref *ref)
+{
+	mr_free(container_of(ref, struct mirage_mr, ref));
+}
+
+static bool mr_is_implicit(u64 start, u64 length, int access)
+{
+	return access & IB_ACCESS_ON_DEMAND && !start && length == U64_MAX;
+}
+
+static bool mr_starts_in_hugetlb(unsigned long start)
+{
+	struct vm_area_struct *vma;
+	bool hugetlb;
+
+	if (mmap_read_lock_killable(current->mm))
+		return false;
+	vma = vma_lookup(current->mm, start);
+	hugetlb = vma && is_vm_hugetlb_page(vma);
+	mmap_read_unlock(current->mm);
+	return hugetlb;
+}
+
+/* What can be said without touching memory. Sets the bounds. */
+static int mr_check_bounds(struct mirage_mr *mr, u64 start, u64 length, u64 iova,
+			   int access)
+{
+	u64 end;
+
+	mr->start = start;
+	mr->iova = iova;
+	mr->access = access;
+	if (mr_is_implicit(start, length, access)) {
+		mr->last = U64_MAX;
+		return iova || access & IB_ACCESS_HUGETLB ? -EINVAL : 0;
+	}
+	if (!length || check_add_overflow(iova, length, &end))
+		return -EINVAL;
+	mr->last = end - 1;
+	if (check_add_overflow(start, length, &end) || end > PAGE_MASK)
+		return -EINVAL;
+	if (offset_in_page(start) != offset_in_page(iova))
+		return -EINVAL;
+	if (access & IB_ACCESS_ON_DEMAND && access & IB_ACCESS_HUGETLB &&
+	    !mr_starts_in_hugetlb(start))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * mr_check_access - rights that a region of this device can have
+ * @access: IB_ACCESS_*
+ *
+ * Return: 0; -EOPNOTSUPP unknown ones; -EINVAL some that need others.
+ */
+int mr_check_access(int access)
+{
+	if (access & ~MR_ACCESS_SUPPORTED)
+		return -EOPNOTSUPP;
+	if (access & (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC) &&
+	    !(access & IB_ACCESS_LOCAL_WRITE))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * mr_alloc - a region of kernel memory, with a key that leads nowhere yet
+ * @pd: its PD
+ * @size: bytes of the structure that it is the start of
+ * @access: IB_ACCESS_*
+ *
+ * Process context. Return: the region. ERR_PTR: as mr_check_access(), -ENOSPC too
+ * many, -ENOMEM.
+ */
+struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access)
+{
+	struct mirage_dev *dev = to_mdev(pd->device);
+	struct mirage_mr *mr;
+	int err = mr_check_access(access);
+
+	if (err)
+		return ERR_PTR(err);
+	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
+		return ERR_PTR(-ENOSPC);
+	err = -ENOMEM;
+	mr = kzalloc(size, GFP_KERNEL);
+	if (!mr)
+		goto put_limit;
+	kref_init(&mr->ref);
+	mr->dev = dev;
+	mr->pd = pd;
+	mr->access = access;
+	err = mr_key_reserve(&dev->mrs, &mr->key);
+	if (err)
+		goto free_mr;
+	return mr;
+
+free_mr:
+	kfree(mr);
+put_limit:
+	mirage_limit_put(&dev->num_mr);
+	return ERR_PTR(err);
+}
+
+/* Reserve the key, do all that can fail, publish. */
+static int mr_create(struct mirage_mr *mr)
+{
+	bool implicit = mr->last == U64_MAX;
+	bool odp = mr->access & IB_ACCESS_ON_DEMAND;
+	int err;
+
+	err = mr_key_reserve(&mr->dev->mrs, &mr->key);
+	if (err)
+		return err;
+	/* No page of the process is beyond that, and the table is so much flatter. */
+	mtt_init(&mr->mtt, mr->iova, implicit ? TASK_SIZE_MAX - 1 : mr->last, !odp);
+	err = odp ? odp_create(mr) : pin_create(mr);
+	if (err) {
+		mtt_destroy(&mr->mtt);
+		mr_slot_set(&mr->dev->mrs, mr->key, 0);
+		return err;
+	}
+	mr_publish(mr);
+	return 0;
+}
+
+/**
+ * mirage_reg_user_mr - ib_device_ops.reg_user_mr
+ * @pd: the PD
+ * @start: user address; 0 with a @length of U64_MAX and IB_ACCESS_ON_DEMAND for the
+ *	whole address space
+ * @length: bytes
+ * @iova: the address that peers will use; agrees with @start modulo the page size
+ * @access: IB_ACCESS_*
+ * @dmah: not supported
+ * @udata: not used
+ *
+ * Return: the region. ERR_PTR: -EINVAL bounds, rights that need others;
+ * -EOPNOTSUPP rights unknown; -ENOSPC too many; -ENOMEM; what pinning says.
+ */
+struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
+				 int access, struct ib_dmah *dmah,
+				 struct ib_udata *udata)
+{
+	struct mirage_dev *dev = to_mdev(pd->device);
+	struct mirage_mr *mr;
+	int err;
+
+	if (dmah)
+		return ERR_PTR(-EOPNOTSUPP);
+	err = mr_check_access(access);
+	if (err)
+		return ERR_PTR(err);
+	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
+		return ERR_PTR(-ENOSPC);
+	mr = kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT);
+	if (!mr) {
+		err = -ENOMEM;
+		goto put_limit;
+	}
+	kref_init(&mr->ref);
+	mr->dev = dev;
+	mr->pd = pd;
+	err = mr_check_bounds(mr, start, length, iova, access);
+	if (err)
+		goto free_mr;
+	err = mr_create(mr);
+	if (err)
+		goto free_mr;
+	return &mr->ibmr;
+
+free_mr:
+	kfree(mr);
+put_limit:
+	mirage_limit_put(&dev->num_mr);
+	return ERR_PTR(err);
+}
+
+static bool mr_can_stay(const struct mirage_mr *mr, int access)
+{
+	int fixed = IB_ACCESS_ON_DEMAND | IB_ACCESS_HUGETLB;
+
+	if ((mr->access ^ access) & fixed)
+		return false;
+	return odp_region(mr) || !ib_access_writable(access) || pin_writable(mr);
+}
+
+/**
+ * mirage_rereg_user_mr - ib_device_ops.rereg_user_mr
+ * @ibmr: the region
+ * @flags: what to change, IB_MR_REREG_*
+ * @start: with IB_MR_REREG_TRANS; as @length and @iova
+ * @length: see @start
+ * @iova: see @start
+ * @access: with IB_MR_REREG_ACCESS
+ * @pd: with IB_MR_REREG_PD
+ * @udata: not used
+ *
+ * Operations under way may go on as they began. On error the region stays as it is.
+ *
+ * Return: NULL, changed in place, with the same key; a new region that takes its
+ * place; or ERR_PTR as from mirage_reg_user_mr().
+ */
+struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
+				   u64 length, u64 iova, int access,
+				   struct ib_pd *pd, struct ib_udata *udata)
+{
+	struct mirage_mr *mr = to_mmr(ibmr);
+	int err;
+
+	if (!(flags & IB_MR_REREG_ACCESS))
+		access = mr->access;
+	if (!(flags & IB_MR_REREG_PD))
+		pd = mr->pd;
+	err = mr_check_access(access);
+	if (err)
+		return ERR_PTR(err);
+	if (!(flags & IB_MR_REREG_TRANS) && mr_can_stay(mr, access)) {
+		WRITE_ONCE(mr->pd, pd);
+		WRITE_ONCE(mr->access, access);
+		return NULL;
+	}
+	if (!(flags & IB_MR_REREG_TRANS)) {
+		start = mr->start;
+		length = mr->last - mr->iova + 1;
+		iova = mr->iova;
+		/* That of everything does not fit. */
+		length = length ?: U64_MAX;
+	}
+	return mirage_reg_user_mr(pd, start, length, iova, access, NULL, udata);
+}
+
+/**
+ * mirage_dereg_mr - ib_device_ops.dereg_mr
+ * @ibmr: the region
+ * @udata: not used
+ *
+ * Never waits for a fault. When it returns no byte moves to or from the region, and
+ * its pages are not pinned any more.
+ *
+ * Return: 0.
+ */
+int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
+{
+	struct mirage_mr *mr = to_mmr(ibmr);
+	struct mirage_dev *dev = mr->dev;
+
+	WRITE_ONCE(mr->dead, true);
+	mtt_kill(&mr->mtt);
+	if (mr->backend->dereg)
+		mr->backend->dereg(mr);
+	mr_slot_set(&dev->mrs, mr->key, 0);
+	mirage_limit_put(&dev->num_mr);
+	kref_put(&mr->ref, mr_release_now);
+	return 0;
+}
+
+/* One range of an advice, or of what is left of it for a worker. */
+struct advise_range {
+	struct mirage_mr *mr;
+	u64 iova;
+	u64 len;
+};
+
+struct advise {
+	struct odp_job job;
+	enum ib_uverbs_advise_mr_advice advice;
+	u32 num;
+	struct advise_range range[];
+};
+
+static void advise_free(struct advise *advise)
+{
+	while (advise->num)
+		mirage_mr_put(advise->range[--advise->num].mr);
+	kfree(advise);
+}
+
+static int advise_run(struct advise *advise)
+{
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < advise->num && !err; i++)
+		err = odp_prefetch(advise->range[i].mr, advise->range[i].iova,
+				   advise->range[i].len, advise->advice);
+	return err;
+}
+
+static void advise_job(struct odp_job *job)
+{
+	struct advise *advise = container_of(job, struct advise, job);
+
+	advise_run(advise);
+	advise_free(advise);
+}
+
+static int advise_errno(int err)
+{
+	switch (err) {
+	case -EXDEV:
+	case -EACCES:
+		return -EPERM;
+	case -ERANGE:
+		return -EFAULT;
+	default:
+		return err;
+	}
+}
+
+static int advise_add(struct advise *advise, struct ib_pd *pd, const struct ib_sge *sge)
+{
+	bool write = advise->advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE;
+	struct mirage_mr *mr;
+
+	mr = mirage_mr_get(to_mdev(pd->device), pd, sge->lkey, sge->addr, sge->length,
+			   write ? IB_ACCESS_LOCAL_WRITE : 0);
+	if (IS_ERR(mr))
+		return advise_errno(PTR_ERR(mr));
+	advise->range[advise->num++] = (struct advise_range) {
+		.mr = mr,
+		.iova = sge->addr,
+		.len = sge->length,
+	};
+	return odp_region(mr) ? 0 : -EINVAL;
+}
+
+/**
+ * mirage_advise_mr - ib_device_ops.advise_mr
+ * @pd: the PD
+ * @advice: a prefetch, for reading, for writing, or without faulting
+ * @flags: IB_UVERBS_ADVISE_MR_FLAG_FLUSH to have it done on return
+ * @sg_list: ranges; empty ones are skipped
+ * @num_sge: their number
+ * @attrs: not used
+ *
+ * Return: 0; -EOPNOTSUPP unknown advice or flag; -ENOENT unknown key; -EPERM
+ * another PD's, or not to be written; -EFAULT out of the region, or with FLUSH, not
+ * in the address space; -EINVAL not an ODP region.
+ */
+int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
+		     u32 flags, struct ib_sge *sg_list, u32 num_sge,
+		     struct uverbs_attr_bundle *attrs)
+{
+	struct advise *advise;
+	int err = 0;
+	u32 i;
+
+	if (advice > IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT ||
+	    flags & ~IB_UVERBS_ADVISE_MR_FLAG_FLUSH)
+		return -EOPNOTSUPP;
+	advise = kzalloc(struct_size(advise, range, num_sge), GFP_KERNEL_ACCOUNT);
+	if (!advise)
+		return -ENOMEM;
+	advise->advice = advice;
+	for (i = 0; i < num_sge && !err; i++)
+		if (sg_list[i].length)
+			err = advise_add(advise, pd, &sg_list[i]);
+	if (!err && advise->num && !(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
+		odp_queue(advise->range[0].mr, &advise->job, advise_job);
+		return 0;
+	}
+	if (!err)
+		err = advise_run(advise);
+	advise_free(advise);
+	return err;
+}
+
+/**
+ * mirage_fill_stat_mr - ib_device_ops.fill_stat_mr_entry
+ * @msg: netlink message
+ * @ibmr: the region; only ODP regions have counters
+ *
+ * Return: 0 or -EMSGSIZE.
+ */
+int mirage_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
+{
+	struct mirage_mr *mr = to_mmr(ibmr);
+	struct nlattr *table;
+	enum odp_event i;
+
+	if (!odp_region(mr))
+		return 0;
+	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
+	if (!table)
+		return -EMSGSIZE;
+	for (i = 0; i < ODP_EVENTS; i++) {
+		if (rdma_nl_stat_hwcounter_entry(msg, odp_event_names[i],
+						 odp_event_count(mr, i))) {
+			nla_nest_cancel(msg, table);
+			return -EMSGSIZE;
+		}
+	}
+	nla_nest_end(msg, table);
+	return 0;
+}

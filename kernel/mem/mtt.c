@@ -1,0 +1,639 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The NIC's translation table: commit, zap, and the life of what they work on
+ *
+ * Knows neither queue pairs nor address spaces. A backend (pin.c, odp.c) commits
+ * pages to it, engines copy through it, and a zap takes pages away. An engine that
+ * finds no page stops there and says so: whose business that is, others know.
+ *
+ * The table is sparse: one chunk per 2 MiB of iova, made by the first commit to it.
+ * A shallow tree leads to it in a few loads: no level for a region of 2 MiB, one up to
+ * 4 GiB, two up to 2 TiB, three for a 47-bit address space.
+ * A chunk holds either one entry for all of it, where the pages are physically
+ * contiguous and aligned alike, or an entry per page, for as many pages as the
+ * region has there: so a small region has a small table. An entry is the address of
+ * the page in the kernel's direct map (there is no highmem on 64-bit machines)
+ * and flags below PAGE_SHIFT.
+ *
+ * Locking (of all the memory side)
+ * --------------------------------
+ *
+ * What is in a chunk is protected by its own spinlock, taken with softirqs off,
+ * because the wire carrier copies in softirq context. The holder of the lock may
+ * use the pages it finds: a zap has to wait for it, and the page tables of the CPU
+ * change after that, so the page can be neither freed nor reused meanwhile.
+ *
+ *	copy					munmap
+ *						invalidate: lock chunk (waits)
+ *	lock chunk, look up, copy, unlock
+ *						clear, unlock
+ *	lock chunk: not there			change page tables, free pages
+ *
+ * A copy holds the locks of two chunks, the one at the lower address first, and
+ * moves at most MTT_COPY_MAX bytes under them. Order:
+ *
+ *	mmap_lock, reclaim, i_mmap_rwsem, page locks	(mm)
+ *	  -> mirror_mm.lock				(mirror.c, over callbacks)
+ *	    -> odp.lock					(odp.c, a region's faults)
+ *	    -> mtt_chunk.lock -> mtt_chunk.lock of a higher address
+ *	a queue pair's locks
+ *	  -> odp.lock -> odp_mm.lock			(odp_mm.c)
+ *	  -> mtt_chunk.lock
+ *
+ * The tree is changed by cmpxchg, and chunks are found in it with softirqs off,
+ * which is an RCU read side. A chunk is dead before it is erased: whoever found it
+ * earlier finds nothing in it, and whoever wants to commit to it makes another.
+ * Whoever sets dead frees. The tree's nodes stay for the life of the table: the root
+ * of 8 bytes a slot, at most 16 KiB, and where it does not reach down to the chunks
+ * 4 KiB of slots for each GiB of addresses that was ever used. A few words in front
+ * of the slots say which are; with them such a node takes 8 KiB of slab, the largest
+ * root 32 KiB.
+ */
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/bottom_half.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "mem/mtt.h"
+#include "mem/mtt_chunk.h"
+#include "mirror.h"
+
+#define MTT_CHUNK_ORDER	(MTT_CHUNK_SHIFT - PAGE_SHIFT)
+
+static void mtt_chunk_free(struct mtt_chunk *chunk)
+{
+	kfree(chunk->entries);
+	kfree(chunk);
+}
+
+static void mtt_chunk_free_rcu(struct rcu_head *rcu)
+{
+	mtt_chunk_free(container_of(rcu, struct mtt_chunk, rcu));
+}
+
+static gfp_t mtt_gfp(const struct mtt *mtt)
+{
+	return mtt->atomic ? GFP_ATOMIC | __GFP_NOWARN : GFP_KERNEL_ACCOUNT;
+}
+
+static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long index,
+					 bool whole)
+{
+	u64 start = (u64)(mtt->base + index) << MTT_CHUNK_SHIFT;
+	u64 end = start + (MTT_CHUNK_SIZE - 1);
+	struct mtt_chunk *chunk;
+
+	chunk = kzalloc_obj(*chunk, mtt_gfp(mtt));
+	if (!chunk)
+		return NULL;
+	spin_lock_init(&chunk->lock);
+	chunk->index = index;
+	if (whole)
+		return chunk;
+	chunk->first = mtt_page_of(max(start, mtt->first));
+	chunk->count = mtt_page_of(min(end, mtt->last)) - chunk->first + 1;
+	chunk->entries = kcalloc(chunk->count, sizeof(*chunk->entries), mtt_gfp(mtt));
+	if (!chunk->entries) {
+		kfree(chunk);
+		return NULL;
+	}
+	return chunk;
+}
+
+/* Whoever makes a chunk dead calls mtt_chunk_drop() once the lock is free again. */
+static void mtt_chunk_die(struct mtt_chunk *chunk)
+	__must_hold(&chunk->lock)
+{
+	lockdep_assert_held(&chunk->lock);
+	chunk->dead = true;
+	chunk->count = 0;
+	chunk->resident = 0;
+	chunk->whole = 0;
+}
+
+/* The slot of a chunk, or NULL when the tree does not reach there yet. */
+static void **mtt_slot(struct mtt *mtt, unsigned long index)
+{
+	struct mtt_node *node = READ_ONCE(mtt->root);
+	unsigned int shift = mtt->shift;
+	void **slot;
+
+	if (!mtt->span)
+		return &mtt->root;
+	if (!node)
+		return NULL;
+	slot = &node->slot[index >> shift];
+	while (shift) {
+		node = READ_ONCE(*slot);
+		if (!node)
+			return NULL;
+		shift -= MTT_NODE_SHIFT;
+		slot = &node->slot[(index >> shift) % MTT_NODE_SLOTS];
+	}
+	return slot;
+}
+
+/* Allocates nothing, so this may run under reclaim. */
+static void mtt_chunk_erase(struct mtt *mtt, unsigned long index,
+			    struct mtt_chunk *chunk)
+{
+	cmpxchg(mtt_slot(mtt, index), chunk, NULL);
+}
+
+/*
+ * mtt_find() without a hint. Chunks that share one would take it from each other all
+ * the time, so only one walk in 16 sets it.
+ */
+struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index)
+{
+	const struct mtt_node *root = READ_ONCE(mtt->root);
+	unsigned int shift = mtt->shift;
+	struct mtt_chunk *chunk;
+	void *p;
+
+	if (unlikely(!root))
+		return NULL;
+	p = READ_ONCE(root->slot[index >> shift]);
+	while (shift && p) {
+		const struct mtt_node *node = p;
+
+		shift -= MTT_NODE_SHIFT;
+		p = READ_ONCE(node->slot[(index >> shift) % MTT_NODE_SLOTS]);
+	}
+	chunk = p;
+	WRITE_ONCE(mtt->walks, READ_ONCE(mtt->walks) + 1);
+	if (chunk && mtt->walks % 16 == 1) {
+		spin_lock(&chunk->lock);
+		if (!chunk->dead)
+			WRITE_ONCE(mtt->hint[index % MTT_HINTS], chunk);
+		spin_unlock(&chunk->lock);
+	}
+	return chunk;
+}
+
+/* The first used slot from slot i on, or size. */
+static unsigned int mtt_used(const struct mtt_node *node, unsigned int i,
+			     unsigned int size)
+{
+	unsigned int word = i / BITS_PER_LONG;
+	unsigned long bits = READ_ONCE(node->used[word]) >> (i % BITS_PER_LONG);
+
+	if (bits)
+		return i + __ffs(bits);
+	bits = READ_ONCE(node->words) & (~1UL << word);
+	if (!bits)
+		return size;
+	word = __ffs(bits);
+	return word * BITS_PER_LONG + __ffs(READ_ONCE(node->used[word]));
+}
+
+/*
+ * What is in the first used slot from *index on, of a node of 1 << bits slots for
+ * 1 << shift chunks each. *index goes on to the first chunk of that slot; if it is
+ * empty, or there is none, past it or past the node.
+ */
+static __always_inline void *mtt_seek(const struct mtt_node *node, unsigned int bits,
+				      unsigned int shift, unsigned long *index)
+{
+	unsigned int size = BIT(bits), i = (*index >> shift) & (size - 1);
+	unsigned int next = mtt_used(node, i, size);
+	void *p = NULL;
+
+	if (next < size) {
+		p = READ_ONCE(node->slot[next]);
+		next += !p;
+	}
+	if (next != i)
+		*index = ((*index >> shift) + next - i) << shift;
+	return p;
+}
+
+/* The next chunk from number *index to last; *index becomes its number. */
+static struct mtt_chunk *mtt_next(const struct mtt *mtt, unsigned long *index,
+				  unsigned long last)
+{
+	void *root = READ_ONCE(mtt->root);
+
+	if (!root || !mtt->span)
+		return *index <= last ? root : NULL;
+	while (*index <= last) {
+		unsigned int shift = mtt->shift;
+		void *p = mtt_seek(root, MTT_ROOT_SHIFT, shift, index);
+
+		while (shift && p) {
+			shift -= MTT_NODE_SHIFT;
+			p = mtt_seek(p, MTT_NODE_SHIFT, shift, index);
+		}
+		if (p)
+			return *index <= last ? p : NULL;
+	}
+	return NULL;
+}
+
+static void mtt_chunk_drop(struct mtt *mtt, unsigned long index,
+			   struct mtt_chunk *chunk)
+{
+	mtt_chunk_erase(mtt, index, chunk);
+	/* It is dead, so nobody makes it a hint again. */
+	cmpxchg(&mtt->hint[index % MTT_HINTS], chunk, NULL);
+	call_rcu(&chunk->rcu, mtt_chunk_free_rcu);
+}
+
+/* Take a chunk out of the table, or only if nothing is in it. */
+static void mtt_chunk_reap(struct mtt *mtt, unsigned long index, bool empty_only)
+{
+	struct mtt_chunk *chunk;
+	bool drop = false;
+
+	local_bh_disable();
+	chunk = mtt_find(mtt, index);
+	if (chunk) {
+		spin_lock(&chunk->lock);
+		drop = !chunk->dead &&
+		       !(empty_only && (chunk->resident || chunk->whole));
+		if (drop)
+			mtt_chunk_die(chunk);
+		spin_unlock(&chunk->lock);
+	}
+	local_bh_enable();
+	if (drop)
+		mtt_chunk_drop(mtt, index, chunk);
+}
+
+/**
+ * mtt_init - an empty table
+ * @mtt: the table
+ * @first: first iova of the region
+ * @last: last iova of the region, inclusive
+ * @owned: the pages' owner will mark them dirty, the table need not
+ */
+void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
+{
+	*mtt = (struct mtt) {
+		.first = first,
+		.last = last,
+		.base = first >> MTT_CHUNK_SHIFT,
+		.owned = owned,
+	};
+	mtt->span = mtt_index(mtt, last);
+	while (mtt->span >> mtt->shift >= MTT_ROOT_SLOTS)
+		mtt->shift += MTT_NODE_SHIFT;
+}
+
+/**
+ * mtt_kill - from here on no byte moves through the table
+ * @mtt: the table
+ *
+ * Copies under way are over when this returns, and no commit succeeds any more,
+ * so the pages can be let go without waiting for whoever still has a reference on
+ * the region. Process context, may sleep; of an atomic table, any context but
+ * hardirq. Time grows with the chunks there are.
+ */
+void mtt_kill(struct mtt *mtt)
+{
+	unsigned long index = 0;
+
+	WRITE_ONCE(mtt->dead, true);
+	/*
+	 * Pairs with the cmpxchg of mtt_chunk_insert(): a chunk inserted earlier is
+	 * found below; who inserts one later sees dead when it comes to commit.
+	 */
+	smp_mb();
+
+	while (mtt_next(mtt, &index, mtt->span)) {
+		mtt_chunk_reap(mtt, index++, false);
+		if (!mtt->atomic)
+			cond_resched();
+	}
+}
+
+static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
+{
+	unsigned int word, bit;
+
+	if (!node)
+		return;
+	if (shift)
+		for_each_set_bit(word, &node->words, BITS_PER_LONG)
+			for_each_set_bit(bit, &node->used[word], BITS_PER_LONG)
+				mtt_free_nodes(node->slot[word * BITS_PER_LONG + bit],
+					       shift - MTT_NODE_SHIFT);
+	/* A copy under RCU may be on its way through it. */
+	kfree_rcu(node, rcu);
+}
+
+/**
+ * mtt_destroy - free what is left
+ * @mtt: a table after mtt_kill(), that nobody else knows any more
+ */
+void mtt_destroy(struct mtt *mtt)
+{
+	/* Who committed to a dead table has taken the chunk away again. */
+	if (mtt->span)
+		mtt_free_nodes(mtt->root, mtt->shift);
+}
+
+static unsigned long mtt_entry_of(const struct mtt *mtt, struct page *page, bool write)
+{
+	unsigned long entry = (unsigned long)page_address(page) | MTT_VALID;
+
+	if (write)
+		entry |= MTT_WRITE;
+	if (write && mtt->owned)
+		entry |= MTT_DIRTIED;
+	return entry;
+}
+
+/* Does a page stand for 2 MiB that are aligned like the chunk of its iova? */
+static bool mtt_whole_fits(u64 iova, unsigned long pfn)
+{
+	return mirror_pfn_valid(pfn) && mirror_pfn_order(pfn) >= MTT_CHUNK_ORDER &&
+	       (page_to_pfn(mirror_pfn_page(pfn)) & (MTT_CHUNK_PAGES - 1)) ==
+	       mtt_page_of(iova);
+}
+
+/* Reading and writing the same page: a write that was noted stays noted. */
+static void mtt_set(unsigned long *slot, unsigned long entry)
+{
+	if (((*slot ^ entry) & PAGE_MASK) == 0)
+		entry |= *slot & MTT_DIRTIED;
+	*slot = entry;
+}
+
+static void mtt_commit_whole(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
+			     unsigned long pfn)
+	__must_hold(&chunk->lock)
+{
+	struct page *page = mirror_pfn_page(pfn) - mtt_page_of(iova);
+
+	lockdep_assert_held(&chunk->lock);
+	if (chunk->resident)
+		memset(chunk->entries, 0, chunk->count * sizeof(*chunk->entries));
+	chunk->resident = 0;
+	mtt_set(&chunk->whole, mtt_entry_of(mtt, page, mirror_pfn_writable(pfn)));
+}
+
+static void mtt_commit_pages(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
+			     unsigned long npages, const unsigned long *pfns)
+	__must_hold(&chunk->lock)
+{
+	unsigned long *slot = &chunk->entries[mtt_page_of(iova) - chunk->first];
+
+	lockdep_assert_held(&chunk->lock);
+	chunk->whole = 0;
+	for (; npages; npages--, slot++, pfns++) {
+		if (!mirror_pfn_valid(*pfns))
+			continue;
+		chunk->resident += !*slot;
+		mtt_set(slot, mtt_entry_of(mtt, mirror_pfn_page(*pfns),
+					   mirror_pfn_writable(*pfns)));
+	}
+}
+
+/* -EAGAIN: the chunk can not take these entries, there has to be another. */
+static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
+			    unsigned long npages, const unsigned long *pfns,
+			    bool (*valid)(void *arg), void *arg, bool *drop)
+	__must_hold(&chunk->lock)
+{
+	unsigned int i = mtt_page_of(iova) - chunk->first;
+
+	lockdep_assert_held(&chunk->lock);
+	if (READ_ONCE(mtt->dead)) {
+		*drop = !chunk->dead;
+		mtt_chunk_die(chunk);
+		return -ESRCH;
+	}
+	if (chunk->dead)
+		return -EAGAIN;
+	if (valid && !valid(arg))
+		return -EBUSY;
+	WRITE_ONCE(mtt->hint[chunk->index % MTT_HINTS], chunk);
+	if (mtt_whole_fits(iova, pfns[0])) {
+		mtt_commit_whole(mtt, chunk, iova, pfns[0]);
+		return 0;
+	}
+	if (!chunk->count) {
+		mtt_chunk_die(chunk);
+		*drop = true;
+		return -EAGAIN;
+	}
+	if (WARN_ON_ONCE(i >= chunk->count || npages > chunk->count - i))
+		return -EINVAL;
+	mtt_commit_pages(mtt, chunk, iova, npages, pfns);
+	return 0;
+}
+
+/* Slot i of the node in *slot; the node is made with so many slots if there is none. */
+static void **mtt_node_slot(struct mtt *mtt, void **slot, unsigned long size,
+			    unsigned int i)
+{
+	struct mtt_node *node = READ_ONCE(*slot);
+
+	if (!node) {
+		struct mtt_node *fresh = kzalloc(struct_size(fresh, slot, size),
+						 mtt_gfp(mtt));
+
+		if (!fresh)
+			return NULL;
+		node = cmpxchg(slot, NULL, fresh);
+		if (node)
+			kfree(fresh);
+		else
+			node = fresh;
+	}
+	set_bit(i, node->used);
+	/* Whoever sees the bit of words finds one in used; mtt_used() depends on it. */
+	smp_mb__after_atomic();
+	set_bit(i / BITS_PER_LONG, &node->words);
+	return &node->slot[i];
+}
+
+/* As mtt_slot(), but makes the nodes on the way. NULL: no memory. */
+static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
+{
+	unsigned int shift = mtt->shift;
+	void **slot = &mtt->root;
+
+	if (!mtt->span)
+		return slot;
+	slot = mtt_node_slot(mtt, slot, (mtt->span >> shift) + 1, index >> shift);
+	while (slot && shift) {
+		shift -= MTT_NODE_SHIFT;
+		slot = mtt_node_slot(mtt, slot, MTT_NODE_SLOTS,
+				     (index >> shift) % MTT_NODE_SLOTS);
+	}
+	return slot;
+}
+
+static int mtt_chunk_insert(struct mtt *mtt, unsigned long index, bool whole)
+{
+	struct mtt_chunk *chunk;
+	void **slot;
+
+	/* The nodes have no slot for it. */
+	if (WARN_ON_ONCE(index > mtt->span))
+		return -EINVAL;
+	chunk = mtt_chunk_alloc(mtt, index, whole);
+	slot = mtt_slot_make(mtt, index);
+	if (!chunk || !slot) {
+		if (chunk)
+			mtt_chunk_free(chunk);
+		return -ENOMEM;
+	}
+	/*
+	 * Somebody else's is as good. A full barrier, too, before the commit asks whether
+	 * it is still right: an invalidation that found no chunk has been counted.
+	 */
+	if (cmpxchg(slot, NULL, chunk))
+		mtt_chunk_free(chunk);
+	return 0;
+}
+
+static bool mtt_chunk_empty(const struct mtt_chunk *chunk)
+{
+	return !chunk->resident && !chunk->whole;
+}
+
+/*
+ * A chunk is empty. It is likely to be filled again soon, so it stays until another is
+ * emptied: there is at most one empty chunk to a table. Softirqs off.
+ */
+static void mtt_note_idle(struct mtt *mtt, unsigned long index)
+{
+	unsigned long last;
+
+	if (READ_ONCE(mtt->idle) == index + 1)
+		return;
+	last = xchg(&mtt->idle, index + 1);
+	if (last && last != index + 1)
+		mtt_chunk_reap(mtt, last - 1, true);
+}
+
+/**
+ * mtt_commit - put pages into the table
+ * @mtt: the table
+ * @iova: of the first page; any address in it
+ * @npages: their number; not beyond the region, nor across a chunk's end
+ * @pfns: one for each, as struct mirror_range has them; invalid ones are left out
+ * @valid: asked under the chunk's lock whether the pages are still right; or NULL
+ * @arg: for @valid
+ *
+ * Where the first page stands for 2 MiB that are aligned like the chunk, all of the
+ * chunk is committed. Process context; sleeps for memory, unless the table is atomic:
+ * then any context but hardirq.
+ *
+ * Return: 0; -EBUSY if @valid said no; -ESRCH after mtt_kill(); -ENOMEM.
+ */
+int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
+	       const unsigned long *pfns, bool (*valid)(void *arg), void *arg)
+{
+	unsigned long index = mtt_index(mtt, iova);
+	int err;
+
+	do {
+		struct mtt_chunk *chunk;
+		bool drop = false;
+
+		err = -EAGAIN;
+		local_bh_disable();
+		chunk = mtt_find(mtt, index);
+		if (likely(chunk)) {
+			spin_lock(&chunk->lock);
+			err = mtt_chunk_commit(mtt, chunk, iova, npages, pfns,
+					       valid, arg, &drop);
+			spin_unlock(&chunk->lock);
+			/* It may have been made for this, and nothing else come to it. */
+			if (unlikely(err == -EBUSY) && mtt_chunk_empty(chunk))
+				mtt_note_idle(mtt, index);
+			/* Not left to whoever made it dead, for that may take time. */
+			if (unlikely(err == -EAGAIN))
+				mtt_chunk_erase(mtt, index, chunk);
+			if (unlikely(drop))
+				mtt_chunk_drop(mtt, index, chunk);
+		}
+		local_bh_enable();
+		if (unlikely(err == -EAGAIN))
+			err = mtt_chunk_insert(mtt, index, mtt_whole_fits(iova, pfns[0])) ?:
+			      -EAGAIN;
+	} while (err == -EAGAIN);
+	return err;
+}
+
+/* Pages lo to hi of the 512. Returns how many were there. */
+static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo, int hi)
+	__must_hold(&chunk->lock)
+{
+	unsigned long *entries = chunk->entries, n = 0;
+	int i, end;
+
+	lockdep_assert_held(&chunk->lock);
+	/* Splitting it would have to allocate, and the CPU splits its own as a rule. */
+	if (unlikely(chunk->whole)) {
+		chunk->whole = 0;
+		return MTT_CHUNK_PAGES;
+	}
+	i = max(lo - chunk->first, 0);
+	end = min(hi + 1 - chunk->first, (int)chunk->count);
+	for (; i < end; i++) {
+		n += !!entries[i];
+		entries[i] = 0;
+	}
+	chunk->resident -= n;
+	return n;
+}
+
+static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
+				   struct mtt_chunk *chunk, int lo, int hi)
+{
+	unsigned long n = 0;
+	bool emptied;
+
+	spin_lock(&chunk->lock);
+	if (!mtt_chunk_empty(chunk))
+		n = mtt_chunk_clear(chunk, lo, hi);
+	emptied = n && mtt_chunk_empty(chunk);
+	spin_unlock(&chunk->lock);
+	if (unlikely(emptied))
+		mtt_note_idle(mtt, index);
+	return n;
+}
+
+/**
+ * mtt_zap - take pages out of the table
+ * @mtt: the table
+ * @first: first iova
+ * @last: last iova, inclusive; both may lie outside the region
+ *
+ * Page by page: a page that only shares a byte with the range goes too. No byte
+ * goes through the old entries when this returns. Never sleeps nor allocates. Task
+ * context, softirqs off, no lock of the table held. Time grows with the chunks there
+ * are in the range.
+ *
+ * Return: pages that were there.
+ */
+unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last)
+{
+	unsigned long start, end, index, n = 0;
+	struct mtt_chunk *chunk;
+
+	lockdep_assert_in_softirq();
+	first = max(first, mtt->first & PAGE_MASK);
+	last = min(last, mtt->last | ~PAGE_MASK);
+	if (first > last)
+		return 0;
+	start = mtt_index(mtt, first);
+	end = mtt_index(mtt, last);
+	for (index = start; (chunk = mtt_next(mtt, &index, end)); index++)
+		n += mtt_zap_chunk(mtt, index, chunk,
+				   index == start ? mtt_page_of(first) : 0,
+				   index == end ? mtt_page_of(last) :
+						  MTT_CHUNK_PAGES - 1);
+	return n;
+}

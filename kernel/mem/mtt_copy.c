@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Copies through the translation table
+ *
+ * Locking is described in mtt.c.
+ *
+ * Dirty pages
+ * -----------
+ *
+ * The device's writes leave no trace in the CPU's page tables, and the entry may
+ * have been committed from a writable but clean PTE: of swapped-in or MADV_FREE'd
+ * anonymous memory, of shmem read but never written. Reclaim would drop such a page
+ * with the data in it. So the first write through an entry sets PG_dirty. That is
+ * all dirty_folio() of anonymous memory, swap cache and shmem does; those of
+ * filesystems take locks that must not be taken here (they are not softirq-safe),
+ * and need not be called: filesystems that write back have every PTE made
+ * read-only, which invalidates, when they clean a page, and see the page fault
+ * that makes it writable again. So a writable mapping of theirs is of a dirty page.
+ */
+#include <linux/bottom_half.h>
+#include <linux/lockdep.h>
+#include <linux/page-flags.h>
+
+#include "mem/copy.h"
+#include "mem/mtt.h"
+#include "mem/mtt_chunk.h"
+
+/* The first write through an entry; its chunk's lock is held. */
+void mtt_dirty(unsigned long *entry)
+{
+	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
+
+	if (folio_test_anon(folio) || folio_test_swapbacked(folio))
+		folio_set_dirty(folio);
+	*entry |= MTT_DIRTIED;
+}
+
+static __always_inline size_t mtt_copy_locked(struct mtt_chunk *dst, u64 daddr,
+					      struct mtt_chunk *src, u64 saddr,
+					      size_t len, enum mtt_miss *miss)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t srun, drun;
+		void *from, *to;
+
+		from = mtt_source(src, saddr + done, &srun);
+		if (unlikely(!from)) {
+			*miss = MTT_MISS_SRC;
+			break;
+		}
+		to = mtt_target(dst, daddr + done, &drun);
+		if (unlikely(!to)) {
+			*miss = MTT_MISS_DST;
+			break;
+		}
+		srun = min3(srun, drun, len - done);
+		mirage_copy(to, from, srun);
+		done += srun;
+	}
+	return done;
+}
+
+/* As much as one hold of the locks allows. */
+static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct mtt *src,
+					    u64 saddr, size_t len, enum mtt_miss *miss)
+{
+	struct mtt_chunk *d, *s;
+	size_t done = 0;
+
+	len = min_t(size_t, mtt_chunk_left(daddr), len);
+	len = min_t(size_t, mtt_chunk_left(saddr), len);
+	len = min_t(size_t, len, MTT_COPY_MAX);
+	s = mtt_find_addr(src, saddr);
+	d = mtt_find_addr(dst, daddr);
+	if (likely(s && d)) {
+		mtt_lock_pair(d, s);
+		done = mtt_copy_locked(d, daddr, s, saddr, len, miss);
+		mtt_unlock_pair(d, s);
+	} else {
+		*miss = s ? MTT_MISS_DST : MTT_MISS_SRC;
+	}
+	return done;
+}
+
+/**
+ * mtt_copy - copy from one region to another, or within one
+ * @dst: table of the region written to
+ * @daddr: iova in it
+ * @src: table of the region read from
+ * @saddr: iova in it
+ * @len: bytes; the caller has checked both ranges against their regions
+ * @miss: which side ended the copy early, or MTT_MISS_NONE
+ *
+ * Softirqs off, no lock of the table held. In order, so that what was
+ * not copied is a tail.
+ *
+ * Return: bytes copied. Less than @len: the next byte of the side that @miss tells
+ * is not in the table, or only for reading where it has to be written.
+ */
+size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
+		size_t len, enum mtt_miss *miss)
+{
+	size_t done = 0;
+
+	lockdep_assert_in_softirq();
+	*miss = MTT_MISS_NONE;
+	while (done < len && *miss == MTT_MISS_NONE)
+		done += mtt_copy_some(dst, daddr + done, src, saddr + done,
+				      len - done, miss);
+	return done;
+}
+
+/* As much as one hold of the lock allows, between a region and kernel memory. */
+static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf,
+					    size_t len, bool write, bool *there)
+{
+	struct mtt_chunk *chunk;
+	size_t done = 0;
+
+	len = min_t(size_t, mtt_chunk_left(addr), len);
+	len = min_t(size_t, len, MTT_COPY_MAX);
+	chunk = mtt_find_addr(mtt, addr);
+	*there = chunk;
+	if (likely(chunk)) {
+		spin_lock(&chunk->lock);
+		while (done < len) {
+			size_t run;
+			void *at = write ? mtt_target(chunk, addr + done, &run) :
+					   mtt_source(chunk, addr + done, &run);
+
+			*there = at;
+			if (unlikely(!at))
+				break;
+			run = min(run, len - done);
+			if (write)
+				mirage_copy(at, buf + done, run);
+			else
+				mirage_copy(buf + done, at, run);
+			done += run;
+		}
+		spin_unlock(&chunk->lock);
+	}
+	return done;
+}
+
+/**
+ * mtt_write - copy from kernel memory to a region
+ * @dst: its table
+ * @daddr: iova in it
+ * @buf: the bytes
+ * @len: their number; the caller has checked the range
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: bytes copied; less than @len: the next is not there to be written.
+ */
+size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
+{
+	bool there = true;
+	size_t done = 0;
+
+	lockdep_assert_in_softirq();
+	while (done < len && there)
+		done += mtt_move_some(dst, daddr + done, (void *)buf + done,
+				      len - done, true, &there);
+	return done;
+}
+
+/**
+ * mtt_read - copy from a region to kernel memory
+ * @src: its table
+ * @saddr: iova in it
+ * @buf: where to
+ * @len: bytes; the caller has checked the range
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: bytes copied; less than @len: the next is not there.
+ */
+size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
+{
+	bool there = true;
+	size_t done = 0;
+
+	lockdep_assert_in_softirq();
+	while (done < len && there)
+		done += mtt_move_some(src, saddr + done, buf + done, len - done,
+				      false, &there);
+	return done;
+}
+
+/* A piece of a page of the region; @off: see mtt_move_rows(). */
+static __always_inline void rows_copy(const struct mtt_rows *rows, size_t off, void *page,
+				      size_t len, bool write)
+{
+	void *const *row = &rows->at[off >> rows->shift];
+	size_t in = off & (BIT(rows->shift) - 1), n;
+
+	for (; len; len -= n, page += n, row++, in = 0) {
+		n = min_t(size_t, len, BIT(rows->shift) - in);
+		if (write)
+			mirage_copy(page, *row + in, n);
+		else
+			mirage_copy(*row + in, page, n);
+	}
+}
+
+/* As much as one hold of the lock allows. */
+static size_t rows_some(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
+			size_t len, bool write)
+{
+	struct mtt_chunk *chunk = mtt_find_addr(mtt, addr);
+	size_t done = 0, run;
+	void *at;
+
+	if (unlikely(!chunk))
+		return 0;
+	spin_lock(&chunk->lock);
+	for (; done < len; done += run) {
+		at = write ? mtt_target(chunk, addr + done, &run) :
+			     mtt_source(chunk, addr + done, &run);
+		if (unlikely(!at))
+			break;
+		run = min(run, len - done);
+		rows_copy(rows, off + done, at, run, write);
+	}
+	spin_unlock(&chunk->lock);
+	return done;
+}
+
+/**
+ * mtt_move_rows - copy between a region and equal pieces of kernel memory
+ * @mtt: its table
+ * @addr: iova in it
+ * @rows: the pieces
+ * @off: bytes of theirs to leave out
+ * @len: bytes; the caller has checked the range
+ * @write: to the region, or from it
+ *
+ * Softirqs off, no lock of the table held.
+ *
+ * Return: as mtt_write() or mtt_read().
+ */
+size_t mtt_move_rows(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
+		     size_t len, bool write)
+{
+	size_t done = 0, want, n;
+
+	lockdep_assert_in_softirq();
+	do {
+		want = min3(len - done, (size_t)mtt_chunk_left(addr + done),
+			    (size_t)MTT_COPY_MAX);
+		n = rows_some(mtt, addr + done, rows, off + done, want, write);
+		done += n;
+	} while (n == want && done < len);
+	return done;
+}
+
+/**
+ * mtt_atomic - compare and swap, or fetch and add, 8 bytes in host order
+ * @mtt: the region's table
+ * @addr: iova, a multiple of 8; the caller has checked the range
+ * @op: which
+ * @compare_add: what to compare with, or to add
+ * @swap: what to store if equal
+ * @old: what was there before
+ *
+ * Atomic against the CPUs too. Softirqs off, no lock of the table held.
+ *
+ * Return: 0; -EAGAIN if the page is not there to be written; -EINVAL if @addr is
+ * not aligned.
+ */
+int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,
+	       u64 swap, u64 *old)
+{
+	struct mtt_chunk *chunk;
+	void *target = NULL;
+	size_t run;
+
+	lockdep_assert_in_softirq();
+	if (addr & (sizeof(u64) - 1))
+		return -EINVAL;
+	chunk = mtt_find_addr(mtt, addr);
+	if (chunk) {
+		spin_lock(&chunk->lock);
+		target = mtt_target(chunk, addr, &run);
+		if (target && op == MTT_CMP_SWAP)
+			*old = cmpxchg64((u64 *)target, compare_add, swap);
+		else if (target)
+			*old = atomic64_fetch_add(compare_add, (atomic64_t *)target);
+		spin_unlock(&chunk->lock);
+	}
+	return target ? 0 : -EAGAIN;
+}
+
+static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, size_t len,
+			      unsigned long flag)
+	__must_hold(&chunk->lock)
+{
+	size_t done = 0, run;
+
+	lockdep_assert_held(&chunk->lock);
+	while (done < len) {
+		unsigned long *entry = mtt_entry(chunk, addr + done, &run);
+
+		if (!entry || !(*entry & flag))
+			return false;
+		done += run;
+	}
+	return true;
+}
+
+/**
+ * mtt_present - is all of a range in the table?
+ * @mtt: the table
+ * @addr: first iova
+ * @len: bytes; the caller has checked the range
+ * @write: for writing
+ *
+ * Any context but hardirq. The answer may be out of date when it arrives.
+ */
+bool mtt_present(struct mtt *mtt, u64 addr, size_t len, bool write)
+{
+	unsigned long flag = write ? MTT_WRITE : MTT_VALID;
+	bool present = true;
+
+	while (len && present) {
+		size_t n = min_t(u64, len, mtt_chunk_left(addr));
+		struct mtt_chunk *chunk;
+
+		local_bh_disable();
+		chunk = mtt_find_addr(mtt, addr);
+		present = chunk;
+		if (chunk) {
+			spin_lock(&chunk->lock);
+			present = mtt_chunk_present(chunk, addr, n, flag);
+			spin_unlock(&chunk->lock);
+		}
+		local_bh_enable();
+		addr += n;
+		len -= n;
+	}
+	return present;
+}

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Memory windows: remote rights to a part of a region, that come and go by work
+ * requests
+ *
+ * The keys of windows and regions are of one space: a window is a marked pointer
+ * where a region would be. It refers to its region by key, so that the region can
+ * go at any time; the window then leads nowhere.
+ *
+ * Type 1 is good through every queue pair of its PD, type 2 only through the one
+ * that bound it, and can be invalidated from there, from either end. With that queue
+ * pair it becomes invalid, and free to be bound through another.
+ */
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "base/device.h"
+#include "mem/dma.h"
+#include "mem/mr.h"
+#include "mem/mw.h"
+
+#define MW_ACCESS	(IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_WRITE | \
+			 IB_ACCESS_REMOTE_ATOMIC)
+
+/**
+ * struct mw - a window as lookups see it
+ * @rcu: found without a reference
+ * @node: in dev->mws, of type 2
+ * @lock: protects what follows but @pd and @type2; taken in softirqs too; who moves
+ *	bytes through the window reads under it: nothing moves after an invalidation
+ * @pd: compared by address only
+ * @type2: bound to one queue pair
+ * @bound: everything below is good
+ * @key: rkey
+ * @qpn: of the queue pair that bound it
+ * @lkey: the region
+ * @first: first byte, in the region's addresses
+ * @last: last byte, inclusive
+ * @access: IB_ACCESS_REMOTE_*
+ */
+struct mw {
+	struct rcu_head rcu;
+	struct list_head node;
+	rwlock_t lock;			/* see above */
+	struct ib_pd *pd;
+	bool type2;
+	bool bound;
+	u32 key;
+	u32 qpn;
+	u32 lkey;
+	u64 first;
+	u64 last;
+	int access;
+};
+
+static int mw_check(const struct mw *mw, const struct ib_pd *pd, u32 qpn, u32 rkey,
+		    u64 addr, u64 len, int access)
+	__must_hold(&mw->lock)
+{
+	u64 last = addr + len - 1;
+
+	lockdep_assert_held(&mw->lock);
+	if (mw->key != rkey || !mw->bound)
+		return -ENOENT;
+	if (mw->pd != pd || (mw->type2 && mw->qpn != qpn))
+		return -EXDEV;
+	if ((mw->access & access) != access)
+		return -EACCES;
+	if (last < addr || addr < mw->first || last > mw->last)
+		return -ERANGE;
+	return 0;
+}
+
+/* Under rcu_read_lock(). */
+static struct mw *mw_find(struct mirage_dev *dev, u32 rkey)
+{
+	unsigned long slot = mr_slot(&dev->mrs, rkey);
+
+	return (slot & MR_SLOT_FLAGS) == MR_SLOT_WINDOW ?
+	       (struct mw *)(slot & ~MR_SLOT_FLAGS) : NULL;
+}
+
+static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+				u32 rkey, u64 addr, u64 len, int access)
+{
+	int err = -ENOENT;
+	struct mw *mw;
+	u32 lkey = 0;
+
+	rcu_read_lock();
+	mw = mw_find(dev, rkey);
+	if (mw) {
+		read_lock_bh(&mw->lock);
+		err = mw_check(mw, pd, qpn, rkey, addr, len, access);
+		lkey = mw->lkey;
+		read_unlock_bh(&mw->lock);
+	}
+	rcu_read_unlock();
+	return err ? ERR_PTR(err) : mirage_mr_get(dev, pd, lkey, addr, len, 0);
+}
+
+/**
+ * mirage_rkey_get - find the region that a remote key names, itself or by a window
+ * @dev: the device
+ * @pd: the PD of the queue pair that was asked
+ * @qpn: its number
+ * @rkey: the key
+ * @addr: first byte, in the region's own addresses
+ * @len: bytes, not 0
+ * @access: the rights needed, IB_ACCESS_REMOTE_*
+ *
+ * Any context but hardirq.
+ *
+ * Return: as mr_lookup(), with a reference.
+ */
+struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+				  u32 rkey, u64 addr, u64 len, int access)
+{
+	struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, rkey, addr, len, access);
+
+	if (!IS_ERR(mr) || PTR_ERR(mr) != -ENOENT)
+		return mr;
+	return mw_get(dev, pd, qpn, rkey, addr, len, access);
+}
+
+/**
+ * mw_enter - hold a window as it is while bytes move through it
+ * @dev: the device
+ * @pd: as in mirage_rkey_get(), and so on
+ * @qpn: that
+ * @rkey: that
+ * @addr: that
+ * @len: that
+ * @access: that
+ * @lkey: the key of the region that it led to then
+ *
+ * BHs are off, and stay so until mw_leave(), which is soon.
+ *
+ * Return: the window; NULL: it does not lead there any more.
+ */
+struct mw *mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
+		    u64 addr, u64 len, int access, u32 lkey)
+{
+	struct mw *mw;
+
+	rcu_read_lock();
+	mw = mw_find(dev, rkey);
+	if (!mw)
+		goto gone;
+	read_lock(&mw->lock);
+	if (!mw_check(mw, pd, qpn, rkey, addr, len, access) && mw->lkey == lkey) {
+		/* For sparse, which knows of no lock that is there if the result is. */
+		__release(&mw->lock);
+		__release(RCU);
+		return mw;
+	}
+	read_unlock(&mw->lock);
+gone:
+	rcu_read_unlock();
+	return NULL;
+}
+
+/** mw_leave - what mw_enter() returned may change again */
+void mw_leave(struct mw *mw)
+{
+	__acquire(&mw->lock);
+	__acquire(RCU);
+	read_unlock(&mw->lock);
+	rcu_read_unlock();
+}
+
+/* What a bind may ask of its region. */
+static int mw_check_region(struct mirage_dev *dev, struct ib_pd *pd,
+			   const struct mw_bind *bind)
+{
+	int need = IB_ACCESS_MW_BIND;
+	struct mirage_mr *mr;
+
+	/* The local right is for the region to have: it is let through. */
+	if (bind->access & ~(MW_ACCESS | IB_ACCESS_LOCAL_WRITE))
+		return -EINVAL;
+	if (bind->access & (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC))
+		need |= IB_ACCESS_LOCAL_WRITE;
+	mr = mirage_mr_get(dev, pd, bind->lkey, bind->addr, bind->length, need);
+	if (IS_ERR(mr))
+		return PTR_ERR(mr);
+	mirage_mr_put(mr);
+	return 0;
+}
+
+static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
+			  const struct mw_bind *bind)
+	__must_hold(&mw->lock)
+{
+	lockdep_assert_held(&mw->lock);
+	if (mw->key >> 8 != bind->rkey >> 8)
+		return -ENOENT;
+	if (mw->pd != pd)
+		return -EXDEV;
+	if (mw->type2 && mw->bound && (bind->length || mw->qpn != qpn))
+		return -EBUSY;
+	mw->bound = bind->length;
+	mw->key = bind->new_rkey;
+	mw->qpn = qpn;
+	mw->lkey = bind->lkey;
+	mw->first = bind->addr;
+	mw->last = bind->addr + bind->length - 1;
+	mw->access = bind->access & MW_ACCESS;
+	return 0;
+}
+
+/**
+ * mw_bind - execute a bind work request
+ * @dev: the device
+ * @pd: the PD of the queue pair
+ * @qpn: its number
+ * @bind: the request
+ *
+ * Any context but hardirq.
+ *
+ * Return: 0; -ENOENT no such window or region; -EXDEV another PD's; -EACCES, -ERANGE
+ * the region does not have what is asked for; -EBUSY a type 2 window that is bound;
+ * -EINVAL rights or keys that can not be.
+ */
+int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+	    const struct mw_bind *bind)
+{
+	int err = bind->length ? mw_check_region(dev, pd, bind) : 0;
+	struct mw *mw;
+
+	if (err)
+		return err;
+	if (bind->rkey >> 8 != bind->new_rkey >> 8)
+		return -EINVAL;
+	err = -ENOENT;
+	rcu_read_lock();
+	mw = mw_find(dev, bind->rkey);
+	if (mw) {
+		write_lock_bh(&mw->lock);
+		err = mw_bind_locked(mw, pd, qpn, bind);
+		write_unlock_bh(&mw->lock);
+	}
+	rcu_read_unlock();
+	return err;
+}
+
+/**
+ * mw_invalidate - end what a key is good for, as a local or a remote request
+ * @dev: the device
+ * @pd: the PD of the queue pair
+ * @qpn: its number
+ * @rkey: of a type 2 window or a fast registration
+ *
+ * Any context but hardirq. No byte moves through the window after that: of a request
+ * under way what is left does not, and it fails.
+ *
+ * Return: 0; -ENOENT nothing that could be invalidated; -EXDEV another PD's or queue
+ * pair's; -EACCES a window not of type 2.
+ */
+int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
+{
+	int err = -ENOENT;
+	struct mw *mw;
+
+	rcu_read_lock();
+	mw = mw_find(dev, rkey);
+	if (mw) {
+		write_lock_bh(&mw->lock);
+		err = mw->type2 ? mw_check(mw, pd, qpn, rkey, mw->first, 1, 0) :
+				  -EACCES;
+		if (!err)
+			mw->bound = false;
+		write_unlock_bh(&mw->lock);
+	}
+	rcu_read_unlock();
+	return mw ? err : fast_invalidate(dev, pd, rkey);
+}
+
+/** mw_table_init - no windows */
+void mw_table_init(struct mw_table *table)
+{
+	spin_lock_init(&table->lock);
+	INIT_LIST_HEAD(&table->type2);
+}
+
+static void mw_table_add(struct mw_table *table, struct mw *mw)
+{
+	spin_lock(&table->lock);
+	list_add_tail(&mw->node, &table->type2);
+	spin_unlock(&table->lock);
+}
+
+static void mw_table_del(struct mw_table *table, struct mw *mw)
+{
+	spin_lock(&table->lock);
+	list_del(&mw->node);
+	spin_unlock(&table->lock);
+}
+
+/**
+ * mw_end_qp - make the windows invalid that were bound through a queue pair
+ * @dev: the device
+ * @qpn: the queue pair's number, that no other has yet; nothing runs on it any more
+ *
+ * Process context.
+ */
+void mw_end_qp(struct mirage_dev *dev, u32 qpn)
+{
+	struct mw *mw;
+
+	spin_lock(&dev->mws.lock);
+	list_for_each_entry(mw, &dev->mws.type2, node) {
+		write_lock_bh(&mw->lock);
+		if (mw->qpn == qpn)
+			mw->bound = false;
+		write_unlock_bh(&mw->lock);
+	}
+	spin_unlock(&dev->mws.lock);
+}
+
+/**
+ * mirage_alloc_mw - ib_device_ops.alloc_mw
+ * @ibmw: with its type, IB_MW_TYPE_1 or IB_MW_TYPE_2
+ * @udata: not used
+ *
+ * Windows count as regions for the device's limit.
+ *
+ * Return: 0, -ENOSPC or -ENOMEM.
+ */
+int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
+{
+	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
+	struct mirage_dev *dev = to_mdev(ibmw->device);
+	struct mw *mw;
+	int err;
+
+	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
+		return -ENOSPC;
+	err = -ENOMEM;
+	mw = kzalloc_obj(*mw, GFP_KERNEL_ACCOUNT);
+	if (!mw)
+		goto put_limit;
+	rwlock_init(&mw->lock);
+	mw->pd = ibmw->pd;
+	mw->type2 = ibmw->type == IB_MW_TYPE_2;
+	err = mr_key_reserve(&dev->mrs, &mw->key);
+	if (err)
+		goto free_mw;
+	mmw->mw = mw;
+	if (mw->type2)
+		mw_table_add(&dev->mws, mw);
+	ibmw->rkey = mw->key;
+	mr_slot_set(&dev->mrs, mw->key, (unsigned long)mw | MR_SLOT_WINDOW);
+	return 0;
+
+free_mw:
+	kfree(mw);
+put_limit:
+	mirage_limit_put(&dev->num_mr);
+	return err;
+}
+
+/**
+ * mirage_dealloc_mw - ib_device_ops.dealloc_mw
+ * @ibmw: the window, bound or not; no byte moves through it after that
+ *
+ * Return: 0.
+ */
+int mirage_dealloc_mw(struct ib_mw *ibmw)
+{
+	struct mirage_dev *dev = to_mdev(ibmw->device);
+	struct mw *mw = container_of(ibmw, struct mirage_mw, ibmw)->mw;
+
+	if (mw->type2)
+		mw_table_del(&dev->mws, mw);
+	write_lock_bh(&mw->lock);
+	mw->bound = false;
+	write_unlock_bh(&mw->lock);
+	mr_slot_set(&dev->mrs, mw->key, 0);
+	kfree_rcu(mw, rcu);
+	mirage_limit_put(&dev->num_mr);
+	return 0;
+}

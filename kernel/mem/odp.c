@@ -1,0 +1,680 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The backend of ODP regions: nothing is pinned, pages come when they are missed
+ * and go when the CPU takes them.
+ *
+ * Vocabulary
+ * ----------
+ *
+ * miss
+ *	An engine has found no page for a byte it has to move.
+ *
+ * fault
+ *	What becomes of a miss that can not be mended on the spot: an object with
+ *	waiters, serviced by a worker, which may sleep as long as it has to. Another
+ *	miss of the same pages joins the fault in flight.
+ *
+ * demand
+ *	The first ODP_BATCH pages from the miss on. They are brought in before
+ *	anything else, then the waiters go on.
+ *
+ * read-ahead
+ *	What is likely to be missed next: the rest of the message, all of it, by the
+ *	worker; the pages after it when misses walk through a region, by whoever
+ *	misses. Best effort: it never waits for I/O that nobody asked for, and its
+ *	errors are nobody's. A fault in what is being read ahead brings in its
+ *	demand and leaves the rest to who is at it.
+ *
+ * Errors
+ * ------
+ *
+ * -EFAULT, -EPERM and -ESRCH (mm or region gone) are permanent: the operation ends
+ * with a protection error. Everything else is transient and is tried again, for
+ * ever if need be: -EBUSY (invalidated meanwhile), -EAGAIN (would sleep), -EINTR,
+ * -ENOMEM. A worker gives up on those after ODP_TRIES with growing pauses, and lets
+ * its waiters ask again, so that those who are gone do not keep it.
+ *
+ * A fault can sleep for ever (userfaultfd). It holds a reference on its region, and
+ * nothing waits for it: not the region's deregistration, which tells the waiters,
+ * nor a queue pair's end, which cancels its wait. Only the module's exit does, and
+ * the faults of the same process that are too many (odp_mm.c).
+ *
+ * Locking is described in mtt.c.
+ */
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "base/device.h"
+#include "base/trace.h"
+#include "mem/mr.h"
+#include "mem/mtt.h"
+#include "mem/mtt_chunk.h"
+#include "mem/odp.h"
+#include "mem/odp_fill.h"
+#include "mirror.h"
+
+/* Batches that a worker reads ahead before others of the process have their turn. */
+#define ODP_AHEAD_TURN	16
+
+/**
+ * struct odp_fault - a fault in flight
+ * @node: in odp.faults while it can be joined, then in odp.aheads; odp.lock
+ * @waiters: struct odp_waiter; odp.lock
+ * @job: its service
+ * @mr: the region, with a reference
+ * @iova: first page
+ * @pages: its demand; 0 once that is over
+ * @ahead: pages after those, to be read ahead; odp.lock, with @iova, in odp.aheads
+ * @write: the pages have to be writable
+ */
+struct odp_fault {
+	struct list_head node;
+	struct list_head waiters;
+	struct odp_job job;
+	struct mirage_mr *mr;
+	u64 iova;
+	unsigned int pages;
+	unsigned int ahead;
+	bool write;
+};
+
+const char *const odp_event_names[ODP_EVENTS] = {
+	[ODP_FAULTS] = "page_faults",
+	[ODP_FAULTS_HANDLED] = "page_faults_handled",
+	[ODP_INVALIDATIONS] = "page_invalidations",
+	[ODP_INVALIDATIONS_HANDLED] = "page_invalidations_handled",
+	[ODP_PREFETCH] = "page_prefetch",
+};
+
+static_assert((int)ODP_FAULTS == MIRAGE_STAT_PAGE_FAULTS);
+static_assert((int)ODP_PREFETCH == MIRAGE_STAT_PAGE_PREFETCH);
+
+struct workqueue_struct *odp_wq;
+
+/* What is counted for devices that may be gone. */
+static DEFINE_PER_CPU(struct mirage_stats, odp_gone);
+
+/* The device can not go here: it is the caller, or this is an RCU read side. */
+static __always_inline void odp_count_here(struct odp *odp, enum odp_event event,
+					   unsigned long n)
+{
+	struct mirage_stats __percpu *stats = READ_ONCE(odp->stats);
+
+	atomic64_add(n, &odp->events[event]);
+	this_cpu_add(stats->count[event], n);
+}
+
+/**
+ * odp_count - count for the region, and for its device if that is still there
+ * @odp: the region
+ * @event: what
+ * @n: pages
+ *
+ * The device can go before the last reference on a region, but not within an RCU
+ * read side that began before the region was deregistered: its removal takes grace
+ * periods.
+ */
+void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
+{
+	rcu_read_lock();
+	odp_count_here(odp, event, n);
+	rcu_read_unlock();
+}
+
+/* No page beyond the region's last one. */
+static unsigned int odp_clip(const struct mirage_mr *mr, u64 iova, unsigned int pages)
+{
+	return min_t(u64, pages, ((mr->last >> PAGE_SHIFT) - (iova >> PAGE_SHIFT)) + 1);
+}
+
+/*
+ * How many pages to bring in at once for a miss that needs some: more where misses
+ * walk forward, up to a batch.
+ */
+static unsigned int odp_stream(struct odp *odp, u64 iova, unsigned int pages)
+{
+	u64 page = iova & PAGE_MASK;
+	unsigned int window = 0;
+
+	if (unlikely(page == READ_ONCE(odp->next))) {
+		window = min(max(2 * READ_ONCE(odp->window), pages), ODP_BATCH);
+		pages = odp_pages(page, ((u64)pages + window) << PAGE_SHIFT, ODP_BATCH);
+		pages = odp_clip(odp->mr, page, pages);
+	}
+	WRITE_ONCE(odp->window, window);
+	WRITE_ONCE(odp->next, page + ((u64)pages << PAGE_SHIFT));
+	return pages;
+}
+
+/* What is to be read ahead is there up to an iova. */
+static void odp_ahead_pass(struct odp *odp, struct odp_fault *fault, u64 end)
+	__must_hold(&odp->lock)
+{
+	unsigned int n;
+
+	lockdep_assert_held(&odp->lock);
+	if (end <= fault->iova)
+		return;
+	n = min_t(u64, (end - fault->iova) >> PAGE_SHIFT, fault->ahead);
+	fault->iova += (u64)n << PAGE_SHIFT;
+	fault->ahead -= n;
+}
+
+/* These pages need not be read ahead any more. */
+static noinline void odp_ahead_skip(struct odp *odp, u64 iova, unsigned int pages,
+				    bool write)
+{
+	u64 first = iova & PAGE_MASK, end = first + ((u64)pages << PAGE_SHIFT);
+	struct odp_fault *fault;
+
+	spin_lock_bh(&odp->lock);
+	list_for_each_entry(fault, &odp->aheads, node)
+		if (fault->iova >= first && fault->write <= write)
+			odp_ahead_pass(odp, fault, end);
+	spin_unlock_bh(&odp->lock);
+}
+
+/**
+ * odp_fault_now - bring missed pages in here, if that takes no waiting
+ * @mr: an ODP region
+ * @iova: the first missing byte; checked against the region by the caller
+ * @len: bytes the operation needs from there on
+ * @write: to be written
+ *
+ * Task context, no locks held. Sleeps for nothing longer than memory that has to be
+ * cleared: not for I/O, not for mmap_lock, not for another process.
+ *
+ * Return: 0, all of it, or as much as one bounded attempt covers, is there or was;
+ * -EAGAIN, raise it instead; -EFAULT, -EPERM, -ESRCH, permanent.
+ */
+int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
+{
+	enum odp_how how = write ? ODP_WRITE : ODP_READ;
+	unsigned int pages = odp_pages(iova, len, ODP_BATCH);
+	struct odp *odp = mr->priv;
+	unsigned int total;
+	int err;
+
+	if (READ_ONCE(mr->dead))
+		return -ESRCH;
+	trace_mirage_odp_fault_raise(mr->key, iova, len, write);
+	trace_mirage_odp_fault_service(mr->key, iova, len, write);
+	total = odp_stream(odp, iova, pages);
+	odp_count_here(odp, ODP_FAULTS, pages);
+	err = odp_fill(odp, iova, total, how);
+	if (unlikely(err && total > pages)) {
+		WRITE_ONCE(odp->window, 0);
+		total = pages;
+		err = odp_fill(odp, iova, total, how);
+	}
+	/* What is wrong may be with a later page: only the first one's word counts. */
+	if (unlikely(err && pages > 1)) {
+		pages = 1;
+		total = 1;
+		err = odp_fill(odp, iova, total, how);
+	}
+	if (likely(!err)) {
+		if (unlikely(!list_empty(&odp->aheads)))
+			odp_ahead_skip(odp, iova, total, write);
+		odp_count_here(odp, ODP_FAULTS_HANDLED, pages);
+		if (total > pages)
+			odp_count_here(odp, ODP_PREFETCH, total - pages);
+	} else if (err != -EAGAIN) {
+		trace_mirage_odp_fault_fail(mr->key, iova, err);
+	}
+	return err;
+}
+
+/* As above, but whatever it takes. 0 also means: ask again. *done: the pages there. */
+static int odp_service(struct odp_fault *fault, unsigned int *done)
+{
+	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
+	struct odp *odp = fault->mr->priv;
+	unsigned int pages = fault->pages;
+	int err;
+
+	trace_mirage_odp_fault_service(fault->mr->key, fault->iova,
+				       (u64)pages << PAGE_SHIFT, fault->write);
+	odp_count(odp, ODP_FAULTS, pages);
+	err = odp_fill_patiently(odp, fault->iova, &pages, how);
+	*done = err ? 0 : pages;
+	if (!err)
+		odp_count(odp, ODP_FAULTS_HANDLED, pages);
+	else if (err != -EAGAIN)
+		trace_mirage_odp_fault_fail(fault->mr->key, fault->iova, err);
+	return err == -EAGAIN ? 0 : err;
+}
+
+/* Detach a waiter from its fault: from here on nobody else will wake it. */
+static void odp_detach(struct odp *odp, struct odp_waiter *w)
+	__must_hold(&odp->lock)
+{
+	lockdep_assert_held(&odp->lock);
+	list_del(&w->node);
+	WRITE_ONCE(w->mr, NULL);
+}
+
+static void odp_wake_all(struct odp *odp, struct list_head *waiters, int err)
+{
+	struct odp_waiter *w;
+
+	do {
+		spin_lock_bh(&odp->lock);
+		w = list_first_entry_or_null(waiters, struct odp_waiter, node);
+		if (w)
+			odp_detach(odp, w);
+		spin_unlock_bh(&odp->lock);
+		if (w)
+			w->wake(w, err);
+	} while (w);
+}
+
+static void odp_fault_free(struct odp_fault *fault)
+{
+	mirage_mr_put(fault->mr);
+	kfree(fault);
+}
+
+/* The next pages to read ahead; 0: there are none. */
+static unsigned int odp_ahead_next(struct odp *odp, const struct odp_fault *fault,
+				   u64 *iova)
+{
+	unsigned int n = 0;
+
+	spin_lock_bh(&odp->lock);
+	*iova = fault->iova;
+	if (fault->ahead && !READ_ONCE(fault->mr->dead))
+		n = odp_pages(*iova, (u64)fault->ahead << PAGE_SHIFT, ODP_BATCH);
+	spin_unlock_bh(&odp->lock);
+	return n;
+}
+
+/* The message's rest, while its engine is at work on what came first. */
+static void odp_ahead_run(struct odp_job *job)
+{
+	struct odp_fault *fault = container_of(job, struct odp_fault, job);
+	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
+	struct odp *odp = fault->mr->priv;
+	unsigned int turn = ODP_AHEAD_TURN, n;
+	u64 iova;
+
+	while ((n = odp_ahead_next(odp, fault, &iova))) {
+		if (!turn--) {
+			odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
+			return;
+		}
+		if (odp_fill(odp, iova, n, how))
+			break;
+		odp_count(odp, ODP_PREFETCH, n);
+		odp_ahead_skip(odp, iova, n, fault->write);
+		cond_resched();
+	}
+	spin_lock_bh(&odp->lock);
+	list_del(&fault->node);
+	spin_unlock_bh(&odp->lock);
+	odp_fault_free(fault);
+}
+
+static void odp_fault_run(struct odp_job *job)
+{
+	struct odp_fault *fault = container_of(job, struct odp_fault, job);
+	struct mirage_mr *mr = fault->mr;
+	struct odp *odp = mr->priv;
+	unsigned int done;
+	int err = odp_service(fault, &done);
+	LIST_HEAD(waiters);
+	bool ahead;
+
+	spin_lock_bh(&odp->lock);
+	list_splice_init(&fault->waiters, &waiters);
+	fault->ahead += fault->pages - done;
+	fault->pages = 0;
+	fault->iova += (u64)done << PAGE_SHIFT;
+	ahead = done && fault->ahead;
+	if (ahead)
+		list_move_tail(&fault->node, &odp->aheads);
+	else
+		list_del(&fault->node);
+	spin_unlock_bh(&odp->lock);
+
+	kref_get(&mr->ref);
+	if (ahead) {
+		/* Waking runs the engine right here, so reading ahead is another's. */
+		odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
+	} else {
+		odp_fault_free(fault);
+	}
+	odp_wake_all(odp, &waiters, err);
+	mirage_mr_put(mr);
+}
+
+static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len,
+					 bool write)
+{
+	struct odp_fault *fault = kmalloc_obj(*fault, GFP_ATOMIC | __GFP_NOWARN);
+	unsigned int all;
+
+	if (!fault)
+		return NULL;
+	INIT_LIST_HEAD(&fault->waiters);
+	fault->mr = mr;
+	fault->iova = iova & PAGE_MASK;
+	fault->pages = odp_pages(iova, len, ODP_BATCH);
+	all = PAGE_ALIGN(offset_in_page(iova) + len) >> PAGE_SHIFT;
+	fault->ahead = odp_clip(mr, iova, all) - fault->pages;
+	fault->write = write;
+	return fault;
+}
+
+/* One in flight whose demand has the missing page. */
+static struct odp_fault *odp_fault_find(struct odp *odp, u64 iova, bool write)
+	__must_hold(&odp->lock)
+{
+	struct odp_fault *fault;
+
+	lockdep_assert_held(&odp->lock);
+	list_for_each_entry(fault, &odp->faults, node) {
+		u64 off = iova - fault->iova;
+
+		if (off < (u64)fault->pages << PAGE_SHIFT && write <= fault->write)
+			return fault;
+	}
+	return NULL;
+}
+
+/* Is somebody reading ahead all of what comes after that fault's demand? */
+static bool odp_ahead_covers(struct odp *odp, const struct odp_fault *fault)
+	__must_hold(&odp->lock)
+{
+	u64 end = fault->iova + ((u64)(fault->pages + fault->ahead) << PAGE_SHIFT);
+	const struct odp_fault *other;
+
+	lockdep_assert_held(&odp->lock);
+	list_for_each_entry(other, &odp->aheads, node) {
+		u64 other_end = other->iova + ((u64)other->ahead << PAGE_SHIFT);
+
+		if (fault->write <= other->write && fault->iova >= other->iova &&
+		    end <= other_end)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * odp_fault_raise - have missed pages brought in by a worker
+ * @mr: an ODP region, with a reference; the fault takes its own
+ * @iova: the first missing byte; checked against the region by the caller
+ * @len: bytes the operation needs from there on
+ * @write: to be written
+ * @w: woken when at least the first page was there, or can not be; its wake is set
+ *
+ * Joins a fault in flight, if there is one of that page. Brings in all of @len: the
+ * first pages before @w is woken, the rest behind its back.
+ *
+ * Any context but hardirq: softirqs too, and with spinlocks held, those that @w->wake
+ * takes among them. It neither sleeps nor calls @w->wake itself.
+ *
+ * Return: 0, @w->wake will be called; or it will not: -ENOMEM, try later; -ESRCH,
+ * deregistered.
+ */
+int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+		    struct odp_waiter *w)
+{
+	struct odp_fault *fault, *fresh = odp_fault_alloc(mr, iova, len, write);
+	struct odp *odp = mr->priv;
+	int err = 0;
+
+	spin_lock_bh(&odp->lock);
+	fault = odp_fault_find(odp, iova, write);
+	if (odp->dead) {
+		err = -ESRCH;
+	} else if (fault) {
+		trace_mirage_odp_fault_coalesce(mr->key, iova, len, write);
+	} else if (fresh) {
+		trace_mirage_odp_fault_raise(mr->key, iova, len, write);
+		kref_get(&mr->ref);
+		fault = fresh;
+		fresh = NULL;
+		if (odp_ahead_covers(odp, fault))
+			fault->ahead = 0;
+		list_add_tail(&fault->node, &odp->faults);
+		odp_job_queue(odp->mm, &fault->job, odp_fault_run);
+	} else {
+		err = -ENOMEM;
+	}
+	if (!err) {
+		list_add_tail(&w->node, &fault->waiters);
+		WRITE_ONCE(w->mr, mr);
+	}
+	spin_unlock_bh(&odp->lock);
+	kfree(fresh);
+	return err;
+}
+
+/**
+ * odp_fault_cancel - wait no longer
+ * @w: a waiter, waiting or not
+ *
+ * The fault goes on, for others or for nobody. Any context but hardirq.
+ *
+ * Return: true, its wake will not be called. False, it is not waiting: its wake was
+ * called, or is being called right now.
+ */
+bool odp_fault_cancel(struct odp_waiter *w)
+{
+	struct mirage_mr *mr;
+	bool waiting = false;
+
+	/* A region that w still waits for was freed by nobody yet. */
+	rcu_read_lock();
+	mr = READ_ONCE(w->mr);
+	if (mr) {
+		struct odp *odp = mr->priv;
+
+		spin_lock_bh(&odp->lock);
+		waiting = w->mr == mr;
+		if (waiting)
+			odp_detach(odp, w);
+		spin_unlock_bh(&odp->lock);
+	}
+	rcu_read_unlock();
+	return waiting;
+}
+
+/* That many pages, from first to last, are not the region's any more. */
+static __always_inline void odp_zapped(struct odp *odp, u64 first, u64 last,
+				       unsigned long n)
+{
+	if (!n)
+		return;
+	trace_mirage_odp_invalidate(odp->mr->key, first, last, n);
+	/* The mirror's spinlock is an RCU read side. */
+	odp_count_here(odp, ODP_INVALIDATIONS, n);
+}
+
+static noinline void odp_invalidate_many(struct odp *odp, unsigned long start,
+					 unsigned long end)
+{
+	u64 first, last;
+
+	/* A region's pages have both a start and an end in the address space. */
+	first = max(start, odp->va_first) + odp->va_to_iova;
+	last = min(end - 1, odp->va_last) + odp->va_to_iova;
+	odp_zapped(odp, first, last, mtt_zap(&odp->mr->mtt, first, last));
+}
+
+static void odp_invalidate(struct mirror *mirror, unsigned long start,
+			   unsigned long end)
+{
+	struct odp *odp = container_of(mirror, struct odp, mirror);
+	u64 iova = start + odp->va_to_iova;
+	struct mtt_chunk *chunk;
+
+	if (unlikely(end - start != PAGE_SIZE)) {
+		odp_invalidate_many(odp, start, end);
+		return;
+	}
+	chunk = mtt_find_addr(&odp->mr->mtt, iova);
+	if (!chunk)
+		return;
+	if (likely(mtt_zap_page(chunk, iova))) {
+		odp_zapped(odp, iova, iova + PAGE_SIZE - 1, 1);
+	} else {
+		start = iova - odp->va_to_iova;
+		odp_invalidate_many(odp, start, start + PAGE_SIZE);
+	}
+}
+
+static void odp_release(struct mirror *mirror)
+{
+	struct odp *odp = container_of(mirror, struct odp, mirror);
+	const struct mtt *mtt = &odp->mr->mtt;
+
+	odp_zapped(odp, mtt->first, mtt->last,
+		   mtt_zap(&odp->mr->mtt, mtt->first, mtt->last));
+}
+
+static const struct mirror_ops odp_mirror_ops = {
+	.invalidate = odp_invalidate,
+	.release = odp_release,
+};
+
+/* Nobody waits any longer for pages of a region that is gone. */
+static void odp_dereg(struct mirage_mr *mr)
+{
+	struct odp *odp = mr->priv;
+	struct odp_fault *fault;
+	LIST_HEAD(waiters);
+
+	WRITE_ONCE(odp->stats, &odp_gone);
+	spin_lock_bh(&odp->lock);
+	odp->dead = true;
+	list_for_each_entry(fault, &odp->faults, node)
+		list_splice_tail_init(&fault->waiters, &waiters);
+	spin_unlock_bh(&odp->lock);
+	odp_wake_all(odp, &waiters, -ESRCH);
+}
+
+static void odp_teardown(struct mirage_mr *mr)
+{
+	struct odp *odp = mr->priv;
+
+	mirror_unregister(&odp->mirror);
+	odp_mm_put(odp->mm);
+	kfree_rcu(odp, rcu);
+}
+
+static const struct mr_backend odp_backend = {
+	.fault_now = odp_fault_now,
+	.fault_raise = odp_fault_raise,
+	.dereg = odp_dereg,
+	.teardown = odp_teardown,
+};
+
+/**
+ * odp_region - is it an ODP region?
+ * @mr: the region
+ */
+bool odp_region(const struct mirage_mr *mr)
+{
+	return mr->backend == &odp_backend;
+}
+
+/**
+ * odp_queue - have something done that may sleep for a region's pages
+ * @mr: an ODP region, with a reference
+ * @job: see odp_job_queue()
+ * @run: what to do
+ */
+void odp_queue(struct mirage_mr *mr, struct odp_job *job,
+	       void (*run)(struct odp_job *job))
+{
+	struct odp *odp = mr->priv;
+
+	odp_job_queue(odp->mm, job, run);
+}
+
+/**
+ * odp_event_count - one of a region's counters
+ * @mr: an ODP region
+ * @event: which
+ */
+u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
+{
+	const struct odp *odp = mr->priv;
+
+	/* What is told of is dealt with at once. */
+	if (event == ODP_INVALIDATIONS_HANDLED)
+		event = ODP_INVALIDATIONS;
+	return atomic64_read(&odp->events[event]);
+}
+
+/**
+ * odp_create - make a region an ODP region of the caller's address space
+ * @mr: the region, with its bounds and rights set, and the table initialised
+ *
+ * Touches no page. Process context, takes mmap_lock.
+ *
+ * Return: 0 or the errno of mirror_register().
+ */
+int odp_create(struct mirage_mr *mr)
+{
+	unsigned long end = mr->start + (mr->last - mr->iova) + 1;
+	struct odp *odp = kzalloc_obj(*odp, GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!odp)
+		return -ENOMEM;
+	odp->mr = mr;
+	odp->stats = mr->dev->stats;
+	odp->va_first = mr->start & PAGE_MASK;
+	odp->va_last = (end - 1) | ~PAGE_MASK;
+	odp->va_to_iova = mr->iova - mr->start;
+	odp->next = U64_MAX;
+	spin_lock_init(&odp->lock);
+	INIT_LIST_HEAD(&odp->faults);
+	INIT_LIST_HEAD(&odp->aheads);
+	odp->mm = odp_mm_get(current->mm);
+	if (!odp->mm) {
+		kfree(odp);
+		return -ENOMEM;
+	}
+	mr->priv = odp;
+	mr->backend = &odp_backend;
+	/* The end of all addresses wraps to 0. */
+	err = mirror_register(&odp->mirror, current->mm, mr->start, end ?: ULONG_MAX,
+			      &odp_mirror_ops);
+	if (err) {
+		odp_mm_put(odp->mm);
+		kfree(odp);
+	}
+	return err;
+}
+
+/**
+ * odp_init - at module init
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int odp_init(void)
+{
+	/* Faults sleep in the workers, so as many of those as can be had. */
+	odp_wq = alloc_workqueue("mirage_odp", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
+	return odp_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * odp_exit - at module exit, when no device is left
+ *
+ * Waits for faults in flight and for the end of the regions they hold.
+ */
+void odp_exit(void)
+{
+	destroy_workqueue(odp_wq);
+	mirror_synchronize();
+	/* Chunks are freed by code of this module. */
+	rcu_barrier();
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Filling the table of an ODP region from the process' page tables
+ *
+ * The populate loop stands here once, for faults, read-ahead and prefetching.
+ */
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+
+#include "base/trace.h"
+#include "mem/mr.h"
+#include "mem/mtt.h"
+#include "mem/odp.h"
+#include "mem/odp_fill.h"
+#include "mirror.h"
+
+#define ODP_TRIES_NOW	3
+#define ODP_TRIES	12
+
+/* For an invalidation over the range to end. */
+#define ODP_WAIT	(HZ / 10 + 1)
+
+/*
+ * The one translation of iova to user address. The two are different numbers: they
+ * agree modulo the page size only.
+ */
+static int odp_va(const struct mirage_mr *mr, u64 iova, unsigned int pages,
+		  unsigned long *start, unsigned long *end)
+{
+	u64 va;
+
+	if (iova < (mr->iova & PAGE_MASK) || iova > mr->mtt.last)
+		return -EFAULT;
+	/* The table of an implicit region ends before its addresses do. */
+	if (pages > (mr->mtt.last >> PAGE_SHIFT) - (iova >> PAGE_SHIFT) + 1)
+		return -EFAULT;
+	va = (mr->start & PAGE_MASK) + ((iova & PAGE_MASK) - (mr->iova & PAGE_MASK));
+	*start = va;
+	*end = va + ((unsigned long)pages << PAGE_SHIFT);
+	return va < (mr->start & PAGE_MASK) || *end <= *start ? -EFAULT : 0;
+}
+
+static int odp_errno(int err)
+{
+	switch (err) {
+	case 0:
+	case -EPERM:
+	case -ESRCH:
+		return err;
+	case -EBUSY:
+	case -EAGAIN:
+	case -EINTR:
+	case -ENOMEM:
+	case -ETIMEDOUT:
+		return -EAGAIN;
+	default:
+		return -EFAULT;
+	}
+}
+
+struct odp_fill {
+	struct mirror_range range;
+	bool secret;
+};
+
+/* Only memfd_secret takes its pages, one at a time, out of the direct map. */
+static bool odp_page_is_secret(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	struct address_space *mapping;
+
+	if (likely(folio_test_anon(folio) || folio_test_large(folio)))
+		return false;
+	mapping = folio_mapping(folio);
+	return mapping && mapping->host &&
+	       mapping->host->i_sb->s_magic == SECRETMEM_MAGIC;
+}
+
+/*
+ * May these pages be committed? Asked under the chunk's lock, where a page that is
+ * valid can not go away. HMM returns secret pages too, but the kernel must not
+ * touch the address it knows them by.
+ */
+static bool odp_fill_valid(void *arg)
+{
+	struct odp_fill *fill = arg;
+	unsigned long i, n = mirror_range_pages(&fill->range);
+
+	if (!mirror_range_valid(&fill->range))
+		return false;
+	for (i = 0; i < n; i++) {
+		unsigned long pfn = fill->range.pfns[i];
+
+		if (mirror_pfn_valid(pfn) && odp_page_is_secret(mirror_pfn_page(pfn)))
+			fill->secret = true;
+	}
+	return !fill->secret;
+}
+
+static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
+			 enum odp_how how)
+{
+	struct mirror_range *r = &fill->range;
+	bool block = how & ODP_BLOCK;
+	long ret;
+
+	ret = mirror_range_wait_until_valid(r, block ? ODP_WAIT : 0);
+	if (ret)
+		return ret;
+	if (how & ODP_LOOK)
+		ret = mirror_range_snapshot(r);
+	else
+		ret = mirror_range_fault(r, block);
+	/* Nothing is mapped: no table for that, holes can be as large as one likes. */
+	if (ret <= 0)
+		return ret;
+	ret = mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
+			 odp_fill_valid, fill);
+	return fill->secret ? -EFAULT : ret;
+}
+
+/*
+ * The populate loop: brings pages from the process' page tables to the region's.
+ * They must not cross a chunk. 0; -EAGAIN: something transient; or permanent.
+ */
+static __always_inline int odp_fill_with(struct odp *odp, u64 iova, unsigned int pages,
+					 enum odp_how how, unsigned long *pfns)
+{
+	struct odp_fill fill = {
+		.range.pfns = pfns,
+		.range.default_flags = how & ODP_WRITE ? MIRROR_WRITE : 0,
+	};
+	unsigned int tries = ODP_TRIES_NOW;
+	unsigned long start, end;
+	int err;
+
+	err = odp_va(odp->mr, iova, pages, &start, &end);
+	if (err)
+		return err;
+	err = mirror_range_register(&fill.range, &odp->mirror, start, end);
+	if (err)
+		return odp_errno(err);
+	do {
+		err = odp_fill_once(odp, &fill, iova, how);
+		if (unlikely(err))
+			trace_mirage_odp_fault_retry(odp->mr->key, iova, err);
+	} while (err == -EBUSY && --tries);
+	mirror_range_unregister(&fill.range);
+
+	if (unlikely(err))
+		return odp_errno(err);
+	trace_mirage_odp_fault_commit(odp->mr->key, iova, (u64)pages << PAGE_SHIFT,
+				      how & ODP_WRITE);
+	return 0;
+}
+
+static noinline int odp_fill_batch(struct odp *odp, u64 iova, unsigned int pages,
+				   enum odp_how how)
+{
+	unsigned long pfns[ODP_BATCH];
+
+	return odp_fill_with(odp, iova, pages, how, pfns);
+}
+
+/**
+ * odp_fill - bring pages in, with what the situation allows
+ * @odp: the region
+ * @iova: in the first page
+ * @pages: their number, at most ODP_BATCH, not across a chunk's end
+ * @how: for what, and how long it may take
+ *
+ * Task context. All of them, or an error; with ODP_LOOK, those that are mapped.
+ *
+ * Return: 0; -EAGAIN, something transient; or permanent, see odp.c.
+ */
+int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
+{
+	unsigned long pfn;
+
+	/* A kernel that clears its stack frames would clear a batch for one page. */
+	return pages == 1 ? odp_fill_with(odp, iova, pages, how, &pfn) :
+			    odp_fill_batch(odp, iova, pages, how);
+}
+
+/**
+ * odp_fill_patiently - the same, over transient errors
+ * @odp: the region
+ * @iova: in the first page
+ * @pages: their number; goes down on errors, to one: what is wrong may be with a
+ *	later page, and a long range is invalidated more often
+ * @how: for what, with ODP_BLOCK
+ *
+ * Task context, sleeps.
+ *
+ * Return: as odp_fill(), for what *@pages is then.
+ */
+int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int *pages,
+		       enum odp_how how)
+{
+	unsigned int try;
+	int err;
+
+	for (try = 0; try < ODP_TRIES; try++) {
+		if (READ_ONCE(odp->mr->dead))
+			return -ESRCH;
+		err = odp_fill(odp, iova, *pages, how);
+		if (!err || fatal_signal_pending(current))
+			return err;
+		if (*pages > 1) {
+			*pages = err == -EAGAIN ? DIV_ROUND_UP(*pages, 4) : 1;
+			continue;
+		}
+		if (err != -EAGAIN)
+			return err;
+		schedule_timeout_killable(min(1U << try, HZ / 10U + 1));
+	}
+	return -EAGAIN;
+}
+
+/**
+ * odp_prefetch - bring a range in because somebody says it will be used
+ * @mr: an ODP region, with a reference
+ * @iova: first byte; checked against the region by the caller
+ * @len: bytes
+ * @advice: for reading, for writing, or only what is mapped already
+ *
+ * Process context, sleeps.
+ *
+ * Return: 0; -EFAULT, -EPERM or -ESRCH where a page can not be had; -EAGAIN where
+ * there was no getting at it for seconds; -EINTR if the caller was killed.
+ */
+int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
+		 enum ib_uverbs_advise_mr_advice advice)
+{
+	enum odp_how how = ODP_BLOCK;
+	struct odp *odp = mr->priv;
+	int err = 0;
+
+	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE)
+		how |= ODP_WRITE;
+	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT)
+		how |= ODP_LOOK;
+	trace_mirage_odp_prefetch(mr->key, iova, len, how & ODP_WRITE);
+	while (len && !err) {
+		unsigned int n = odp_pages(iova, len, ODP_BATCH);
+		u64 bytes;
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		err = odp_fill_patiently(odp, iova, &n, how);
+		if (!err)
+			odp_count(odp, ODP_PREFETCH, n);
+		bytes = min(len, ((u64)n << PAGE_SHIFT) - offset_in_page(iova));
+		iova += bytes;
+		len -= bytes;
+		cond_resched();
+	}
+	return err == -EAGAIN && fatal_signal_pending(current) ? -EINTR : err;
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The backend of ordinary regions: all pages, pinned, from the start
+ */
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <rdma/ib_umem.h>
+
+#include "mem/mr.h"
+#include "mem/mtt.h"
+#include "mem/pin.h"
+#include "mirror.h"
+
+/* Only a region that is gone lacks a page. */
+static int pin_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
+{
+	return -ESRCH;
+}
+
+static int pin_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+			   struct odp_waiter *w)
+{
+	return -ESRCH;
+}
+
+/* The table was killed, so the pages need not wait for the last reference. */
+static void pin_dereg(struct mirage_mr *mr)
+{
+	ib_umem_release(mr->priv);
+}
+
+static const struct mr_backend pin_backend = {
+	.fault_now = pin_fault_now,
+	.fault_raise = pin_fault_raise,
+	.dereg = pin_dereg,
+};
+
+/* Physically contiguous and aligned, so that they need one entry. */
+static bool pin_is_whole(const unsigned long *pfns, unsigned long n)
+{
+	unsigned long first = page_to_pfn(mirror_pfn_page(pfns[0])), i;
+
+	if (n != MTT_CHUNK_PAGES || first % MTT_CHUNK_PAGES)
+		return false;
+	for (i = 1; i < n; i++)
+		if (page_to_pfn(mirror_pfn_page(pfns[i])) != first + i)
+			return false;
+	return true;
+}
+
+static int pin_commit(struct mirage_mr *mr, u64 iova, unsigned long *pfns,
+		      unsigned long n)
+{
+	if (pin_is_whole(pfns, n))
+		pfns[0] |= (MTT_CHUNK_SHIFT - PAGE_SHIFT) << MIRROR_PFN_ORDER_SHIFT;
+	return mtt_commit(&mr->mtt, iova, n, pfns, NULL, NULL);
+}
+
+static int pin_fill(struct mirage_mr *mr, struct ib_umem *umem)
+{
+	unsigned long flags = MIRROR_PFN_VALID, *pfns, n = 0;
+	u64 start = mr->iova & PAGE_MASK, iova = start;
+	struct sg_page_iter iter;
+	int err = 0;
+
+	pfns = kmalloc_array(MTT_CHUNK_PAGES, sizeof(*pfns), GFP_KERNEL);
+	if (!pfns)
+		return -ENOMEM;
+	if (umem->writable)
+		flags |= MIRROR_PFN_WRITE;
+	for_each_sgtable_page(&umem->sgt_append.sgt, &iter, 0) {
+		unsigned long pfn = page_to_pfn(sg_page_iter_page(&iter));
+
+		pfns[n++] = pfn << MIRROR_PFN_SHIFT | flags;
+		iova += PAGE_SIZE;
+		if (iova & (MTT_CHUNK_SIZE - 1))
+			continue;
+		err = pin_commit(mr, start, pfns, n);
+		if (err)
+			break;
+		start = iova;
+		n = 0;
+		cond_resched();
+	}
+	if (!err && n)
+		err = pin_commit(mr, start, pfns, n);
+	kfree(pfns);
+	return err;
+}
+
+/**
+ * pin_create - pin the pages of a region and fill its table
+ * @mr: the region, with its bounds and rights set, and the table initialised
+ *
+ * Process context. On error the caller kills the table.
+ *
+ * Return: 0, or the errno of ib_umem_get_va(): -ENOMEM for RLIMIT_MEMLOCK too,
+ * -EFAULT where no memory is.
+ */
+int pin_create(struct mirage_mr *mr)
+{
+	struct ib_umem *umem;
+	int err;
+
+	umem = ib_umem_get_va(mr->pd->device, mr->start, mr->last - mr->iova + 1,
+			      mr->access);
+	if (IS_ERR(umem))
+		return PTR_ERR(umem);
+	err = pin_fill(mr, umem);
+	if (err) {
+		mtt_kill(&mr->mtt);
+		ib_umem_release(umem);
+		return err;
+	}
+	mr->priv = umem;
+	mr->backend = &pin_backend;
+	return 0;
+}
+
+/**
+ * pin_writable - were the pages pinned for writing?
+ * @mr: a pinned region
+ */
+bool pin_writable(const struct mirage_mr *mr)
+{
+	const struct ib_umem *umem = mr->priv;
+
+	return umem->writable;
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * A CRC32 over the packet from eight bytes in front of the IP header on, with ones in
+ * every field that a router may change.
+ *
+ * A call of crc32_le() costs more than the few bytes of headers, so there is one a packet:
+ * the IP and UDP headers of a flow are summed up once. They differ by the IPv4
+ * identification only, and a CRC is linear: what those two bytes add, as many bytes before
+ * the BTH as they always stand, is looked up. So is what the byte of the BTH that counts as
+ * ones lacks: as the difference in the state in front of the BTH that has the same effect.
+ *
+ * Nor is it called for a few bytes: the vector registers that it takes are the process's,
+ * whose they are to be saved and restored then.
+ */
+#include <linux/crc32.h>
+#include <linux/string.h>
+#include <linux/unaligned.h>
+
+#include "net/icrc.h"
+#include "net/packet.h"
+
+#define ONES_LEN	8	/* in the place of an InfiniBand local route header */
+#define V4_LEN		20
+#define V6_LEN		40
+#define UDP_LEN		8
+#define PROTOCOL_UDP	17
+
+/* From behind the IPv4 identification to the BTH. */
+#define ID_TO_BTH	(V4_LEN - 6 + UDP_LEN)
+
+/* BTH: FECN, BECN and reserved bits */
+#define BTH_VARIANT	4
+
+#define POLYNOMIAL	0xedb88320
+
+/* Up to there tables are cheaper than vector registers. */
+#define FEW_BYTES	48
+
+/* What a byte adds that so many others follow. */
+static u32 slice[8][256];
+
+/* What the lower and the upper byte of an identification add. */
+static u32 id_low[256], id_high[256];
+/* What turns that byte of the BTH into ones. */
+static u32 to_ones[256];
+
+static __always_inline u32 of_8(u32 crc, const u8 *p)
+{
+	u64 x = get_unaligned_le64(p) ^ crc;
+
+	return slice[7][x & 0xff] ^ slice[6][x >> 8 & 0xff] ^
+	       slice[5][x >> 16 & 0xff] ^ slice[4][x >> 24 & 0xff] ^
+	       slice[3][x >> 32 & 0xff] ^ slice[2][x >> 40 & 0xff] ^
+	       slice[1][x >> 48 & 0xff] ^ slice[0][x >> 56];
+}
+
+static __always_inline u32 of_4(u32 crc, const u8 *p)
+{
+	u32 x = get_unaligned_le32(p) ^ crc;
+
+	return slice[3][x & 0xff] ^ slice[2][x >> 8 & 0xff] ^
+	       slice[1][x >> 16 & 0xff] ^ slice[0][x >> 24];
+}
+
+/* Of a multiple of four bytes. */
+static u32 crc_of(u32 crc, const u8 *p, size_t len)
+{
+	if (len > FEW_BYTES)
+		return crc32_le(crc, p, len);
+	for (; len >= 8; len -= 8, p += 8)
+		crc = of_8(crc, p);
+	return len ? of_4(crc, p) : crc;
+}
+
+/* The state that so many bytes of zero make into this one. */
+static u32 before(u32 crc, unsigned int bytes)
+{
+	unsigned int bits = bytes * 8;
+
+	while (bits--)
+		crc = crc >> 31 ? (crc ^ POLYNOMIAL) << 1 | 1 : crc << 1;
+	return crc;
+}
+
+void icrc_init(void)
+{
+	u8 bytes[2 + ID_TO_BTH] = { 0 };
+	int i, j;
+
+	for (i = 0; i < 256; i++) {
+		bytes[0] = i;
+		for (j = 0; j < 8; j++)
+			slice[j][i] = crc32_le(0, bytes, 1 + j);
+	}
+	for (i = 0; i < 256; i++)
+		to_ones[i] = before(i ^ 0xff, BTH_VARIANT);
+	for (i = 0; i < 256; i++) {
+		bytes[0] = i;
+		id_high[i] = crc32_le(0, bytes, sizeof(bytes));
+		id_low[i] = crc32_le(0, bytes, sizeof(bytes) - 1);
+	}
+}
+
+static u8 *put_v4(u8 *p, const struct icrc_flow *flow, u16 udp_len)
+{
+	p[0] = 0x45;
+	p[1] = 0xff;			/* type of service */
+	put_unaligned_be16(V4_LEN + udp_len, p + 2);
+	put_unaligned_be16(0, p + 4);	/* identification */
+	memcpy(p + 6, &flow->frag, 2);
+	p[8] = 0xff;			/* time to live */
+	p[9] = PROTOCOL_UDP;
+	memset(p + 10, 0xff, 2);	/* header checksum */
+	memcpy(p + 12, flow->saddr, 4);
+	memcpy(p + 16, flow->daddr, 4);
+	return p + V4_LEN;
+}
+
+static u8 *put_v6(u8 *p, const struct icrc_flow *flow, u16 udp_len)
+{
+	p[0] = 0x6f;			/* traffic class and flow label */
+	memset(p + 1, 0xff, 3);
+	put_unaligned_be16(udp_len, p + 4);
+	p[6] = PROTOCOL_UDP;
+	p[7] = 0xff;			/* hop limit */
+	memcpy(p + 8, flow->saddr, 16);
+	memcpy(p + 24, flow->daddr, 16);
+	return p + V6_LEN;
+}
+
+u32 icrc_seed(const struct icrc_flow *flow, u16 len)
+{
+	u8 head[ONES_LEN + V6_LEN + UDP_LEN];
+	u16 udp_len = UDP_LEN + len;
+	u8 *p = head + ONES_LEN;
+
+	memset(head, 0xff, ONES_LEN);
+	p = flow->v6 ? put_v6(p, flow, udp_len) : put_v4(p, flow, udp_len);
+	memcpy(p, &flow->sport, 2);
+	memcpy(p + 2, &flow->dport, 2);
+	put_unaligned_be16(udp_len, p + 4);
+	memset(p + 6, 0xff, 2);		/* checksum */
+	p += UDP_LEN;
+	return crc_of(~0u, head, p - head);
+}
+
+u32 icrc_of(u32 seed, u16 id, const void *data, u16 len)
+{
+	const u8 *bth = data;
+
+	seed ^= id_low[id & 0xff] ^ id_high[id >> 8] ^ to_ones[bth[BTH_VARIANT]];
+	return ~crc_of(seed, data, len - PKT_ICRC_LEN);
+}
+
+void icrc_put(u32 seed, u16 id, void *data, u16 len)
+{
+	put_unaligned_le32(icrc_of(seed, id, data, len), data + len - PKT_ICRC_LEN);
+}

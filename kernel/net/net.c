@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Sockets, one pair a network namespace, and to which device a packet belongs
+ *
+ * A UDP socket that is no tunnel (no encap_rcv) and does GRO gets super-packets whole,
+ * those of a local sender as well as those that GRO merged. They are taken out of it as
+ * soon as they arrive, in its sk_data_ready, in softirq: a hand-over to a worker costs
+ * more than what is done with a packet. Two CPUs never take from one socket at a time:
+ * order within a flow, which the kernel keeps that far, is what go-back-N lives of.
+ *
+ * The UDP checksum is not looked at unless GRO or the NIC did: the ICRC covers more and
+ * is stronger.
+ *
+ * Locking: net_mutex protects hosts, their sockets and lists of devices; the data path
+ * reads these under RCU.
+ */
+#include <linux/if_vlan.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/rculist.h>
+#include <linux/sockptr.h>
+#include <net/ipv6.h>
+#include <net/netns/generic.h>
+#include <net/udp.h>
+#include <net/udp_tunnel.h>
+#include <rdma/ib_cache.h>
+
+#include "base/device.h"
+#include "net/net.h"
+#include "wire/wire.h"
+
+/* Nothing stays in a socket; but a CPU may be kept from its softirqs for a while. */
+#define NET_RCVBUF	SZ_32M
+/* Bytes that a slow queue may hold for all QPs of a namespace, truesize. */
+#define NET_SNDBUF	SZ_32M
+
+/* That many wrong packets in merged skbs within a second, and GRO is off for a minute. */
+#define GRO_FAILURES	16
+#define GRO_PAUSE	(60 * HZ)
+
+/* So many skbs at a time; other softirqs, and who wants the CPU back, come in between. */
+#define DRAIN_MAX	64
+
+/**
+ * struct net_inlet - where packets of one IP version come in
+ * @host: whose
+ * @sock: the socket
+ * @pending: calls of sk_data_ready not yet attended to
+ * @more: goes on with these
+ */
+struct net_inlet {
+	struct net_host *host;
+	struct socket *sock;
+	atomic_t pending;
+	struct tasklet_struct more;
+};
+
+/**
+ * struct net_host - what a network namespace has
+ * @net: the namespace
+ * @devs: devices that called net_open()
+ * @only: the one of @devs when it is the only one
+ * @inlet: by IP version, IPv6 is 1; NULL without sockets
+ * @gro_off: GRO is not to merge; it did so with what does not belong together
+ * @gro_failures: how often since @gro_since; both and @gro_off may be a little wrong
+ * @gro_since: in jiffies; while @gro_off, since then
+ * @dead: the namespace ends
+ */
+struct net_host {
+	struct net *net;
+	struct list_head devs;
+	struct mirage_dev __rcu *only;
+	struct net_inlet __rcu *inlet[2];
+	bool gro_off;
+	unsigned int gro_failures;
+	unsigned long gro_since;
+	bool dead;
+};
+
+/* The device that this CPU found last; good while net_generation has not moved. */
+struct net_found {
+	struct net_host *host;
+	struct mirage_dev *dev;
+	union ib_gid gid;
+	int generation;
+};
+
+static DEFINE_MUTEX(net_mutex);
+static unsigned int net_id __read_mostly;
+static atomic_t net_generation = ATOMIC_INIT(1);
+static DEFINE_PER_CPU(struct net_found, net_found);
+
+static void destination(const struct sk_buff *skb, union ib_gid *gid)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, (struct in6_addr *)gid);
+	else
+		memcpy(gid, &ipv6_hdr(skb)->daddr, sizeof(*gid));
+}
+
+static struct mirage_dev *dev_by_gid(struct net_host *host, const union ib_gid *gid)
+{
+	const struct ib_gid_attr *attr;
+	struct mirage_dev *dev;
+
+	list_for_each_entry_rcu(dev, &host->devs, net_entry) {
+		attr = rdma_find_gid_by_port(&dev->ibdev, gid,
+					     IB_GID_TYPE_ROCE_UDP_ENCAP, 1, NULL);
+		if (IS_ERR(attr))
+			continue;
+		rdma_put_gid_attr(attr);
+		return dev;
+	}
+	return NULL;
+}
+
+static struct mirage_dev *dev_by_address(struct net_host *host, const struct sk_buff *skb)
+{
+	struct net_found *found = this_cpu_ptr(&net_found);
+	int generation = atomic_read_acquire(&net_generation);
+	struct mirage_dev *dev;
+	union ib_gid gid;
+
+	destination(skb, &gid);
+	if (found->generation == generation && found->host == host &&
+	    !memcmp(&found->gid, &gid, sizeof(gid)))
+		return found->dev;
+
+	dev = dev_by_gid(host, &gid);
+	if (dev)
+		*found = (struct net_found) {
+			.host = host, .dev = dev, .gid = gid, .generation = generation,
+		};
+	return dev;
+}
+
+/* A group belongs to a netdev, or to the one below a VLAN. */
+static struct mirage_dev *dev_by_netdev(struct net_host *host, const struct sk_buff *skb)
+{
+	struct net_device *netdev = dev_get_by_index_rcu(host->net, skb->skb_iif);
+	struct mirage_dev *dev;
+
+	if (!netdev)
+		return NULL;
+	if (is_vlan_dev(netdev))
+		netdev = vlan_dev_real_dev(netdev);
+	list_for_each_entry_rcu(dev, &host->devs, net_entry)
+		if (dev->netdev == netdev)
+			return dev;
+	return NULL;
+}
+
+/* With one device there is no question; a QP compares the addresses with its path's. */
+static struct mirage_dev *dev_of(struct net_host *host, const struct sk_buff *skb)
+{
+	struct mirage_dev *dev;
+
+	if (net_is_multicast(skb))
+		return dev_by_netdev(host, skb);
+	dev = rcu_dereference(host->only);
+	return dev ? dev : dev_by_address(host, skb);
+}
+
+/* No options, no extension headers: the ICRC knows none. */
+static bool headers_ok(const struct sk_buff *skb)
+{
+	return skb_network_header_len(skb) ==
+	       (skb->protocol == htons(ETH_P_IP) ? sizeof(struct iphdr) :
+						   sizeof(struct ipv6hdr));
+}
+
+static void count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
+{
+	unsigned int size = skb_shinfo(skb)->gso_size;
+
+	mirage_stat_add(dev, MIRAGE_STAT_RX_BYTES, skb->len);
+	if (size && skb->len > size) {
+		mirage_stat_add(dev, MIRAGE_STAT_RX_PACKETS, DIV_ROUND_UP(skb->len, size));
+		mirage_stat_inc(dev, MIRAGE_STAT_RX_SUPER_PACKETS);
+	} else {
+		mirage_stat_inc(dev, MIRAGE_STAT_RX_PACKETS);
+	}
+}
+
+/* What a local sender made stays whole all the same. */
+static void gro_switch(struct net_host *host, bool on)
+{
+	struct net_inlet *inlet;
+	int v6;
+
+	WRITE_ONCE(host->gro_off, !on);
+	host->gro_failures = 0;
+	host->gro_since = jiffies;
+	for (v6 = 0; v6 < 2; v6++) {
+		inlet = rcu_dereference(host->inlet[v6]);
+		if (inlet)
+			udp_assign_bit(GRO_ENABLED, inlet->sock->sk, on);
+	}
+}
+
+void net_merged_wrongly(struct mirage_dev *dev)
+{
+	struct net_host *host;
+
+	rcu_read_lock();
+	host = READ_ONCE(dev->net_host);
+	if (host && !host->gro_off) {
+		if (time_after(jiffies, host->gro_since + HZ)) {
+			host->gro_since = jiffies;
+			host->gro_failures = 0;
+		}
+		if (++host->gro_failures >= GRO_FAILURES)
+			gro_switch(host, false);
+	}
+	rcu_read_unlock();
+}
+
+static void receive(struct net_host *host, struct sk_buff *skb)
+{
+	struct mirage_dev *dev = dev_of(host, skb);
+
+	if (unlikely(READ_ONCE(host->gro_off)) &&
+	    time_after(jiffies, host->gro_since + GRO_PAUSE))
+		gro_switch(host, true);
+	if (!dev) {
+		kfree_skb(skb);
+		return;
+	}
+	count_rx(dev, skb);
+	if (!headers_ok(skb)) {
+		mirage_stat_inc(dev, MIRAGE_STAT_RX_MALFORMED);
+		kfree_skb(skb);
+		return;
+	}
+	skb_dst_drop(skb);
+	skb->dev = NULL;
+	*net_cb(skb) = (struct net_cb) { .dev = dev };
+	wire_input(dev, skb);
+}
+
+/* A look costs less than an attempt to take one that is not there. */
+static bool is_empty(struct sock *sk)
+{
+	return skb_queue_empty_lockless(&udp_sk(sk)->reader_queue) &&
+	       skb_queue_empty_lockless(&sk->sk_receive_queue);
+}
+
+/* In softirq, by the one who made @pending more than 0. */
+static void drain(struct net_inlet *inlet, struct sock *sk)
+{
+	int err, calls = 1, left = DRAIN_MAX;
+	struct sk_buff *skb;
+
+	do {
+		while (!is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
+			receive(inlet->host, skb);
+			/* Other CPUs may bring more than this one can do. */
+			if (unlikely(!--left)) {
+				tasklet_schedule(&inlet->more);
+				return;
+			}
+		}
+		calls = atomic_sub_return(calls, &inlet->pending);
+	} while (calls);
+}
+
+static void drain_more(struct tasklet_struct *t)
+{
+	struct net_inlet *inlet = container_of(t, struct net_inlet, more);
+	struct sock *sk = inlet->sock->sk;
+
+	rcu_read_lock();
+	if (rcu_dereference_sk_user_data(sk))
+		drain(inlet, sk);
+	rcu_read_unlock();
+}
+
+static void data_ready(struct sock *sk)
+{
+	struct net_inlet *inlet;
+
+	rcu_read_lock();
+	inlet = rcu_dereference_sk_user_data(sk);
+	/* Who finds another CPU at it leaves its own to that. */
+	if (inlet && !atomic_fetch_inc(&inlet->pending))
+		drain(inlet, sk);
+	rcu_read_unlock();
+}
+
+static void tune(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	int on = 1;
+
+	lock_sock(sk);
+	sk->sk_userlocks |= SOCK_RCVBUF_LOCK | SOCK_SNDBUF_LOCK;
+	WRITE_ONCE(sk->sk_rcvbuf, NET_RCVBUF);
+	WRITE_ONCE(sk->sk_sndbuf, NET_SNDBUF);
+#ifdef CONFIG_NET_RX_BUSY_POLL
+	/* skb_recv_udp() would poll in softirq. */
+	WRITE_ONCE(sk->sk_ll_usec, 0);
+#endif
+	release_sock(sk);
+	/* Accepts UDP_L4 super-packets and lets GRO look for this socket. */
+	if (sock->ops->setsockopt(sock, SOL_UDP, UDP_GRO, KERNEL_SOCKPTR(&on), sizeof(on)))
+		pr_notice_once("mirage: no GRO on UDP sockets\n");
+}
+
+static struct net_inlet *inlet_open(struct net_host *host, bool v6)
+{
+	struct udp_port_cfg cfg = {
+		.family = v6 ? AF_INET6 : AF_INET,
+		.local_udp_port = htons(ROCE_V2_UDP_DPORT),
+		.ipv6_v6only = v6,
+	};
+	struct net_inlet *inlet;
+	int err;
+
+	inlet = kzalloc_obj(*inlet);
+	if (!inlet)
+		return ERR_PTR(-ENOMEM);
+	inlet->host = host;
+	tasklet_setup(&inlet->more, drain_more);
+	err = udp_sock_create(host->net, &cfg, &inlet->sock);
+	if (err) {
+		kfree(inlet);
+		return ERR_PTR(err);
+	}
+	tune(inlet->sock);
+	rcu_assign_sk_user_data(inlet->sock->sk, inlet);
+	WRITE_ONCE(inlet->sock->sk->sk_data_ready, data_ready);
+	return inlet;
+}
+
+static void inlets_close(struct net_host *host)
+{
+	struct net_inlet *inlet[2];
+	int v6;
+
+	lockdep_assert_held(&net_mutex);
+	for (v6 = 0; v6 < 2; v6++) {
+		inlet[v6] = rcu_replace_pointer(host->inlet[v6], NULL,
+						lockdep_is_held(&net_mutex));
+		if (!inlet[v6])
+			continue;
+		rcu_assign_sk_user_data(inlet[v6]->sock->sk, NULL);
+		kernel_sock_shutdown(inlet[v6]->sock, SHUT_RDWR);
+	}
+	/* Whoever found an inlet, by its socket or its host, has done with it then. */
+	synchronize_net();
+	for (v6 = 0; v6 < 2; v6++) {
+		if (!inlet[v6])
+			continue;
+		tasklet_kill(&inlet[v6]->more);
+		sock_release(inlet[v6]->sock);
+		kfree(inlet[v6]);
+	}
+}
+
+/* A host without IPv6 is one. */
+static int inlets_open(struct net_host *host)
+{
+	struct net_inlet *inlet;
+
+	lockdep_assert_held(&net_mutex);
+	if (rcu_access_pointer(host->inlet[0]))
+		return 0;
+	inlet = inlet_open(host, false);
+	if (IS_ERR(inlet))
+		return PTR_ERR(inlet);
+	rcu_assign_pointer(host->inlet[0], inlet);
+
+	inlet = inlet_open(host, true);
+	if (!IS_ERR(inlet)) {
+		rcu_assign_pointer(host->inlet[1], inlet);
+	} else if (PTR_ERR(inlet) != -EAFNOSUPPORT && PTR_ERR(inlet) != -EPFNOSUPPORT) {
+		inlets_close(host);
+		return PTR_ERR(inlet);
+	}
+	return 0;
+}
+
+static void devs_changed(struct net_host *host)
+{
+	struct list_head *devs = &host->devs;
+
+	lockdep_assert_held(&net_mutex);
+	rcu_assign_pointer(host->only, list_is_singular(devs) ?
+			   list_first_entry(devs, struct mirage_dev, net_entry) : NULL);
+	atomic_inc(&net_generation);
+}
+
+static int open_locked(struct mirage_dev *dev)
+{
+	struct net_host *host = net_generic(dev_net(dev->netdev), net_id);
+	int err;
+
+	if (dev->net_host)
+		return 0;
+	if (host->dead)
+		return -ENETDOWN;
+	err = inlets_open(host);
+	if (err == -EADDRINUSE && !dev->net_refused) {
+		dev->net_refused = true;
+		dev_notice(&dev->ibdev.dev,
+			   "UDP port %d of this network namespace is taken: no traffic but within the device; unload rdma_rxe, or put the two in two namespaces\n",
+			   ROCE_V2_UDP_DPORT);
+	}
+	if (err)
+		return err;
+	WRITE_ONCE(dev->net_host, host);
+	list_add_tail_rcu(&dev->net_entry, &host->devs);
+	devs_changed(host);
+	return 0;
+}
+
+int net_open(struct mirage_dev *dev)
+{
+	int err;
+
+	mutex_lock(&net_mutex);
+	err = open_locked(dev);
+	mutex_unlock(&net_mutex);
+	return err;
+}
+
+static void close_locked(struct mirage_dev *dev)
+{
+	struct net_host *host = dev->net_host;
+
+	if (!host)
+		return;
+	WRITE_ONCE(dev->net_host, NULL);
+	list_del_rcu(&dev->net_entry);
+	devs_changed(host);
+	if (list_empty(&host->devs))
+		inlets_close(host);
+	else
+		synchronize_net();
+}
+
+void net_close(struct mirage_dev *dev)
+{
+	mutex_lock(&net_mutex);
+	close_locked(dev);
+	mutex_unlock(&net_mutex);
+}
+
+void net_addresses_changed(struct mirage_dev *dev)
+{
+	atomic_inc(&net_generation);
+}
+
+struct net_host *net_host(struct net *net)
+{
+	return net_generic(net, net_id);
+}
+
+struct sock *net_sock(const struct net_host *host, bool v6)
+{
+	struct net_inlet *inlet = rcu_dereference_bh(host->inlet[v6]);
+
+	return inlet ? inlet->sock->sk : NULL;
+}
+
+static int __net_init host_init(struct net *net)
+{
+	struct net_host *host = net_generic(net, net_id);
+
+	host->net = net;
+	INIT_LIST_HEAD(&host->devs);
+	return 0;
+}
+
+/* A device whose netdev went back to the initial namespace may still be there. */
+static void __net_exit host_exit(struct net *net)
+{
+	struct net_host *host = net_generic(net, net_id);
+	struct mirage_dev *dev, *next;
+
+	mutex_lock(&net_mutex);
+	host->dead = true;
+	list_for_each_entry_safe(dev, next, &host->devs, net_entry)
+		close_locked(dev);
+	mutex_unlock(&net_mutex);
+}
+
+static struct pernet_operations host_ops = {
+	.init = host_init,
+	.exit = host_exit,
+	.id = &net_id,
+	.size = sizeof(struct net_host),
+};
+
+/** net_init - before the first device. Return: 0 or -ENOMEM */
+int net_init(void)
+{
+	int err;
+
+	icrc_init();
+	err = net_rx_init();
+	if (err)
+		return err;
+	err = net_tx_init();
+	if (err)
+		goto exit_rx;
+	err = register_pernet_subsys(&host_ops);
+	if (err)
+		goto exit_tx;
+	return 0;
+
+exit_tx:
+	net_tx_exit();
+exit_rx:
+	net_rx_exit();
+	return err;
+}
+
+/** net_exit - after the last device */
+void net_exit(void)
+{
+	unregister_pernet_subsys(&host_ops);
+	net_tx_exit();
+	net_rx_exit();
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * RoCEv2 over UDP 4791: sockets, routes, super-packets
+ *
+ * Only these files know sockets and skbs' insides. One pair of sockets (IPv4, IPv6) a
+ * network namespace, shared by its devices, opened when first needed.
+ *
+ *	out	net_tx_segment() -> fill -> net_tx_seal() -> ... -> net_tx_flush()	net_tx.c
+ *	in	socket -> wire_input() (wire.c)						net.c
+ *		  -> net_segment() for each packet					net_rx.c
+ */
+#ifndef MIRAGE_NET_H
+#define MIRAGE_NET_H
+
+#include <linux/in6.h>
+#include <linux/skbuff.h>
+#include <net/dst.h>
+#include <rdma/ib_verbs.h>
+
+#include "net/icrc.h"
+#include "net/packet.h"
+
+struct mirage_dev;
+struct net_host;
+
+/**
+ * struct net_path - how to a peer
+ * @dev: whose, for its counters
+ * @net: the namespace; a reference is held, as by a process's socket
+ * @host: its sockets
+ * @flow: addresses and ports as in the packet
+ * @dst: the route, or NULL: looked up when needed; a reference is held
+ * @cookie: of @dst
+ * @oif: netdev of our GID (a VLAN's own), by index
+ * @label: IPv6 flow label
+ * @id: IPv4 identification of the next packet
+ * @tos: traffic class, DSCP and ECN
+ * @ttl: hop limit, not 0
+ * @single: one packet an skb from now on. For the requester to set when nothing gets
+ *	through any more: something on the way may do super-packets wrong
+ * @seed_len: length of the packet sealed last
+ * @seed: of the ICRCs of such
+ *
+ * Owned by who sends with it: no lock.
+ */
+struct net_path {
+	struct mirage_dev *dev;
+	struct net *net;
+	struct net_host *host;
+	struct icrc_flow flow;
+	struct dst_entry *dst;
+	u32 cookie;
+	int oif;
+	__be32 label;
+	u16 id;
+	u8 tos;
+	u8 ttl;
+	bool single;
+	u16 seed_len;
+	u32 seed;
+};
+
+/**
+ * net_path_init - a path to where an address vector says
+ * @path: filled; released by net_path_release()
+ * @dev: the device
+ * @ah: RoCE address, with ->grh.sgid_attr
+ * @qpn: ours
+ * @peer: the peer's, or 0: both give entropy to the source port
+ *
+ * Any context; net_open() may come later. The route itself is looked up when the first
+ * packet is sent. Return: 0; -EINVAL for GIDs that are no IP addresses of one family;
+ * -ENETDOWN when the namespace ends.
+ */
+int net_path_init(struct net_path *path, struct mirage_dev *dev,
+		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer);
+
+/** net_path_release - any context; once more, or on a path that is all zero, is no harm */
+void net_path_release(struct net_path *path);
+
+/**
+ * struct net_tx - a super-packet under construction
+ *
+ * Packets of one path that are equally long, the last one may be shorter, go as one
+ * UDP GSO skb. Without @skb it is empty. On the sender's stack or in its object; BHs are
+ * off from its first net_tx_segment() to net_tx_flush(), which must come.
+ */
+struct net_tx {
+	struct net_path *path;
+	struct sk_buff *skb;
+	struct sock *sk;	/* through which it is sent, or NULL */
+	void *segment;		/* the open ones */
+	void *last;		/* the last one sealed */
+	u32 seg_len;		/* length of an open one */
+	u32 num;		/* open ones */
+	u32 last_len;
+	u32 gso_size;		/* that of the first */
+	u32 segs;		/* sealed ones */
+	u32 bytes;		/* of those */
+	bool closed;		/* a shorter one was sealed: no more */
+	bool reopened;		/* it was sealed before */
+	bool in_frag;		/* they stand in a page, not in the skb itself */
+	u16 id;			/* IPv4 identification of the first */
+};
+
+/**
+ * net_tx_run - room for more packets of one length
+ * @tx: the super-packet; ->num says how many there is room for, one at least
+ * @path: whereto
+ * @len: of each, BTH through ICRC; of several a multiple of 4, without pad
+ * @num: how many at most
+ * @more: bytes that the caller expects to send after the first: a hint for memory
+ *
+ * BHs off; any lock may be held. Sends what @tx has when these do not fit to it.
+ * Return: @len contiguous bytes for each, to be filled and sealed (or cancelled) before
+ * anything else is sent on this CPU; who fills fewer takes ->num down. NULL without
+ * memory, or with too much on its way through a slow queue: flush, and again in a jiffy
+ * or more.
+ */
+void *net_tx_run(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more);
+
+/** net_tx_segment - net_tx_run() for one packet */
+static inline void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len,
+				   u32 more)
+{
+	return net_tx_run(tx, path, len, 1, more);
+}
+
+/** net_tx_last - the last of the packets that net_tx_run() made room for */
+static inline void *net_tx_last(const struct net_tx *tx)
+{
+	return tx->segment + (tx->num - 1) * tx->seg_len;
+}
+
+/** net_tx_seal - packets are complete but for pad and ICRC, which are put in here */
+void net_tx_seal(struct net_tx *tx);
+
+/**
+ * net_tx_reopen - the packet sealed last, to be changed in place and sealed anew
+ *
+ * Return: its start, as of net_tx_segment(); NULL when it is gone already.
+ */
+void *net_tx_reopen(struct net_tx *tx);
+
+/** net_tx_cancel - what net_tx_run() made room for is not sent */
+void net_tx_cancel(struct net_tx *tx);
+
+/** net_tx_send - net_tx_flush() of a super-packet that there is */
+void net_tx_send(struct net_tx *tx);
+
+/**
+ * net_tx_flush - send what there is
+ *
+ * Nothing is reported: what is lost here is lost like on any wire (and counted).
+ */
+static inline void net_tx_flush(struct net_tx *tx)
+{
+	if (tx->skb)
+		net_tx_send(tx);
+}
+
+/**
+ * struct net_seg - one packet of a received skb
+ * @pkt: its headers
+ * @payload: its bytes, contiguous, good until the next net_segment() on this CPU
+ * @next: offset of the next packet, or 0
+ */
+struct net_seg {
+	struct pkt pkt;
+	const void *payload;
+	u32 next;
+};
+
+/**
+ * struct net_cb - in skb->cb of what wire_input() gets, for as long as it is held
+ * @dev: whose address it was sent to
+ * @off: the first packet not yet consumed; 0 at first
+ * @end: the first one that is no more of what is held, or 0
+ * @seed: of the ICRCs of its packets that are @seed_len long; of net_rx.c
+ * @seed_len: 0 at first
+ * @fixed_id: all its packets have the IPv4 identification of the first, see net_rx.c
+ */
+struct net_cb {
+	struct mirage_dev *dev;
+	u32 off;
+	u32 end;
+	u32 seed;
+	u16 seed_len;
+	bool fixed_id;
+};
+
+static inline struct net_cb *net_cb(struct sk_buff *skb)
+{
+	BUILD_BUG_ON(sizeof(struct net_cb) > sizeof(skb->cb));
+	return (struct net_cb *)skb->cb;
+}
+
+/**
+ * net_segment - look at one packet
+ * @skb: received, or a clone of it; read only
+ * @off: of its BTH: net_cb(skb)->off at first, then @seg->next
+ * @seg: filled
+ *
+ * BHs off. Checks lengths, headers and ICRC; needs nothing of @skb but its data. Return:
+ * 0; -EINVAL: malformed, -EBADMSG: the ICRC is wrong (both counted here; ->next is right
+ * all the same).
+ */
+int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg);
+
+/* Packets, and bytes of theirs, that are looked at and then copied in one go. */
+#define NET_RUN_MAX	16
+#define NET_RUN_BYTES	SZ_16K
+
+/**
+ * struct net_run - packets of one length, each in one piece
+ * @pkt: headers of the first
+ * @at: where each begins
+ * @len: of each
+ * @num: how many there are
+ */
+struct net_run {
+	struct pkt pkt;
+	const u8 *at[NET_RUN_MAX];
+	u32 len;
+	u32 num;
+};
+
+/**
+ * net_run_find - does a packet begin a run?
+ * @skb: as in net_segment()
+ * @off: of the packet; not the first of @skb
+ * @run: filled if so
+ *
+ * BHs off. Nothing is checked but the headers of the first. Return: whether there are
+ * two packets at least; else, or if their headers are wrong, it is for net_segment().
+ */
+bool net_run_find(const struct sk_buff *skb, u32 off, struct net_run *run);
+
+/**
+ * net_run_check - the part of a run that differs by nothing but consecutive PSNs
+ * @skb: as in net_run_find()
+ * @off: as in net_run_find()
+ * @run: the run; its packets have no extension headers
+ * @num: how many to look at
+ * @ack: is any of these asked to be acknowledged?
+ *
+ * BHs off. Return: packets that are, and whose ICRCs are right; with less than @num the
+ * next one is for net_segment().
+ */
+u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 num,
+		  bool *ack);
+
+/** net_next - offset of the packet after that at @off, or 0; nothing is checked */
+u32 net_next(const struct sk_buff *skb, u32 off);
+
+/** net_peek_bth - whose the packet at @off is, unchecked; false if it is too short */
+bool net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn);
+
+/** net_skip - offset of the first packet after @off for another QP or direction, or 0 */
+u32 net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response);
+
+/** net_is_multicast - was the skb sent to a group? */
+bool net_is_multicast(const struct sk_buff *skb);
+
+/** net_same_peer - was the skb sent from @path's destination to its source? */
+bool net_same_peer(const struct sk_buff *skb, const struct net_path *path);
+
+/**
+ * net_grh - the 40 bytes in front of a datagram's payload (IBA 11.4.1.2; annex A17.4.5.1)
+ * @skb: the datagram
+ * @grh: an IPv6 header, or an IPv4 one in its last 20 bytes
+ * Return: IB_WC flags' network header type: RDMA_NETWORK_IPV4 or RDMA_NETWORK_IPV6.
+ */
+enum rdma_network_type net_grh(const struct sk_buff *skb, void *grh);
+
+/**
+ * net_open - sockets of the device's namespace, from now on
+ * @dev: the device; once is enough, more do no harm; net_close() at its end
+ *
+ * Process context, may sleep. Return: 0; -EADDRINUSE: somebody else (Soft-RoCE) owns
+ * UDP port 4791 of the namespace: the device works within itself only, and the next
+ * call tries again.
+ */
+int net_open(struct mirage_dev *dev);
+
+/** net_close - may sleep; when it returns, wire_input() gets nothing for @dev any more */
+void net_close(struct mirage_dev *dev);
+
+/** net_addresses_changed - @dev has a GID more or less; any context */
+void net_addresses_changed(struct mirage_dev *dev);
+
+/** net_merged_wrongly - packets of one skb, for @dev, had no common header; BHs off */
+void net_merged_wrongly(struct mirage_dev *dev);
+
+/** net_host - what a namespace has of ours; good while a reference on it is held */
+struct net_host *net_host(struct net *net);
+
+/** net_sock - the namespace's socket; NULL while there is none; good while BHs are off */
+struct sock *net_sock(const struct net_host *host, bool v6);
+
+int net_init(void);
+void net_exit(void);
+int net_tx_init(void);
+void net_tx_exit(void);
+int net_rx_init(void);
+void net_rx_exit(void);
+
+#endif

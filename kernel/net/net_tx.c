@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Paths, and super-packets on them
+ *
+ * Packets are written where they are sent from: small ones in the skb's own room, others
+ * in pages of 32 KiB, each in one piece. A CPU keeps some of these: they are free again as
+ * soon as the last skb that shows them is, and a new one costs its zeroing. The ICRC of a
+ * packet is computed as soon as it is complete, while it is in the cache; so its IPv4
+ * identification is known by then: a path counts its own, which is free to choose as
+ * nothing of ours is ever fragmented.
+ */
+#include <linux/percpu.h>
+#include <linux/random.h>
+#include <linux/unaligned.h>
+#include <net/addrconf.h>
+#include <net/inet_ecn.h>
+#include <net/ip6_checksum.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
+#include <net/route.h>
+#include <net/udp.h>
+#include <rdma/ib_cache.h>
+
+#include "base/device.h"
+#include "net/net.h"
+
+#define HEADROOM	(LL_MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
+
+/* More than that goes to pages; with HEADROOM it is what a small skb has room for. */
+#define LINEAR_MAX	192
+
+/* What the oldest kernel's GSO and every kernel's GRO take as one. */
+#define SEGS_MAX	64U
+#define BYTES_MAX	(U16_MAX - sizeof(struct iphdr) - sizeof(struct udphdr))
+
+#define TTL_DEFAULT	64
+
+/* Pages that a CPU keeps, at most: for what a peer holds while a page is missing, too. */
+#define POOL_PAGES	48
+
+/**
+ * struct net_pool - where a CPU writes packets
+ * @frag: pages, and how far they are used
+ * @cur: the one to go on with
+ */
+struct net_pool {
+	struct page_frag frag[POOL_PAGES];
+	unsigned int cur;
+};
+
+/* Not of the reserves: they would stay here, and the receiver's socket drops them. */
+#define POOL_GFP	(GFP_ATOMIC | __GFP_NOMEMALLOC | __GFP_NOWARN)
+
+static struct net_pool __percpu *net_pool __read_mostly;
+
+int net_path_init(struct net_path *path, struct mirage_dev *dev,
+		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
+	const struct in6_addr *saddr, *daddr = (const void *)&grh->dgid;
+	struct icrc_flow *flow = &path->flow;
+	const struct net_device *netdev;
+	struct net *net;
+
+	if (!grh->sgid_attr)
+		return -EINVAL;
+	saddr = (const void *)&grh->sgid_attr->gid;
+	if (ipv6_addr_v4mapped(saddr) != ipv6_addr_v4mapped(daddr))
+		return -EINVAL;
+	/* A namespace that ends takes its devices along, a moment later. */
+	net = maybe_get_net(dev_net(dev->netdev));
+	if (!net)
+		return -ENETDOWN;
+
+	*path = (struct net_path) {
+		.dev = dev,
+		.net = net,
+		.host = net_host(net),
+		.oif = dev->netdev->ifindex,
+		.label = cpu_to_be32(grh->flow_label & IB_GRH_FLOWLABEL_MASK),
+		.id = get_random_u32(),
+		.tos = grh->traffic_class,
+		.ttl = grh->hop_limit ? : TTL_DEFAULT,
+	};
+	rcu_read_lock();
+	netdev = rdma_read_gid_attr_ndev_rcu(grh->sgid_attr);
+	if (!IS_ERR(netdev))
+		path->oif = netdev->ifindex;
+	rcu_read_unlock();
+
+	flow->v6 = !ipv6_addr_v4mapped(saddr);
+	flow->sport = htons(rdma_get_udp_sport(grh->flow_label, qpn, peer));
+	flow->dport = htons(ROCE_V2_UDP_DPORT);
+	if (flow->v6) {
+		memcpy(flow->saddr, saddr, sizeof(flow->saddr));
+		memcpy(flow->daddr, daddr, sizeof(flow->daddr));
+	} else {
+		flow->frag = htons(IP_DF);
+		memcpy(flow->saddr, &saddr->s6_addr32[3], sizeof(struct in_addr));
+		memcpy(flow->daddr, &daddr->s6_addr32[3], sizeof(struct in_addr));
+	}
+	return 0;
+}
+
+void net_path_release(struct net_path *path)
+{
+	dst_release(path->dst);
+	if (path->net)
+		put_net(path->net);
+	*path = (struct net_path) { };
+}
+
+static __be32 v4_addr(const u8 *addr)
+{
+	__be32 v4;
+
+	memcpy(&v4, addr, sizeof(v4));
+	return v4;
+}
+
+/* An address of this host, of another netdev perhaps, is reached through lo. */
+static struct dst_entry *route4(const struct net_path *path)
+{
+	const struct icrc_flow *flow = &path->flow;
+	__be32 daddr = v4_addr(flow->daddr);
+	bool local = inet_addr_type(path->net, daddr) == RTN_LOCAL;
+	struct flowi4 fl4 = { };
+	struct rtable *rt;
+
+	flowi4_init_output(&fl4, local ? 0 : path->oif, 0, path->tos & ~INET_ECN_MASK,
+			   RT_SCOPE_UNIVERSE, IPPROTO_UDP, 0, daddr,
+			   v4_addr(flow->saddr), flow->dport, flow->sport,
+			   sock_net_uid(path->net, NULL));
+	rt = ip_route_output_flow(path->net, &fl4, NULL);
+	return IS_ERR(rt) ? NULL : &rt->dst;
+}
+
+static struct dst_entry *route6(const struct net_path *path)
+{
+	const struct icrc_flow *flow = &path->flow;
+	const struct in6_addr *daddr = (const void *)flow->daddr;
+	struct flowi6 fl6 = {
+		.flowi6_oif = path->oif,
+		.flowi6_proto = IPPROTO_UDP,
+		.flowi6_uid = sock_net_uid(path->net, NULL),
+		.flowlabel = ip6_make_flowinfo(path->tos, path->label),
+		.fl6_sport = flow->sport,
+		.fl6_dport = flow->dport,
+	};
+	struct dst_entry *dst;
+
+	memcpy(&fl6.saddr, flow->saddr, sizeof(fl6.saddr));
+	fl6.daddr = *daddr;
+	if (!(ipv6_addr_type(daddr) & IPV6_ADDR_LINKLOCAL) &&
+	    ipv6_chk_addr(path->net, daddr, NULL, 0))
+		fl6.flowi6_oif = 0;
+	dst = ip6_dst_lookup_flow(path->net, NULL, &fl6, NULL);
+	return IS_ERR(dst) ? NULL : dst;
+}
+
+static struct dst_entry *route(struct net_path *path)
+{
+	if (path->dst && dst_check(path->dst, path->cookie))
+		return path->dst;
+
+	dst_release(path->dst);
+	path->dst = path->flow.v6 ? route6(path) : route4(path);
+	if (path->dst && path->flow.v6)
+		path->cookie = rt6_get_cookie(dst_rt6_info(path->dst));
+	return path->dst;
+}
+
+static void put_udp(struct sk_buff *skb, const struct icrc_flow *flow)
+{
+	struct udphdr *udp = skb_push(skb, sizeof(*udp));
+
+	skb_reset_transport_header(skb);
+	udp->source = flow->sport;
+	udp->dest = flow->dport;
+	udp->len = htons(skb->len);
+
+	/* The pseudo header's sum; for the rest a NIC is asked, GSO, or software. */
+	if (flow->v6)
+		udp->check = ~csum_ipv6_magic((const struct in6_addr *)flow->saddr,
+					      (const struct in6_addr *)flow->daddr,
+					      skb->len, IPPROTO_UDP, 0);
+	else
+		udp->check = ~csum_tcpudp_magic(v4_addr(flow->saddr), v4_addr(flow->daddr),
+						skb->len, IPPROTO_UDP, 0);
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = skb_transport_header(skb) - skb->head;
+	skb->csum_offset = offsetof(struct udphdr, check);
+}
+
+/* Length and checksum are put in by ip_local_out(). */
+static void put_v4(struct sk_buff *skb, const struct net_path *path, u16 id)
+{
+	struct iphdr *ip = skb_push(skb, sizeof(*ip));
+
+	skb_reset_network_header(skb);
+	skb->protocol = htons(ETH_P_IP);
+	ip->version = 4;
+	ip->ihl = sizeof(*ip) / 4;
+	ip->tos = path->tos;
+	ip->id = htons(id);
+	ip->frag_off = path->flow.frag;
+	ip->ttl = path->ttl;
+	ip->protocol = IPPROTO_UDP;
+	ip->saddr = v4_addr(path->flow.saddr);
+	ip->daddr = v4_addr(path->flow.daddr);
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+}
+
+static void put_v6(struct sk_buff *skb, const struct net_path *path)
+{
+	struct ipv6hdr *ip = skb_push(skb, sizeof(*ip));
+
+	skb_reset_network_header(skb);
+	skb->protocol = htons(ETH_P_IPV6);
+	ip6_flow_hdr(ip, path->tos, path->label);
+	ip->nexthdr = IPPROTO_UDP;
+	ip->hop_limit = path->ttl;
+	memcpy(&ip->saddr, path->flow.saddr, sizeof(ip->saddr));
+	memcpy(&ip->daddr, path->flow.daddr, sizeof(ip->daddr));
+	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
+}
+
+static void put_headers(const struct net_tx *tx)
+{
+	struct net_path *path = tx->path;
+	struct sk_buff *skb = tx->skb;
+
+	put_udp(skb, &path->flow);
+	if (path->flow.v6)
+		put_v6(skb, path);
+	else
+		put_v4(skb, path, tx->id);
+	skb->priority = rt_tos2priority(path->tos);
+
+	if (tx->segs > 1) {
+		skb_shinfo(skb)->gso_size = tx->gso_size;
+		skb_shinfo(skb)->gso_segs = tx->segs;
+		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4;
+	}
+}
+
+static bool transmit(struct net_tx *tx)
+{
+	struct net_path *path = tx->path;
+	struct sk_buff *skb = tx->skb;
+	struct sock *sk = tx->sk;
+	struct dst_entry *dst;
+
+	dst = sk ? route(path) : NULL;
+	if (!dst)
+		return false;
+	put_headers(tx);
+	/* The path keeps the route; who queues the skb takes a reference of its own. */
+	skb_dst_set_noref(skb, dst);
+	skb_set_owner_w(skb, sk);
+	if (path->flow.v6)
+		ip6_local_out(path->net, sk, skb);
+	else
+		ip_local_out(path->net, sk, skb);
+	return true;
+}
+
+void net_tx_send(struct net_tx *tx)
+{
+	struct net_path *path = tx->path;
+
+	path->id += tx->segs;
+	if (transmit(tx)) {
+		mirage_stat_add(path->dev, MIRAGE_STAT_TX_PACKETS, tx->segs);
+		mirage_stat_add(path->dev, MIRAGE_STAT_TX_BYTES, tx->bytes);
+		if (tx->segs > 1)
+			mirage_stat_inc(path->dev, MIRAGE_STAT_TX_SUPER_PACKETS);
+	} else {
+		mirage_stat_add(path->dev, MIRAGE_STAT_TX_DROPPED, tx->segs);
+		kfree_skb(tx->skb);
+	}
+	tx->skb = NULL;
+}
+
+static struct page_frag *pool_frag(void)
+{
+	struct net_pool *pool = this_cpu_ptr(net_pool);
+
+	return &pool->frag[pool->cur];
+}
+
+/* The first page that nobody else has: it was used not long ago. */
+static struct page_frag *pool_next(void)
+{
+	struct net_pool *pool = this_cpu_ptr(net_pool);
+	unsigned int i;
+
+	for (i = 0; i < POOL_PAGES; i++)
+		if (!pool->frag[i].page || page_ref_count(pool->frag[i].page) == 1)
+			break;
+	/* All are under way: leave them the oldest. */
+	pool->cur = i < POOL_PAGES ? i : (pool->cur + 1) % POOL_PAGES;
+	return &pool->frag[pool->cur];
+}
+
+static void frag_drop(struct page_frag *frag)
+{
+	if (frag->page)
+		put_page(frag->page);
+	*frag = (struct page_frag) { };
+}
+
+/* No large page to be had, and a small one is too small: what just suffices. */
+static bool frag_small(struct page_frag *frag, u32 len)
+{
+	unsigned int order = get_order(len);
+
+	frag_drop(frag);
+	frag->page = alloc_pages(POOL_GFP | __GFP_COMP, order);
+	frag->size = frag->page ? PAGE_SIZE << order : 0;
+	return frag->page;
+}
+
+static bool refill(u32 len)
+{
+	struct page_frag *frag = pool_frag();
+
+	if (frag->size - frag->offset >= len)
+		return true;
+	frag = pool_next();
+	/* Of a time when there were no larger ones. */
+	if (unlikely(frag->size < len))
+		frag_drop(frag);
+	if (skb_page_frag_refill(len, frag, POOL_GFP) && frag->size - frag->offset >= len)
+		return true;
+	return frag_small(frag, len);
+}
+
+static void *room_in_frag(struct net_tx *tx, u32 len, u32 num)
+{
+	struct skb_shared_info *info = skb_shinfo(tx->skb);
+	struct page_frag *frag;
+
+	if (!refill(len))
+		return NULL;
+	frag = pool_frag();
+	if (info->nr_frags == MAX_SKB_FRAGS &&
+	    !skb_can_coalesce(tx->skb, info->nr_frags, frag->page, frag->offset))
+		return NULL;
+	tx->in_frag = true;
+	tx->num = min(num, (frag->size - frag->offset) / len);
+	return page_address(frag->page) + frag->offset;
+}
+
+static void *room(struct net_tx *tx, u32 len, u32 num)
+{
+	if (skb_is_nonlinear(tx->skb) || skb_tailroom(tx->skb) < len)
+		return room_in_frag(tx, len, num);
+	tx->in_frag = false;
+	tx->num = 1;
+	return skb_tail_pointer(tx->skb);
+}
+
+/*
+ * The skb's own room is a piece of this CPU's page, too: that costs a fraction of what an
+ * allocation does.
+ */
+static bool new_skb(struct net_tx *tx, u32 linear)
+{
+	u32 size = SKB_DATA_ALIGN(HEADROOM + linear) +
+		   SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	struct page_frag *frag = pool_frag();
+
+	tx->skb = NULL;
+	frag->offset = ALIGN(frag->offset, SMP_CACHE_BYTES);
+	if (!refill(size))
+		return false;
+	frag = pool_frag();
+	tx->skb = napi_build_skb(page_address(frag->page) + frag->offset, size);
+	if (!tx->skb)
+		return false;
+	get_page(frag->page);
+	frag->offset += size;
+	skb_reserve(tx->skb, HEADROOM);
+	return true;
+}
+
+/* Is there more of ours in the queues below than those should have to hold? */
+static bool is_clogged(const struct sock *sk)
+{
+	return sk && sk_wmem_alloc_get(sk) > READ_ONCE(sk->sk_sndbuf);
+}
+
+static void *begin(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more)
+{
+	u32 linear = len + more <= LINEAR_MAX ? len + more : 0;
+	void *segment;
+
+	*tx = (struct net_tx) {
+		.path = path,
+		/* Those of a host that is not open for this device may go at any time. */
+		.sk = READ_ONCE(path->dev->net_host) ?
+		      net_sock(path->host, path->flow.v6) : NULL,
+		.gso_size = len,
+		.id = path->id,
+	};
+	if (is_clogged(tx->sk) || !new_skb(tx, linear))
+		return NULL;
+	segment = room(tx, len, num);
+	if (segment)
+		return segment;
+
+	kfree_skb(tx->skb);
+	return new_skb(tx, len) ? room(tx, len, num) : NULL;
+}
+
+/* How many more packets of a length, if any, are to go with what there is. */
+static u32 fits(const struct net_tx *tx, const struct net_path *path, u32 len)
+{
+	if (tx->path != path || path->single || tx->closed || len > tx->gso_size)
+		return 0;
+	if (len < tx->gso_size)
+		return tx->segs < SEGS_MAX && tx->bytes + len <= BYTES_MAX;
+	return min_t(u32, SEGS_MAX - tx->segs, (BYTES_MAX - tx->bytes) / len);
+}
+
+void *net_tx_run(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more)
+{
+	u32 fit = tx->skb ? fits(tx, path, len) : 0;
+	void *segment = NULL;
+
+	lockdep_assert_in_softirq();
+	if (fit)
+		segment = room(tx, len, min(num, fit));
+	if (!segment) {
+		net_tx_flush(tx);
+		num = path->single ? 1 : min3(num, SEGS_MAX, (u32)(BYTES_MAX / len));
+		segment = begin(tx, path, len, num, more);
+	}
+	tx->segment = segment;
+	tx->seg_len = len;
+	return segment;
+}
+
+static void add_frag(struct sk_buff *skb, u32 len)
+{
+	struct page_frag *frag = pool_frag();
+	int i = skb_shinfo(skb)->nr_frags;
+
+	if (skb_can_coalesce(skb, i, frag->page, frag->offset)) {
+		skb_frag_size_add(&skb_shinfo(skb)->frags[i - 1], len);
+	} else {
+		get_page(frag->page);
+		skb_fill_page_desc(skb, i, frag->page, frag->offset, len);
+	}
+	frag->offset += len;
+	skb->len += len;
+	skb->data_len += len;
+	skb->truesize += len;
+}
+
+static void append(struct net_tx *tx)
+{
+	u32 len = tx->num * tx->seg_len;
+
+	if (tx->in_frag)
+		add_frag(tx->skb, len);
+	else
+		skb_put(tx->skb, len);
+	tx->segs += tx->num;
+	tx->bytes += len;
+	tx->closed = tx->seg_len < tx->gso_size;
+	tx->last = tx->segment + len - tx->seg_len;
+	tx->last_len = tx->seg_len;
+}
+
+void net_tx_seal(struct net_tx *tx)
+{
+	u16 id = tx->id + tx->segs - tx->reopened, len = tx->seg_len;
+	unsigned int pad = pkt_pad(tx->segment);
+	struct net_path *path = tx->path;
+	void *segment = tx->segment;
+	u32 i;
+
+	if (pad)
+		memset(segment + len - PKT_ICRC_LEN - pad, 0, pad);
+	if (path->seed_len != len) {
+		path->seed = icrc_seed(&path->flow, len);
+		path->seed_len = len;
+	}
+	for (i = 0; i < tx->num; i++, segment += len)
+		icrc_put(path->seed, path->flow.v6 ? 0 : id + i, segment, len);
+	if (!tx->reopened)
+		append(tx);
+	tx->reopened = false;
+	tx->segment = NULL;
+}
+
+void *net_tx_reopen(struct net_tx *tx)
+{
+	if (!tx->skb)
+		return NULL;
+	tx->reopened = true;
+	tx->num = 1;
+	tx->segment = tx->last;
+	tx->seg_len = tx->last_len;
+	return tx->segment;
+}
+
+void net_tx_cancel(struct net_tx *tx)
+{
+	tx->segment = NULL;
+	if (tx->segs)
+		return;
+	kfree_skb(tx->skb);
+	tx->skb = NULL;
+}
+
+/** net_tx_init - before the first packet. Return: 0 or -ENOMEM */
+int net_tx_init(void)
+{
+	net_pool = alloc_percpu(struct net_pool);
+	return net_pool ? 0 : -ENOMEM;
+}
+
+/** net_tx_exit - give the pages back */
+void net_tx_exit(void)
+{
+	struct net_pool *pool;
+	int cpu, i;
+
+	for_each_possible_cpu(cpu) {
+		pool = per_cpu_ptr(net_pool, cpu);
+		for (i = 0; i < POOL_PAGES; i++) {
+			if (pool->frag[i].page)
+				put_page(pool->frag[i].page);
+		}
+	}
+	free_percpu(net_pool);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * RoCEv2 packets: headers as values
+ *
+ * Pure: no skb, no lock, no device; tests/unit compiles it in userspace. A packet is
+ * what stands in a UDP datagram: BTH, extension headers, payload, pad, ICRC
+ * (IBA volume 1, chapter 9; annex A17 for the ICRC over IP).
+ */
+#ifndef MIRAGE_PACKET_H
+#define MIRAGE_PACKET_H
+
+#include <linux/string.h>
+#include <linux/types.h>
+#include <linux/unaligned.h>
+
+#include "queue/opcode.h"
+
+#define PKT_BTH_LEN	12
+#define PKT_ICRC_LEN	4
+/* BTH, XRCETH, RETH and immediate, or BTH, DETH and immediate, ... */
+#define PKT_HDR_MAX	(PKT_BTH_LEN + 4 + 28 + 4)
+
+/* Upper three bits of a BTH opcode. */
+enum pkt_transport {
+	PKT_RC	= 0x00,
+	PKT_UC	= 0x20,
+	PKT_UD	= 0x60,
+	PKT_XRC	= 0xa0,
+};
+
+/* Lower five bits; not every transport has all of them. */
+enum pkt_kind {
+	PKT_SEND_FIRST			= 0x00,
+	PKT_SEND_MIDDLE			= 0x01,
+	PKT_SEND_LAST			= 0x02,
+	PKT_SEND_LAST_WITH_IMM		= 0x03,
+	PKT_SEND_ONLY			= 0x04,
+	PKT_SEND_ONLY_WITH_IMM		= 0x05,
+	PKT_WRITE_FIRST			= 0x06,
+	PKT_WRITE_MIDDLE		= 0x07,
+	PKT_WRITE_LAST			= 0x08,
+	PKT_WRITE_LAST_WITH_IMM		= 0x09,
+	PKT_WRITE_ONLY			= 0x0a,
+	PKT_WRITE_ONLY_WITH_IMM		= 0x0b,
+	PKT_READ_REQUEST		= 0x0c,
+	PKT_READ_RESPONSE_FIRST		= 0x0d,
+	PKT_READ_RESPONSE_MIDDLE	= 0x0e,
+	PKT_READ_RESPONSE_LAST		= 0x0f,
+	PKT_READ_RESPONSE_ONLY		= 0x10,
+	PKT_ACKNOWLEDGE			= 0x11,
+	PKT_ATOMIC_ACKNOWLEDGE		= 0x12,
+	PKT_COMPARE_SWAP		= 0x13,
+	PKT_FETCH_ADD			= 0x14,
+	PKT_SEND_LAST_WITH_INV		= 0x16,
+	PKT_SEND_ONLY_WITH_INV		= 0x17,
+	PKT_FLUSH			= 0x1c,
+	PKT_ATOMIC_WRITE		= 0x1d,
+};
+
+/* pkt_opcode() of what there is not */
+#define PKT_NONE	0xff
+
+/* What of an opcode is the same for all transports. */
+#define PKT_KIND	0x1f
+#define PKT_TRANSPORT	0xe0
+
+/* Extension headers, in the order they stand in. */
+enum pkt_ext {
+	PKT_XRCETH	= 1 << 0,	/* 4 bytes */
+	PKT_DETH	= 1 << 1,	/* 8 */
+	PKT_FETH	= 1 << 2,	/* 4 */
+	PKT_RETH	= 1 << 3,	/* 16 */
+	PKT_ATOMICETH	= 1 << 4,	/* 28 */
+	PKT_AETH	= 1 << 5,	/* 4 */
+	PKT_ATOMICACK	= 1 << 6,	/* 8 */
+	PKT_IMMDT	= 1 << 7,	/* 4 */
+	PKT_IETH	= 1 << 8,	/* 4 */
+};
+
+/**
+ * struct pkt_op - facts of one BTH opcode
+ * @valid: there is such an opcode
+ * @ext: extension headers, enum pkt_ext
+ * @len: of BTH and extension headers
+ * @class: what kind of request it is (part) of, OP_NONE for a response
+ * @response: it answers a request: for the requester's side
+ * @first: it begins a message (an "only" begins and ends one)
+ * @last: it ends one
+ * @payload: it may have a payload
+ * @wr: enum ib_uverbs_wr_opcode of the request that it ends, or begins; meaningless for
+ *	a response
+ */
+struct pkt_op {
+	bool valid;
+	u16 ext;
+	u8 len;
+	enum op_class class;
+	bool response;
+	bool first;
+	bool last;
+	bool payload;
+	u8 wr;
+};
+
+/**
+ * struct pkt - a packet's headers
+ * @op: facts of @opcode; set by pkt_parse() and pkt_build()
+ * @opcode: BTH
+ * @solicited: BTH SE
+ * @ack: BTH AckReq
+ * @pkey: BTH
+ * @qpn: BTH, destination QP
+ * @psn: BTH, 24 bits
+ * @pad: BTH, bytes after the payload
+ * @payload: its length without @pad
+ * @va: RETH, AtomicETH
+ * @rkey: RETH, AtomicETH
+ * @dmalen: RETH
+ * @swap_add: AtomicETH
+ * @compare: AtomicETH
+ * @syndrome: AETH
+ * @msn: AETH, 24 bits
+ * @orig: AtomicAckETH
+ * @ex: ImmDt, big endian as it is, or the rkey of IETH
+ * @qkey: DETH
+ * @src_qp: DETH
+ * @srqn: XRCETH
+ * @flush: FETH: placement type in bits 0-3, selectivity in bits 4-5
+ */
+struct pkt {
+	const struct pkt_op *op;
+	u8 opcode;
+	bool solicited;
+	bool ack;
+	u8 pad;
+	u16 pkey;
+	u16 payload;
+	u32 qpn;
+	u32 psn;
+	u64 va;
+	u32 rkey;
+	u32 dmalen;
+	u64 swap_add;
+	u64 compare;
+	u64 orig;
+	u8 syndrome;
+	u32 msn;
+	u32 ex;
+	u32 qkey;
+	u32 src_qp;
+	u32 srqn;
+	u32 flush;
+};
+
+extern const struct pkt_op pkt_ops[256];
+
+/* AETH syndromes (IBA 9.7.5.1.2): the kind in the upper three bits. */
+#define AETH_KIND		0x60
+#define AETH_ACK		0x00
+#define AETH_RNR		0x20	/* timer in the lower five */
+#define AETH_NAK		0x60	/* code in the lower five */
+#define AETH_CREDITS_NONE	0x1f	/* "no end to end flow control" */
+#define AETH_NAK_PSN		0x60
+#define AETH_NAK_INVALID	0x61
+#define AETH_NAK_ACCESS		0x62
+#define AETH_NAK_OPERATIONAL	0x63
+
+#define PSN_MASK	0xffffff
+
+/** psn_cmp - how far @a is ahead of @b, modulo 2^24: negative when it is behind */
+static inline s32 psn_cmp(u32 a, u32 b)
+{
+	return (s32)((a - b) << 8) >> 8;
+}
+
+/**
+ * pkt_opcode - the BTH opcode of a part of a request
+ * @transport: whose
+ * @wr: enum ib_uverbs_wr_opcode
+ * @first: it begins the message
+ * @last: it ends it
+ *
+ * What is one packet whatever it asks for (READ, atomics, FLUSH) is both.
+ *
+ * Return: the opcode; PKT_NONE when the transport has none such.
+ */
+u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
+
+/**
+ * pkt_parse - read the headers of a packet
+ * @pkt: filled
+ * @data: from the BTH on
+ * @len: bytes there, through the ICRC
+ *
+ * Fields of headers that the packet has not are 0. How long a payload may be, or must
+ * be (that of an ATOMIC WRITE, of a FIRST), is for who knows the QP.
+ *
+ * Return: 0; -EINVAL: truncated, an unknown opcode or transport version, lengths
+ * that contradict each other, a payload that its opcode has not.
+ */
+int pkt_parse(struct pkt *pkt, const void *data, unsigned int len);
+
+/** pkt_ask - set AckReq in the headers of a packet, at its BTH */
+static inline void pkt_ask(void *bth)
+{
+	((u8 *)bth)[8] |= 0x80;
+}
+
+/** pkt_pad - BTH's pad count of the packet at @data */
+static inline unsigned int pkt_pad(const void *data)
+{
+	return ((const u8 *)data)[1] >> 4 & 3;
+}
+
+/**
+ * pkt_repeat - headers of packets that differ by their PSNs
+ * @first: the first, built; the others follow it
+ * @len: bytes from one to the next
+ * @num: packets, the first included
+ *
+ * For headers of up to PKT_BTH_LEN + 4 bytes; so many are written: payloads come later.
+ */
+void pkt_repeat(void *first, unsigned int len, unsigned int num);
+
+/**
+ * pkt_follows - is a packet like the one before it, but for its PSN, the next one?
+ * @prev: the one before, from its BTH on, without extension headers
+ * @bth: the packet
+ *
+ * AckReq does not count.
+ */
+static inline bool pkt_follows(const void *prev, const void *bth)
+{
+	u32 psn = get_unaligned_be32(prev + 8) + 1;
+
+	return !memcmp(prev, bth, 8) &&
+	       !((psn ^ get_unaligned_be32(bth + 8)) & PSN_MASK);
+}
+
+/** pkt_asks - AckReq of the packet at its BTH */
+static inline bool pkt_asks(const void *bth)
+{
+	return ((const u8 *)bth)[8] & 0x80;
+}
+
+/**
+ * pkt_build - write the headers of a packet
+ * @to: where; room for PKT_HDR_MAX
+ * @pkt: what; ->op and ->pad are set here, from ->opcode and ->payload
+ *
+ * ->opcode must be one of pkt_ops. Return: their length, the ->len of its pkt_ops.
+ */
+unsigned int pkt_build(void *to, struct pkt *pkt);
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Completions of a QP
+ */
+#include "base/device.h"
+#include "qp/completer.h"
+#include "qp/qp.h"
+#include "wire/wire.h"
+
+/**
+ * comp_send_visibly - post the CQE of the send work request under way
+ * @qp: the QP; the caller is its runner
+ * @status: as comp_send()
+ * @err: as comp_send()
+ *
+ * Return: as comp_send().
+ */
+int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
+{
+	const struct req *req = &qp->req;
+	const struct mirage_cqe cqe = {
+		.wr_id = req->wqe.head.wr_id,
+		.byte_len = req->hdr.length,
+		.qp_num = qp->qpn,
+		.vendor_err = -err,
+		.status = status,
+		.opcode = req->op ? req->op->wc : IB_WC_SEND,
+		.cons = qp->sq.index,
+		.ring = MIRAGE_CQE_SQ,
+	};
+
+	return mirage_cq_post(qp->scq, &cqe, false);
+}
+
+/**
+ * comp_wire - complete the oldest send work request that is under way on the wire
+ * @qp: the QP; the requester's lock is held
+ * @head: our copy
+ * @op: facts of its opcode, or NULL
+ * @length: bytes of the message
+ * @status: how
+ * @err: the errno behind a bad status, or 0
+ *
+ * Return: as comp_send().
+ */
+int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
+	      u32 length, enum ib_wc_status status, int err)
+{
+	struct mirage_cqe *slot;
+
+	lockdep_assert_held(&qp->wire->req.lock);
+	ring_consume(&qp->sq);
+	if (status == IB_WC_SUCCESS && !qp->sig_all &&
+	    !(head->flags & MIRAGE_WQE_SIGNALED))
+		return 0;
+
+	slot = mirage_cq_begin(qp->scq);
+	if (likely(slot)) {
+		slot->wr_id = head->wr_id;
+		slot->status = status;
+		slot->opcode = op ? op->wc : IB_WC_SEND;
+		slot->vendor_err = -err;
+		slot->byte_len = length;
+		slot->ex = 0;
+		slot->qp_num = qp->qpn;
+		slot->src_qp = 0;
+		slot->wc_flags = 0;
+		slot->cons = qp->sq.index;
+		slot->ring = MIRAGE_CQE_SQ;
+		slot->sl = 0;
+		slot->pkey_index = 0;
+	}
+	return mirage_cq_end(qp->scq, slot, status);
+}
+
+/**
+ * comp_recv - complete a receive work request
+ * @qp: the QP; its lock is held
+ * @cqe: all but the QP's number and its ring's slots
+ * @solicited: the sender asked for an event
+ *
+ * Return: 0, or -EOVERFLOW as mirage_cq_post().
+ */
+int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited)
+{
+	lockdep_assert_held(&qp->lock);
+
+	cqe->qp_num = qp->qpn;
+	cqe->cons = qp->rq.index;
+	cqe->ring = qp->rq.hdr ? MIRAGE_CQE_RQ : MIRAGE_CQE_NO_RING;
+	if (unlikely(qp->type == IB_QPT_XRC_TGT))
+		return mirage_xsrq_complete(qp->dev, qp->xrcd, qp->resp.srqn, cqe,
+					    solicited);
+	return mirage_cq_post(qp->rcq, cqe, solicited);
+}
+
+/**
+ * comp_flush_sends - flush what the process has posted to the send queue
+ * @qp: the QP, in error; the caller is its runner
+ *
+ * What is posted from now on comes with a kick. A CQ that overflows meanwhile is
+ * dead and has said so.
+ */
+void comp_flush_sends(struct qp *qp)
+{
+	struct mirage_cqe cqe = {
+		.qp_num = qp->qpn,
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_SEND,
+		.ring = MIRAGE_CQE_SQ,
+	};
+	int left;
+
+	/* An XRC target has none. Looked at once: the process can move it for ever. */
+	left = qp->sq.hdr ? ring_pending(&qp->sq) : 0;
+
+	for (; left > 0; left--) {
+		const struct mirage_send_wqe *wqe;
+
+		wqe = ring_slot(&qp->sq, qp->sq.index);
+		cqe.wr_id = READ_ONCE(wqe->wr_id);
+		ring_consume(&qp->sq);
+		cqe.cons = qp->sq.index;
+		mirage_cq_post(qp->scq, &cqe, false);
+	}
+}
+
+/**
+ * comp_flush_recvs - flush the receive queue
+ * @qp: the QP, in error; its lock is held
+ *
+ * What is posted from now on comes with a kick.
+ */
+void comp_flush_recvs(struct qp *qp)
+{
+	struct mirage_cqe cqe = {
+		.status = IB_WC_WR_FLUSH_ERR,
+		.opcode = IB_WC_RECV,
+	};
+	int left;
+
+	lockdep_assert_held(&qp->lock);
+	if (qp->resp.have_wqe) {
+		qp->resp.have_wqe = false;
+		cqe.wr_id = qp->resp.wqe.wr_id;
+		comp_recv(qp, &cqe, false);
+	}
+	if (!qp->rq.hdr)
+		return;
+
+	ring_want_kick(&qp->rq, true);
+	/* Looked at once: the process can move it for ever. */
+	for (left = ring_pending(&qp->rq); left > 0; left--) {
+		const struct mirage_recv_wqe *wqe;
+
+		wqe = ring_slot(&qp->rq, qp->rq.index);
+		cqe.wr_id = READ_ONCE(wqe->wr_id);
+		ring_consume(&qp->rq);
+		comp_recv(qp, &cqe, false);
+	}
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Completions of a QP
+ */
+#ifndef MIRAGE_COMP_H
+#define MIRAGE_COMP_H
+
+#include <rdma/ib_verbs.h>
+
+#include "qp/qp.h"
+
+struct mirage_send_wqe;
+
+int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err);
+int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
+	      u32 length, enum ib_wc_status status, int err);
+int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited);
+void comp_flush_sends(struct qp *qp);
+void comp_flush_recvs(struct qp *qp);
+
+/**
+ * comp_send - complete the send work request under way
+ * @qp: the QP; the caller is its runner
+ * @status: how
+ * @err: the errno behind a bad status, or 0
+ *
+ * The slot goes back to the process before the completion is visible: whoever has
+ * seen the completion finds room to post.
+ *
+ * Return: 0, or -EOVERFLOW as mirage_cq_post().
+ */
+static __always_inline int comp_send(struct qp *qp, enum ib_wc_status status, int err)
+{
+	ring_consume(&qp->sq);
+	if (likely(status == IB_WC_SUCCESS) && !qp->sig_all &&
+	    !(qp->req.wqe.head.flags & MIRAGE_WQE_SIGNALED))
+		return 0;
+	return comp_send_visibly(qp, status, err);
+}
+
+/**
+ * comp_fill_recv - what every receive completion of success says
+ * @qp: the QP; its lock is held
+ * @slot: from mirage_cq_begin(); the caller fills in the message's part
+ */
+static __always_inline void comp_fill_recv(const struct qp *qp, struct mirage_cqe *slot)
+{
+	slot->wr_id = qp->resp.wqe.wr_id;
+	slot->status = IB_WC_SUCCESS;
+	slot->vendor_err = 0;
+	slot->qp_num = qp->qpn;
+	slot->cons = qp->rq.index;
+	slot->ring = qp->rq.hdr ? MIRAGE_CQE_RQ : MIRAGE_CQE_NO_RING;
+	slot->pkey_index = 0;
+}
+
+#endif

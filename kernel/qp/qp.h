@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Queue pairs
+ *
+ * The core owns struct ib_qp and frees it as soon as destroy returns, while peers
+ * on the same device may still look the QP up: what they touch is struct qp, with
+ * a life of its own.
+ */
+#ifndef MIRAGE_QP_H
+#define MIRAGE_QP_H
+
+#include <linux/interrupt.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <rdma/ib_verbs.h>
+
+#include "base/device.h"
+#include "qp/engine.h"
+#include "qp/requester.h"
+#include "qp/responder.h"
+#include "queue/cq.h"
+#include "queue/srq.h"
+#include "ud/ud.h"
+
+struct wire;
+
+/**
+ * struct mirage_qp - the core's handle
+ * @ibqp: the core's object
+ * @qp: ours
+ */
+struct mirage_qp {
+	struct ib_qp ibqp;
+	struct qp *qp;
+};
+
+/**
+ * struct qp - one queue pair
+ *
+ * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
+ * and the responder, and is the one lock of a peer that a requester takes. Inside
+ * @lock: the lock of the table of SRQs, an SRQ's lock, a CQ's lock, an engine's lock, a
+ * window's lock, and inside that or alone a chunk's lock; otherwise in no nesting among
+ * each other. No two QPs' locks are ever held together.
+ *
+ * @ref: the core's handle has one, so has everybody who found it in dev->qps
+ * @rcu: lookups are lockless
+ * @dev: the device
+ * @post_lock: kernel users: prod of @sq and @rq; innermost, taken with IRQs off
+ * @send_kicked: kernel users: bit 0: @send_kick is scheduled, with a reference
+ * @send_kick: kernel users: sends were posted where they could not be executed
+ * @recv_kick: kernel users: the same of receives; holds a reference while queued
+ * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
+ *	and for the requester while it runs
+ * @type: what kind
+ * @peer_type: what kind it can be connected to
+ * @transport: the opcodes that it has
+ * @uctx: whose it is; NULL: the kernel's, or that of an XRC domain
+ * @pd: whose keys it takes; NULL for an XRC target
+ * @xrcd: of an XRC target, compared by address only
+ * @qpn: its number
+ * @scq: completions of sends
+ * @rcq: completions of receives
+ * @srq: or NULL; followed under @lock and only while @state is not IB_QPS_RESET
+ * @srqn: its number
+ * @sig_all: every send completes visibly
+ * @mute_mcast: what it sends to its own multicast groups does not come back to it
+ * @cap: as created
+ * @mutex: one modify or destroy at a time
+ * @lock: see above
+ * @state: written under @mutex and @lock; the requester reads it without
+ * @attr: as modified; written under @mutex and @lock
+ * @sgid: our address; @lock
+ * @dgid: the peer's address; @lock
+ * @rq: the receive ring, unless there is an SRQ; @lock
+ * @rnr_peer: the peer waits for a receive work request; @lock
+ * @rnr_srqn: in the SRQ of that number, for an XRC target; @lock
+ * @sqd_notify: IB_EVENT_SQ_DRAINED is owed; @lock
+ * @resp: the responder; @lock
+ * @wire: or NULL: the direct carrier; written under @mutex, followed under RCU
+ * @sq: the send ring; of the requester
+ * @req: of the requester
+ * @engine: decides who is the requester
+ * @ud: what a QP for datagrams has besides, or NULL
+ */
+struct qp {
+	struct kref ref;
+	struct rcu_head rcu;
+	struct mirage_dev *dev;
+	struct ib_qp *ibqp;
+	enum ib_qp_type type;
+	enum ib_qp_type peer_type;
+	enum op_transport transport;
+	struct ib_ucontext *uctx;
+	struct ib_pd *pd;
+	struct ib_xrcd *xrcd;
+	u32 qpn;
+	struct mirage_cq *scq;
+	struct mirage_cq *rcq;
+	struct mirage_srq *srq;
+	u32 srqn;
+	bool sig_all;
+	bool mute_mcast;
+	struct ib_qp_cap cap;
+
+	struct mutex mutex;		/* one modify or destroy at a time */
+	spinlock_t lock;		/* state to resp, see above */
+	enum ib_qp_state state;
+	struct ib_qp_attr attr;
+	union ib_gid sgid;
+	union ib_gid dgid;
+	struct ring rq;
+	bool rnr_peer;
+	u32 rnr_srqn;
+	bool sqd_notify;
+	struct resp resp;
+	struct wire *wire;
+
+	spinlock_t post_lock;		/* see above */
+	unsigned long send_kicked;
+	struct tasklet_struct send_kick;
+	struct work_struct recv_kick;
+
+	struct ring sq ____cacheline_aligned;
+	struct req req;
+	struct engine engine;
+	struct ud *ud;
+};
+
+static inline struct qp *to_qp(struct ib_qp *ibqp)
+{
+	return container_of(ibqp, struct mirage_qp, ibqp)->qp;
+}
+
+/** qp_recv_pd - whose keys a receive work request has; not for an XRC target */
+static inline struct ib_pd *qp_recv_pd(const struct qp *qp)
+{
+	return unlikely(qp->srq) ? qp->srq->ibsrq.pd : qp->pd;
+}
+
+/** qp_flushes - is what stands in the send queue to be flushed? */
+static inline bool qp_flushes(const struct qp *qp)
+{
+	/* In error, or that of its send queue alone. */
+	return READ_ONCE(qp->state) >= IB_QPS_SQE;
+}
+
+/** qp_packets - what its packets' opcodes begin with */
+static inline enum pkt_transport qp_packets(const struct qp *qp)
+{
+	if (qp->type == IB_QPT_XRC_INI || qp->type == IB_QPT_XRC_TGT)
+		return PKT_XRC;
+	return qp->type == IB_QPT_UC ? PKT_UC : PKT_RC;
+}
+
+/**
+ * qp_find - find a QP by its number
+ * @dev: the device
+ * @qpn: the number, of whatever origin
+ *
+ * Under RCU. Return: the QP, or NULL. As qp_get(), but without a reference.
+ */
+static __always_inline struct qp *qp_find(struct mirage_dev *dev, u32 qpn)
+{
+	struct qp *qp = READ_ONCE(dev->recent_qp[qpn % MIRAGE_RECENT_QPS]);
+
+	return likely(qp && qp->qpn == qpn) ? qp : xa_load(&dev->qps, qpn);
+}
+
+struct qp *qp_get(struct mirage_dev *dev, u32 qpn);
+void qp_put(struct qp *qp);
+void qp_kick_send(struct qp *qp);
+void qp_kick_recv_later(struct qp *qp);
+void qp_event(struct qp *qp, enum ib_event_type type);
+void qp_silence(struct qp *qp);
+void qp_error_locked(struct qp *qp, enum ib_event_type event);
+void qp_error(struct qp *qp, enum ib_event_type event);
+void qp_send_error(struct qp *qp);
+
+int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
+		     struct ib_udata *udata);
+int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		     struct ib_udata *udata);
+int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		    struct ib_qp_init_attr *init);
+int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
+int qp_kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
+int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what);
+
+#endif

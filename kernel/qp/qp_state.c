@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The states of a queue pair
+ *
+ * Which transition and which attributes are legal is the core's table
+ * (ib_modify_qp_is_ok(), IBA volume 1, 11.2.5.2); whether their values make sense
+ * is check_attr(); what a transition does beside taking the attributes over is one
+ * function per source state.
+ */
+#include "base/device.h"
+#include "qp/completer.h"
+#include "qp/qp.h"
+#include "wire/wire.h"
+
+static int check_attr(const struct ib_qp_attr *attr, int mask)
+{
+	if (((mask & IB_QP_PORT) && attr->port_num != 1) ||
+	    ((mask & IB_QP_PKEY_INDEX) && attr->pkey_index) ||
+	    ((mask & IB_QP_DEST_QPN) && attr->dest_qp_num > IB_QPN_MASK) ||
+	    ((mask & IB_QP_TIMEOUT) && attr->timeout > 31) ||
+	    ((mask & IB_QP_RETRY_CNT) && attr->retry_cnt > 7) ||
+	    ((mask & IB_QP_RNR_RETRY) && attr->rnr_retry > 7) ||
+	    ((mask & IB_QP_MIN_RNR_TIMER) && attr->min_rnr_timer > 31))
+		return -EINVAL;
+	if ((mask & IB_QP_PATH_MTU) &&
+	    (attr->path_mtu < IB_MTU_256 || attr->path_mtu > IB_MTU_4096))
+		return -EINVAL;
+	if (((mask & IB_QP_MAX_QP_RD_ATOMIC) &&
+	     attr->max_rd_atomic > MIRAGE_MAX_RD_ATOMIC) ||
+	    ((mask & IB_QP_MAX_DEST_RD_ATOMIC) &&
+	     attr->max_dest_rd_atomic > MIRAGE_MAX_RD_ATOMIC))
+		return -EINVAL;
+	if (mask & (IB_QP_ALT_PATH | IB_QP_PATH_MIG_STATE | IB_QP_RATE_LIMIT))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static void take_address(struct qp *qp, const struct rdma_ah_attr *ah)
+{
+	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
+
+	qp->attr.ah_attr = *ah;
+	/* The core keeps its own reference on this, and only for itself. */
+	qp->attr.ah_attr.grh.sgid_attr = NULL;
+	qp->dgid = grh->dgid;
+	if (grh->sgid_attr)
+		qp->sgid = grh->sgid_attr->gid;
+}
+
+static void take_attr(struct qp *qp, const struct ib_qp_attr *from, int mask)
+{
+	struct ib_qp_attr *to = &qp->attr;
+
+	lockdep_assert_held(&qp->lock);
+	if (mask & IB_QP_ACCESS_FLAGS)
+		to->qp_access_flags = from->qp_access_flags;
+	if (mask & IB_QP_PORT)
+		to->port_num = from->port_num;
+	if (mask & IB_QP_AV)
+		take_address(qp, &from->ah_attr);
+	if (mask & IB_QP_PATH_MTU)
+		to->path_mtu = from->path_mtu;
+	if (mask & IB_QP_DEST_QPN)
+		to->dest_qp_num = from->dest_qp_num;
+	if (mask & IB_QP_TIMEOUT)
+		to->timeout = from->timeout;
+	if (mask & IB_QP_RETRY_CNT)
+		to->retry_cnt = from->retry_cnt;
+	if (mask & IB_QP_RNR_RETRY)
+		to->rnr_retry = from->rnr_retry;
+	if (mask & IB_QP_MIN_RNR_TIMER)
+		to->min_rnr_timer = from->min_rnr_timer;
+	if (mask & IB_QP_MAX_QP_RD_ATOMIC)
+		to->max_rd_atomic = from->max_rd_atomic;
+	if (mask & IB_QP_MAX_DEST_RD_ATOMIC)
+		to->max_dest_rd_atomic = from->max_dest_rd_atomic;
+	if (mask & IB_QP_QKEY)
+		to->qkey = from->qkey;
+	if (mask & IB_QP_RQ_PSN)
+		qp->resp.psn = from->rq_psn & PSN_MASK;
+	if (mask & IB_QP_SQ_PSN)
+		qp->req.psn = from->sq_psn & PSN_MASK;
+	/* After the addresses: who sees this sees them. */
+	if (mask & (IB_QP_AV | IB_QP_DEST_QPN))
+		atomic_inc_return_release(&qp->dev->addressed);
+}
+
+static void enter(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		  const struct ib_qp_attr *attr, int mask)
+{
+	spin_lock_bh(&qp->lock);
+	/* In error it got there without us: the attributes are of no use then. */
+	if (qp->state == cur) {
+		take_attr(qp, attr, mask);
+		WRITE_ONCE(qp->state, to);
+	}
+	spin_unlock_bh(&qp->lock);
+}
+
+static int to_reset(struct qp *qp)
+{
+	qp_silence(qp);
+	spin_lock_bh(&qp->lock);
+	qp->resp.have_wqe = false;
+	qp->resp.established = false;
+	qp->rnr_peer = false;
+	qp->sqd_notify = false;
+	memset(&qp->attr, 0, sizeof(qp->attr));
+	ring_reset(&qp->rq);
+	spin_unlock_bh(&qp->lock);
+
+	req_reset(qp);
+	ud_reset(qp);
+	ring_reset(&qp->sq);
+	engine_start(&qp->engine);
+	return 0;
+}
+
+static int to_err(struct qp *qp)
+{
+	qp_error(qp, 0);
+	return 0;
+}
+
+static int from_reset_or_init(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+			      const struct ib_qp_attr *attr, int mask)
+{
+	int err = 0;
+
+	if (to == IB_QPS_RTR && (mask & IB_QP_AV))
+		err = wire_connect(qp, attr);
+	/* Datagrams may come from now on; without the port, those of this device do. */
+	else if (to == IB_QPS_RTR && qp->ud)
+		net_open(qp->dev);
+	if (!err)
+		enter(qp, cur, to, attr, mask);
+	return err;
+}
+
+static int from_rtr(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		    const struct ib_qp_attr *attr, int mask)
+{
+	enter(qp, cur, to, attr, mask);
+	engine_kick(&qp->engine);
+	return 0;
+}
+
+static int from_rts(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		    const struct ib_qp_attr *attr, int mask)
+{
+	if (to == IB_QPS_SQD) {
+		spin_lock_bh(&qp->lock);
+		qp->sqd_notify = (mask & IB_QP_EN_SQD_ASYNC_NOTIFY) &&
+				 attr->en_sqd_async_notify;
+		spin_unlock_bh(&qp->lock);
+	}
+	enter(qp, cur, to, attr, mask);
+	/* Nothing may be under way: then it is the kick that says "drained". */
+	engine_kick(&qp->engine);
+	return 0;
+}
+
+static int readdress(struct qp *qp, const struct ib_qp_attr *attr)
+{
+	int err;
+
+	engine_stop(&qp->engine);
+	err = wire_readdress(qp, attr);
+	engine_start(&qp->engine);
+	return err;
+}
+
+static int from_sqd(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		    const struct ib_qp_attr *attr, int mask)
+{
+	int err = 0;
+
+	if (to == IB_QPS_SQD && req_busy(qp))
+		return -EBUSY;
+	if (mask & IB_QP_AV)
+		err = readdress(qp, attr);
+	if (!err)
+		enter(qp, cur, to, attr, mask);
+	engine_kick(&qp->engine);
+	return err;
+}
+
+static int from_sqe(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		    const struct ib_qp_attr *attr, int mask)
+{
+	enter(qp, cur, to, attr, mask);
+	engine_kick(&qp->engine);
+	return 0;
+}
+
+static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
+{
+	static int (*const from[])(struct qp *qp, enum ib_qp_state cur,
+				   enum ib_qp_state to, const struct ib_qp_attr *attr, int mask) = {
+		[IB_QPS_RESET] = from_reset_or_init,
+		[IB_QPS_INIT] = from_reset_or_init,
+		[IB_QPS_RTR] = from_rtr,
+		[IB_QPS_RTS] = from_rts,
+		[IB_QPS_SQD] = from_sqd,
+		[IB_QPS_SQE] = from_sqe,
+	};
+	enum ib_qp_state cur = READ_ONCE(qp->state), to;
+	int ret;
+
+	lockdep_assert_held(&qp->mutex);
+	if (mask & ~IB_QP_ATTR_STANDARD_BITS)
+		return -EOPNOTSUPP;
+	to = mask & IB_QP_STATE ? attr->qp_state : cur;
+	if ((mask & IB_QP_CUR_STATE) && attr->cur_qp_state != cur)
+		return -EINVAL;
+	if (!ib_modify_qp_is_ok(cur, to, qp->type, mask))
+		return -EINVAL;
+	ret = check_attr(attr, mask);
+	if (ret)
+		return ret;
+
+	if (to == IB_QPS_RESET)
+		return to_reset(qp);
+	if (to == IB_QPS_ERR)
+		return to_err(qp);
+	if (cur >= ARRAY_SIZE(from))
+		return -EINVAL;
+	return from[cur](qp, cur, to, attr, mask);
+}
+
+/**
+ * mirage_modify_qp - ib_device_ops.modify_qp
+ * @ibqp: the QP
+ * @attr: the attributes
+ * @mask: which of them
+ * @udata: unused
+ *
+ * Return: 0, -EINVAL for a transition or value that is not legal, -EOPNOTSUPP for
+ * attributes that the device lacks.
+ */
+int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		     struct ib_udata *udata)
+{
+	struct qp *qp = to_qp(ibqp);
+	int ret;
+
+	mutex_lock(&qp->mutex);
+	ret = transit(qp, attr, mask);
+	mutex_unlock(&qp->mutex);
+	return ret;
+}
+
+/**
+ * mirage_query_qp - ib_device_ops.query_qp
+ * @ibqp: the QP
+ * @attr: filled
+ * @mask: ignored: everything is filled
+ * @init: filled
+ */
+int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
+		    struct ib_qp_init_attr *init)
+{
+	struct qp *qp = to_qp(ibqp);
+
+	mutex_lock(&qp->mutex);
+	spin_lock_bh(&qp->lock);
+	*attr = qp->attr;
+	attr->qp_state = qp->state;
+	attr->cur_qp_state = qp->state;
+	attr->rq_psn = qp->resp.psn;
+	attr->sq_psn = READ_ONCE(qp->req.psn);
+	attr->sq_draining = qp->state == IB_QPS_SQD && req_busy(qp);
+	attr->path_mig_state = IB_MIG_MIGRATED;
+	attr->cap = qp->cap;
+	spin_unlock_bh(&qp->lock);
+	mutex_unlock(&qp->mutex);
+
+	*init = (struct ib_qp_init_attr) {
+		.event_handler = ibqp->event_handler,
+		.qp_context = ibqp->qp_context,
+		.send_cq = ibqp->send_cq,
+		.recv_cq = ibqp->recv_cq,
+		.srq = ibqp->srq,
+		.cap = qp->cap,
+		.sq_sig_type = qp->sig_all ? IB_SIGNAL_ALL_WR : IB_SIGNAL_REQ_WR,
+		.qp_type = ibqp->qp_type,
+	};
+	return 0;
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The table behind opcode.h (IBA volume 1, 9.2.1, 10.7.2.2 and annex A19)
+ */
+#include "queue/opcode.h"
+
+const struct op mirage_ops[OP_COUNT] = {
+	[IB_UVERBS_WR_RDMA_WRITE] = {
+		.class = OP_WRITE, .transports = OP_RC | OP_UC,
+		.inline_ok = true,
+		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
+	},
+	[IB_UVERBS_WR_RDMA_WRITE_WITH_IMM] = {
+		.class = OP_WRITE, .transports = OP_RC | OP_UC,
+		.inline_ok = true,
+		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_RDMA_WRITE,
+		.recv = IB_WC_RECV_RDMA_WITH_IMM, .ex = MIRAGE_WC_WITH_IMM,
+	},
+	[IB_UVERBS_WR_SEND] = {
+		.class = OP_SEND, .transports = OP_ALL,
+		.inline_ok = true,
+		.wc = IB_WC_SEND, .recv = IB_WC_RECV,
+	},
+	[IB_UVERBS_WR_SEND_WITH_IMM] = {
+		.class = OP_SEND, .transports = OP_ALL,
+		.inline_ok = true,
+		.wc = IB_WC_SEND, .recv = IB_WC_RECV, .ex = MIRAGE_WC_WITH_IMM,
+	},
+	[IB_UVERBS_WR_SEND_WITH_INV] = {
+		.class = OP_SEND, .transports = OP_RC,
+		.inline_ok = true,
+		.wc = IB_WC_SEND, .recv = IB_WC_RECV, .ex = MIRAGE_WC_WITH_INV,
+	},
+	[IB_UVERBS_WR_RDMA_READ] = {
+		.class = OP_READ, .transports = OP_RC,
+		.local = IB_ACCESS_LOCAL_WRITE,
+		.remote = IB_ACCESS_REMOTE_READ, .wc = IB_WC_RDMA_READ,
+	},
+	[IB_UVERBS_WR_ATOMIC_CMP_AND_SWP] = {
+		.class = OP_ATOMIC, .transports = OP_RC,
+		.local = IB_ACCESS_LOCAL_WRITE,
+		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_COMP_SWAP,
+	},
+	[IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD] = {
+		.class = OP_ATOMIC, .transports = OP_RC,
+		.local = IB_ACCESS_LOCAL_WRITE,
+		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_FETCH_ADD,
+	},
+	[IB_UVERBS_WR_FLUSH] = {
+		.class = OP_FLUSH, .transports = OP_RC, .wc = IB_WC_FLUSH,
+	},
+	[IB_UVERBS_WR_ATOMIC_WRITE] = {
+		.class = OP_WRITE, .transports = OP_RC,
+		.inline_ok = true, .word = true,
+		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_ATOMIC_WRITE,
+	},
+	[IB_UVERBS_WR_LOCAL_INV] = {
+		.class = OP_LOCAL, .transports = OP_RC | OP_UC, .wc = IB_WC_LOCAL_INV,
+	},
+	[IB_UVERBS_WR_BIND_MW] = {
+		.class = OP_LOCAL, .transports = OP_RC | OP_UC, .wc = IB_WC_BIND_MW,
+	},
+	[MIRAGE_WR_REG_MR] = {
+		.class = OP_LOCAL, .transports = OP_RC | OP_UC, .wc = IB_WC_REG_MR,
+	},
+};

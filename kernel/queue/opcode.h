@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What each send opcode is, as data
+ */
+#ifndef MIRAGE_OPCODE_H
+#define MIRAGE_OPCODE_H
+
+#include <linux/nospec.h>
+#include <rdma/ib_user_verbs.h>
+#include <rdma/ib_verbs.h>
+
+#include "mirage-abi.h"
+
+/* How a request uses the responder. */
+enum op_class {
+	OP_NONE,
+	OP_SEND,	/* bytes into a receive work request */
+	OP_WRITE,	/* bytes into a region */
+	OP_READ,	/* bytes out of a region */
+	OP_ATOMIC,	/* eight bytes of a region, exchanged */
+	OP_FLUSH,	/* earlier writes to a region, made visible */
+	OP_LOCAL,	/* not at all */
+};
+
+/* Which transports have an opcode. */
+enum op_transport {
+	OP_RC	= 1 << 0,	/* XRC too */
+	OP_UC	= 1 << 1,
+	OP_UD	= 1 << 2,	/* GSI too */
+	OP_ALL	= OP_RC | OP_UC | OP_UD,
+};
+
+/**
+ * struct op - facts of one opcode
+ * @class: how it uses the responder
+ * @transports: enum op_transport
+ * @inline_ok: its data may stand in the WQE
+ * @word: its payload is one aligned word of 8 bytes in the WQE, stored at once
+ * @local: rights needed of the requester's own buffers
+ * @remote: rights needed of the responder's region, and of its QP; those of a flush
+ *	depend on its placement type
+ * @wc: opcode of the requester's completion
+ * @recv: that of the receive work request that it consumes; 0: none
+ * @ex: what else it carries, as that completion says it: MIRAGE_WC_WITH_IMM,
+ *	MIRAGE_WC_WITH_INV or 0
+ */
+struct op {
+	enum op_class class;
+	u8 transports;
+	bool inline_ok;
+	bool word;
+	int local;
+	int remote;
+	enum ib_wc_opcode wc;
+	enum ib_wc_opcode recv;
+	u32 ex;
+};
+
+/* Of kernel users only: IB_WR_REG_MR, which is beyond the numbers of the others. */
+#define MIRAGE_WR_REG_MR	(IB_UVERBS_WR_ATOMIC_WRITE + 1)
+
+#define OP_COUNT	(MIRAGE_WR_REG_MR + 1)
+
+extern const struct op mirage_ops[OP_COUNT];
+
+/**
+ * op_of - facts of a send opcode
+ * @wr_opcode: enum ib_uverbs_wr_opcode, unchecked
+ *
+ * Return: NULL when no QP of this device has such an opcode.
+ */
+static inline const struct op *op_of(u8 wr_opcode)
+{
+	const struct op *op = &mirage_ops[array_index_nospec(wr_opcode, OP_COUNT)];
+
+	return wr_opcode < OP_COUNT && op->class != OP_NONE ? op : NULL;
+}
+
+#endif

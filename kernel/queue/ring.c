@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The memory of rings: made here, mapped by the process that they are shared with
+ *
+ * A ring of a kernel user is the same in memory that nobody maps.
+ *
+ * A mapping holds references on the pages, not on the ring: the kernel can let go
+ * of a ring that the process still maps (a resized CQ, a device that is removed),
+ * and nothing of this module is called when a mapping is copied or goes away. The
+ * pages are charged to the memory cgroup of the process that asked for the ring.
+ */
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "queue/ring.h"
+
+/**
+ * struct ring_memory - what stands behind the mmap offset of a ring
+ * @entry: the core's bookkeeping of offsets
+ * @start: the pages
+ * @size: their size in bytes
+ */
+struct ring_memory {
+	struct rdma_user_mmap_entry entry;
+	void *start;
+	size_t size;
+};
+
+static struct ring_memory *to_memory(struct rdma_user_mmap_entry *entry)
+{
+	return container_of(entry, struct ring_memory, entry);
+}
+
+static struct ring_memory *memory_create(struct ib_ucontext *uctx, size_t size)
+{
+	struct ring_memory *mem;
+	int err = -ENOMEM;
+
+	mem = kzalloc_obj(*mem, GFP_KERNEL_ACCOUNT);
+	if (!mem)
+		return ERR_PTR(err);
+
+	mem->size = size;
+	mem->start = __vmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!mem->start)
+		goto free_mem;
+
+	err = rdma_user_mmap_entry_insert(uctx, &mem->entry, size);
+	if (err)
+		goto free_start;
+	return mem;
+
+free_start:
+	vfree(mem->start);
+free_mem:
+	kfree(mem);
+	return ERR_PTR(err);
+}
+
+/**
+ * ring_create - make a ring
+ * @ring: filled in; may be in use by nobody
+ * @uctx: of the process that may map it; NULL for a kernel user
+ * @entries: number of slots, a power of two
+ * @stride: bytes per slot
+ *
+ * May sleep. Return: 0, -EINVAL for a size that no ring has, -ENOMEM.
+ */
+int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries, u32 stride)
+{
+	struct ring_memory *mem;
+	size_t size;
+
+	if (!is_power_of_2(entries) || !stride)
+		return -EINVAL;
+	size = size_add(size_mul(entries, stride), sizeof(struct mirage_ring_hdr));
+	if (size > INT_MAX)
+		return -EINVAL;
+
+	if (uctx) {
+		mem = memory_create(uctx, PAGE_ALIGN(size));
+		if (IS_ERR(mem))
+			return PTR_ERR(mem);
+		ring->entry = &mem->entry;
+		ring->hdr = mem->start;
+	} else {
+		ring->entry = NULL;
+		ring->hdr = vzalloc(size);
+		if (!ring->hdr)
+			return -ENOMEM;
+	}
+	ring->slots = ring->hdr + 1;
+	ring->entries = entries;
+	ring->stride = stride;
+	ring->index = 0;
+	return 0;
+}
+
+/**
+ * ring_destroy - let go of a ring
+ * @ring: the ring, or one that does not exist; nobody in the kernel uses it any more
+ *
+ * The process keeps the pages for as long as it maps them. May sleep.
+ */
+void ring_destroy(struct ring *ring)
+{
+	if (ring->entry)
+		rdma_user_mmap_entry_remove(ring->entry);
+	else
+		vfree(ring->hdr);
+	memset(ring, 0, sizeof(*ring));
+}
+
+/**
+ * ring_info - say to the process where a ring is
+ * @ring: the ring; one that does not exist, or is the kernel's own, gives all zero
+ * @info: filled in
+ */
+void ring_info(const struct ring *ring, struct mirage_ring_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	if (!ring->entry)
+		return;
+	info->offset = rdma_user_mmap_get_offset(ring->entry);
+	info->size = to_memory(ring->entry)->size;
+	info->entries = ring->entries;
+	info->stride = ring->stride;
+}
+
+/**
+ * ring_reset - empty a ring
+ * @ring: the ring; its queue's lock is held, or nobody else uses it
+ *
+ * The process must not use the ring meanwhile; if it does, it harms only itself.
+ */
+void ring_reset(struct ring *ring)
+{
+	if (!ring->hdr)
+		return;
+	ring->index = 0;
+	WRITE_ONCE(ring->hdr->prod, 0);
+	WRITE_ONCE(ring->hdr->cons, 0);
+	WRITE_ONCE(ring->hdr->cons_flags, 0);
+}
+
+static int map_pages(struct vm_area_struct *vma, const struct ring_memory *mem)
+{
+	size_t done;
+	int err = 0;
+
+	for (done = 0; done < mem->size && !err; done += PAGE_SIZE)
+		err = vm_insert_page(vma, vma->vm_start + done,
+				     vmalloc_to_page(mem->start + done));
+	return err;
+}
+
+/**
+ * ring_mmap - ib_device_ops.mmap
+ * @uctx: of the process
+ * @vma: what it wants to map
+ *
+ * Only a whole ring, shared, and never executable. Return: 0, -EINVAL for anything
+ * that is not exactly what ring_info() offered, -EPERM for PROT_EXEC, -ENOMEM.
+ */
+int ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
+{
+	struct rdma_user_mmap_entry *entry;
+	int err;
+
+	if (vma->vm_flags & VM_EXEC)
+		return -EPERM;
+	/* Finds shared mappings of the right size only. */
+	entry = rdma_user_mmap_entry_get(uctx, vma);
+	if (!entry)
+		return -EINVAL;
+
+	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYEXEC);
+	err = map_pages(vma, to_memory(entry));
+	rdma_user_mmap_entry_put(entry);
+	return err;
+}
+
+/**
+ * ring_mmap_free - ib_device_ops.mmap_free
+ * @entry: of a destroyed ring that nobody is about to map any more
+ */
+void ring_mmap_free(struct rdma_user_mmap_entry *entry)
+{
+	struct ring_memory *mem = to_memory(entry);
+
+	vfree(mem->start);
+	kfree(mem);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Rings shared with a process that is not trusted
+ *
+ * The layout is in include/mirage-abi.h. The rules here:
+ *
+ *  - The kernel's own index (cons of a work queue, prod of a CQ) lives in
+ *    kernel memory; what stands in the ring header is a copy for the process.
+ *  - The process' index is loaded once per look, and the difference of the two
+ *    is checked against the number of entries before anything is done with it.
+ *  - A WQE is copied out whole before its first field is read, and the ring is
+ *    not read again for it (wqe.c). The data of an inline send is the exception:
+ *    it is only data, whatever it changes to.
+ */
+#ifndef MIRAGE_RING_H
+#define MIRAGE_RING_H
+
+#include <linux/types.h>
+#include <rdma/ib_verbs.h>
+
+#include "mirage-abi.h"
+
+/**
+ * struct ring - one shared ring, as the kernel sees it
+ * @hdr: the shared header, start of the vmalloc'ed memory; NULL when there is no ring
+ * @slots: the first slot
+ * @entries: number of slots, a power of two
+ * @stride: bytes per slot
+ * @index: the kernel's own index; protected by the lock of the queue it is in
+ * @entry: what the process maps; NULL when the ring is the kernel's own
+ */
+struct ring {
+	struct mirage_ring_hdr *hdr;
+	void *slots;
+	u32 entries;
+	u32 stride;
+	u32 index;
+	struct rdma_user_mmap_entry *entry;
+};
+
+int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries,
+		u32 stride);
+void ring_destroy(struct ring *ring);
+void ring_info(const struct ring *ring, struct mirage_ring_info *info);
+void ring_reset(struct ring *ring);
+int ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma);
+void ring_mmap_free(struct rdma_user_mmap_entry *entry);
+
+static inline void *ring_slot(const struct ring *ring, u32 index)
+{
+	return ring->slots + (size_t)(index & (ring->entries - 1)) * ring->stride;
+}
+
+/**
+ * ring_pending - work requests the process has posted and the kernel not taken
+ * @ring: a work queue's ring
+ *
+ * Return: their number, or -EPROTO when the process' index is out of bounds.
+ */
+static inline int ring_pending(const struct ring *ring)
+{
+	/* Pairs with the release store of the process after it wrote the slots. */
+	u32 n = smp_load_acquire(&ring->hdr->prod) - ring->index;
+
+	return n <= ring->entries ? (int)n : -EPROTO;
+}
+
+/** ring_consume - give the slot at the kernel's index back to the process */
+static inline void ring_consume(struct ring *ring)
+{
+	/* The process may write to the slot as soon as it sees this. */
+	smp_store_release(&ring->hdr->cons, ++ring->index);
+}
+
+/**
+ * ring_want_kick - ask the process to kick after its next post, or not
+ * @ring: a work queue's ring
+ * @want: whether to
+ *
+ * Look at ring_pending() after this, not before: a post in between did not see
+ * the flag.
+ */
+static inline void ring_want_kick(struct ring *ring, bool want)
+{
+	WRITE_ONCE(ring->hdr->cons_flags, want ? MIRAGE_WANT_KICK : 0);
+	/* Pairs with that of the process, between its index and a look at this. */
+	smp_mb();
+}
+
+#endif

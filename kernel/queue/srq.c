@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Shared receive queues
+ *
+ * A ring like that of a receive queue, taken from by many QPs. It is made with room
+ * to grow in, so that a resize moves nothing and the process keeps its mapping.
+ */
+#include <linux/log2.h>
+#include <rdma/uverbs_ioctl.h>
+
+#include "base/device.h"
+#include "qp/qp.h"
+#include "queue/cq.h"
+#include "queue/srq.h"
+#include "verbs.h"
+
+/* An SRQ can be resized to this many times what it was created with. */
+#define SRQ_ROOM	4
+
+/* What an XRCETH has room for. */
+#define SRQN_MAX	0xffffff
+
+static void dispatch(struct mirage_srq *srq, enum ib_event_type type)
+{
+	struct ib_event event = {
+		.device = srq->ibsrq.device,
+		.event = type,
+		.element.srq = &srq->ibsrq,
+	};
+
+	if (srq->ibsrq.event_handler)
+		srq->ibsrq.event_handler(&event, srq->ibsrq.srq_context);
+}
+
+/* Whether the limit event is due; once only. */
+static bool limit_reached(struct mirage_srq *srq)
+{
+	int left;
+
+	if (likely(!srq->limit))
+		return false;
+	left = ring_pending(&srq->ring);
+	if (left < 0 || left >= srq->limit)
+		return false;
+	srq->limit = 0;
+	return true;
+}
+
+static int pop_or_ask(struct mirage_srq *srq, struct recv_wqe *to)
+{
+	int ret = wqe_pop_recv(&srq->ring, to);
+
+	lockdep_assert_held(&srq->lock);
+	if (likely(ret != -ENOENT))
+		return ret;
+	ring_want_kick(&srq->ring, true);
+	return wqe_pop_recv(&srq->ring, to);
+}
+
+/**
+ * mirage_srq_pop - take the oldest work request
+ * @srq: the SRQ; a QP keeps it alive
+ * @to: filled in
+ *
+ * Any context but hardirq; inside a QP's lock. Events are raised here.
+ *
+ * Return: 0, -ENOENT: there is none (the process was asked to kick after its next
+ * post; who handles that kick takes the request back with mirage_srq_kicked()),
+ * -EPROTO: the process' index is out of bounds, anything else: what is wrong with
+ * that work request, which is consumed (to->wr_id is valid).
+ */
+int mirage_srq_pop(struct mirage_srq *srq, struct recv_wqe *to)
+{
+	bool error, limit;
+	int ret;
+
+	spin_lock_bh(&srq->lock);
+	ret = pop_or_ask(srq, to);
+	error = ret == -EPROTO && !srq->error;
+	if (error)
+		srq->error = true;
+	limit = limit_reached(srq);
+	spin_unlock_bh(&srq->lock);
+
+	if (unlikely(error))
+		dispatch(srq, IB_EVENT_SRQ_ERR);
+	if (unlikely(limit))
+		dispatch(srq, IB_EVENT_SRQ_LIMIT_REACHED);
+	return ret;
+}
+
+/**
+ * mirage_srq_kicked - the process need not kick any more
+ * @srq: the SRQ
+ *
+ * Call it before the waiting QPs try again: who still finds nothing asks again.
+ */
+void mirage_srq_kicked(struct mirage_srq *srq)
+{
+	spin_lock_bh(&srq->lock);
+	ring_want_kick(&srq->ring, false);
+	spin_unlock_bh(&srq->lock);
+}
+
+/**
+ * mirage_srq_kick - a process kicks an SRQ
+ * @dev: the device
+ * @uctx: who kicks
+ * @srqn: which it says
+ *
+ * Any context but hardirq. mirage_srq_kicked() for an SRQ that nobody holds.
+ * Return: 0, or -ENOENT when @uctx has no such SRQ.
+ */
+int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+{
+	struct mirage_srq *srq;
+	int err = -ENOENT;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xa_load(&dev->srqs, srqn);
+	if (srq && srq->uctx == uctx) {
+		mirage_srq_kicked(srq);
+		err = 0;
+	}
+	xa_unlock_bh(&dev->srqs);
+	return err;
+}
+
+static void kick_work(struct work_struct *work)
+{
+	struct mirage_srq *srq = container_of(work, struct mirage_srq, kick);
+
+	qp_kick_srq(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
+}
+
+/* An XRC target names SRQs by number: no reference, but the table's lock. */
+static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd *xrcd,
+				    u32 srqn)
+{
+	struct mirage_srq *srq = xa_load(&dev->srqs, srqn);
+
+	lockdep_assert_held(&dev->srqs.xa_lock);
+	return srq && srq->xrcd && srq->xrcd == xrcd ? srq : NULL;
+}
+
+/**
+ * mirage_xsrq_pd - whose keys a message to an XRC SRQ takes
+ * @dev: the device
+ * @xrcd: the target's domain
+ * @srqn: the SRQ's number
+ *
+ * Any context but hardirq. Return: the SRQ's PD, to be compared by address only; NULL
+ * when the domain has no such SRQ.
+ */
+struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn)
+{
+	struct mirage_srq *srq;
+	struct ib_pd *pd;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xsrq_find(dev, xrcd, srqn);
+	pd = srq ? srq->ibsrq.pd : NULL;
+	xa_unlock_bh(&dev->srqs);
+	return pd;
+}
+
+/**
+ * mirage_xsrq_pop - mirage_srq_pop() for an XRC target
+ * @dev: the device
+ * @xrcd: the target's domain
+ * @srqn: the SRQ's number
+ * @to: filled in
+ *
+ * Return: as mirage_srq_pop(); -ENXIO when the domain has no such SRQ.
+ */
+int mirage_xsrq_pop(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
+		    struct recv_wqe *to)
+{
+	struct mirage_srq *srq;
+	int ret = -ENXIO;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xsrq_find(dev, xrcd, srqn);
+	if (srq)
+		ret = mirage_srq_pop(srq, to);
+	xa_unlock_bh(&dev->srqs);
+	return ret;
+}
+
+/**
+ * mirage_xsrq_complete - post the completion of a work request of an XRC SRQ
+ * @dev: the device
+ * @xrcd: the target's domain
+ * @srqn: the SRQ's number
+ * @cqe: to post
+ * @solicited: as mirage_cq_post()
+ *
+ * Return: as mirage_cq_post(); 0, too, when the SRQ is gone, and whom it would
+ * concern with it.
+ */
+int mirage_xsrq_complete(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
+			 const struct mirage_cqe *cqe, bool solicited)
+{
+	struct mirage_srq *srq;
+	int ret = 0;
+
+	xa_lock_bh(&dev->srqs);
+	srq = xsrq_find(dev, xrcd, srqn);
+	if (srq)
+		ret = mirage_cq_post(srq->xcq, cqe, solicited);
+	xa_unlock_bh(&dev->srqs);
+	return ret;
+}
+
+static int check_attr(const struct ib_srq_init_attr *init)
+{
+	const struct ib_srq_attr *attr = &init->attr;
+
+	if (init->srq_type != IB_SRQT_BASIC && init->srq_type != IB_SRQT_XRC)
+		return -EOPNOTSUPP;
+	if (!attr->max_wr || attr->max_wr > MIRAGE_MAX_WR ||
+	    attr->max_sge > MIRAGE_MAX_SGE)
+		return -EINVAL;
+	return 0;
+}
+
+static int respond(struct mirage_srq *srq, struct ib_udata *udata)
+{
+	struct mirage_create_srq_resp resp = { .srqn = srq->srqn };
+
+	ring_info(&srq->ring, &resp.ring);
+	return ib_respond_udata(udata, resp);
+}
+
+/**
+ * mirage_create_srq - ib_device_ops.create_srq
+ * @ibsrq: the core's object, zeroed
+ * @init: what is asked for, but for ->attr.srq_limit, which is for modify alone; ->attr is
+ *	updated to what there is
+ * @udata: driver data: struct mirage_create_srq_resp; NULL for a kernel user
+ *
+ * Return: 0, -EOPNOTSUPP for tag matching, -EINVAL beyond a limit of one
+ * SRQ, -ENOMEM beyond their number, too.
+ */
+int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
+		      struct ib_udata *udata)
+{
+	struct ib_ucontext *uctx = udata_context(udata);
+	struct mirage_dev *dev = to_mdev(ibsrq->device);
+	struct mirage_srq *srq = to_msrq(ibsrq);
+	u32 entries;
+	int err;
+
+	err = check_attr(init) ?: ib_is_udata_in_empty(udata);
+	if (err)
+		return err;
+	if (!mirage_limit_get(&dev->num_srq, MIRAGE_MAX_SRQ))
+		return -ENOMEM;
+
+	spin_lock_init(&srq->lock);
+	spin_lock_init(&srq->post_lock);
+	INIT_WORK(&srq->kick, kick_work);
+	srq->uctx = uctx;
+	srq->max_wr = init->attr.max_wr;
+	srq->max_sge = max(init->attr.max_sge, 1U);
+	if (init->srq_type == IB_SRQT_XRC) {
+		srq->xrcd = init->ext.xrc.xrcd;
+		srq->xcq = to_mcq(init->ext.cq);
+	}
+	entries = roundup_pow_of_two(min_t(u32, srq->max_wr * SRQ_ROOM, MIRAGE_MAX_WR));
+	err = ring_create(&srq->ring, uctx, entries, wqe_recv_stride(srq->max_sge));
+	if (err)
+		goto put_limit;
+	/* Who still means one that is gone should not hit another. */
+	err = xa_alloc_cyclic_bh(&dev->srqs, &srq->srqn, srq, XA_LIMIT(1, SRQN_MAX),
+				 &dev->next_srqn, GFP_KERNEL_ACCOUNT);
+	if (err < 0)
+		goto destroy_ring;
+	ibsrq->ext.xrc.srq_num = srq->srqn;
+	err = udata ? respond(srq, udata) : 0;
+	if (err)
+		goto erase;
+
+	init->attr.max_sge = srq->max_sge;
+	return 0;
+
+erase:
+	xa_erase_bh(&dev->srqs, srq->srqn);
+destroy_ring:
+	ring_destroy(&srq->ring);
+put_limit:
+	mirage_limit_put(&dev->num_srq);
+	return err;
+}
+
+/**
+ * mirage_modify_srq - ib_device_ops.modify_srq
+ * @ibsrq: the SRQ
+ * @attr: the values
+ * @mask: IB_SRQ_MAX_WR and IB_SRQ_LIMIT, all or none of which take effect
+ * @udata: no driver data
+ *
+ * Return: 0, -EINVAL: more than the ring has room for, less than is posted, or a
+ * limit beyond the size.
+ */
+int mirage_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
+		      enum ib_srq_attr_mask mask, struct ib_udata *udata)
+{
+	struct mirage_srq *srq = to_msrq(ibsrq);
+	int err = ib_is_udata_in_empty(udata);
+	u32 max_wr, limit;
+
+	if (err)
+		return err;
+	if (mask & ~(IB_SRQ_MAX_WR | IB_SRQ_LIMIT))
+		return -EINVAL;
+
+	spin_lock_bh(&srq->lock);
+	max_wr = mask & IB_SRQ_MAX_WR ? attr->max_wr : srq->max_wr;
+	limit = mask & IB_SRQ_LIMIT ? attr->srq_limit : srq->limit;
+	if (!max_wr || max_wr > min_t(u32, srq->ring.entries, MIRAGE_MAX_WR) ||
+	    ring_pending(&srq->ring) > (int)max_wr || limit > max_wr) {
+		err = -EINVAL;
+	} else {
+		WRITE_ONCE(srq->max_wr, max_wr);
+		srq->limit = limit;
+	}
+	spin_unlock_bh(&srq->lock);
+	return err;
+}
+
+/** mirage_query_srq - ib_device_ops.query_srq */
+int mirage_query_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr)
+{
+	struct mirage_srq *srq = to_msrq(ibsrq);
+
+	spin_lock_bh(&srq->lock);
+	attr->max_wr = srq->max_wr;
+	attr->max_sge = srq->max_sge;
+	attr->srq_limit = srq->limit;
+	spin_unlock_bh(&srq->lock);
+	return 0;
+}
+
+/** mirage_destroy_srq - ib_device_ops.destroy_srq; no QP uses it any more */
+int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
+{
+	struct mirage_dev *dev = to_mdev(ibsrq->device);
+	struct mirage_srq *srq = to_msrq(ibsrq);
+
+	/* Whoever finds it there uses it under the same lock, and is done now. */
+	xa_erase_bh(&dev->srqs, srq->srqn);
+	/* Nobody posts any more. */
+	cancel_work_sync(&srq->kick);
+	ring_destroy(&srq->ring);
+	mirage_limit_put(&dev->num_srq);
+	return 0;
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Datagrams: QPs of type UD and GSI, and what they send
+ *
+ * One work request is one datagram; it completes when it is sent. What is wrong with it
+ * beyond that is between it and the receiver: the sender hears nothing.
+ *
+ * Most datagrams are small, and their pages are there. To the wire these go without a
+ * reference on their region, see bytes_borrow(); when it turns out that one is not of
+ * that kind it is begun anew.
+ */
+#include <linux/ipv6.h>
+#include <linux/slab.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <rdma/ib_mad.h>
+
+#include "base/device.h"
+#include "direct/direct.h"
+#include "qp/completer.h"
+#include "qp/qp.h"
+#include "ud/mcast.h"
+#include "ud/ud.h"
+#include "ud/ud_recv.h"
+
+/* DETH, behind the BTH. */
+#define UD_DETH_LEN	8
+
+/* A send with this bit in its Q_Key sends with that of its QP (IBA 10.2.5). */
+#define UD_QKEY_OWN	BIT(31)
+
+/* The header that stands in front of a datagram that never was a packet. */
+static void fill_grh(struct datagram *d, const struct av *av)
+{
+	const struct in6_addr *saddr = (const struct in6_addr *)av->sgid.raw;
+	const struct in6_addr *daddr = (const struct in6_addr *)av->dgid.raw;
+	unsigned int len = sizeof(struct udphdr) + PKT_BTH_LEN + UD_DETH_LEN +
+			   (d->imm ? 4 : 0) + ALIGN(d->len, 4) + PKT_ICRC_LEN;
+	struct ipv6hdr *ip6 = (struct ipv6hdr *)d->grh;
+	struct iphdr *ip = (struct iphdr *)(d->grh + UD_GRH_LEN - sizeof(*ip));
+
+	memset(d->grh, 0, sizeof(d->grh));
+	d->ipv4 = ipv6_addr_v4mapped(daddr);
+	if (!d->ipv4) {
+		ip6_flow_hdr(ip6, av->tclass, htonl(av->flow_label) & IPV6_FLOWLABEL_MASK);
+		ip6->payload_len = htons(len);
+		ip6->nexthdr = IPPROTO_UDP;
+		ip6->hop_limit = av->hop_limit;
+		ip6->saddr = *saddr;
+		ip6->daddr = *daddr;
+		return;
+	}
+	ip->version = 4;
+	ip->ihl = sizeof(*ip) / 4;
+	ip->tos = av->tclass;
+	ip->tot_len = htons(sizeof(*ip) + len);
+	ip->frag_off = htons(IP_DF);
+	ip->ttl = av->hop_limit;
+	ip->protocol = IPPROTO_UDP;
+	ip->saddr = saddr->s6_addr32[3];
+	ip->daddr = daddr->s6_addr32[3];
+	ip_send_check(ip);
+}
+
+static u32 qkey_of(const struct qp *qp)
+{
+	u32 qkey = qp->req.wqe.head.rkey;
+
+	return qkey & UD_QKEY_OWN ? qp->attr.qkey : qkey;
+}
+
+static void fill_datagram(const struct qp *qp, struct datagram *d)
+{
+	const struct mirage_send_wqe *head = &qp->req.wqe.head;
+	const struct av *av = qp->ud->av;
+
+	*d = (struct datagram) {
+		.imm = qp->req.op->ex,
+		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
+		.src_qp = qp->qpn,
+		.qkey = qkey_of(qp),
+		.ex = head->ex,
+		.len = qp->req.hdr.length,
+	};
+	fill_grh(d, av);
+}
+
+/* The destination's QP; remembered, since looking it up costs as much as a send. */
+static struct qp *find_peer(struct qp *qp, u32 qpn)
+{
+	struct req *req = &qp->req;
+
+	if (req->peer && req->peer->qpn == qpn &&
+	    READ_ONCE(req->peer->state) != IB_QPS_RESET)
+		return req->peer;
+	direct_detach(qp);
+	req->peer = qp_get(qp->dev, qpn);
+	return req->peer;
+}
+
+static enum resp_verdict send_local(struct qp *qp, const struct datagram *d,
+				    struct miss *miss)
+{
+	struct qp *peer = find_peer(qp, qp->req.wqe.head.swap & IB_QPN_MASK);
+
+	if (!peer || !peer->ud)
+		ud_drop(qp);
+	else if (!ud_deliver(peer, d, &qp->req.local, miss))
+		return RESP_MISS;
+	return RESP_OK;
+}
+
+/* A datagram on its way to the members of its group. */
+struct to_group {
+	const struct qp *sender;
+	const struct datagram *d;
+	struct bytes *from;
+};
+
+static void send_to_member(struct qp *member, void *arg)
+{
+	const struct to_group *to = arg;
+	struct miss miss;
+
+	if (member != to->sender || !member->mute_mcast)
+		ud_deliver(member, to->d, to->from, &miss);
+}
+
+/* The payload. RESP_GOES_ON: again, but with a reference on its region. */
+static enum resp_verdict read_payload(struct bytes *local, void *to, u32 len,
+				      struct miss *miss)
+{
+	if (!len || likely(bytes_read_small(local, to, len)))
+		return RESP_OK;
+	if (bytes_borrowed(local))
+		return RESP_GOES_ON;
+	bytes_rewind(local);
+	return bytes_read(local, to, len, len, miss) ? RESP_OK : RESP_MISS;
+}
+
+/* As a packet. Equal ones to one destination leave as one super-packet. */
+static enum resp_verdict send_wire(struct qp *qp, struct bytes *from, struct miss *miss)
+{
+	const struct mirage_send_wqe *head = &qp->req.wqe.head;
+	u32 n = qp->req.hdr.length, len;
+	struct ud *ud = qp->ud;
+	struct pkt pkt = {
+		.opcode = qp->req.op->ex ? PKT_UD | PKT_SEND_ONLY_WITH_IMM :
+					   PKT_UD | PKT_SEND_ONLY,
+		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
+		.pkey = IB_DEFAULT_PKEY_FULL,
+		.qpn = head->swap & IB_QPN_MASK,
+		.psn = qp->req.psn,
+		.payload = n,
+		.ex = head->ex,
+		.qkey = qkey_of(qp),
+		.src_qp = qp->qpn,
+	};
+	enum resp_verdict v;
+	void *to;
+
+	len = pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
+	to = net_tx_segment(&ud->tx, &ud->path, len, 0);
+	if (!to) {
+		ud_drop(qp);
+		return RESP_OK;
+	}
+	to += pkt_build(to, &pkt);
+	v = read_payload(from, to, n, miss);
+	if (likely(v == RESP_OK))
+		net_tx_seal(&ud->tx);
+	else
+		net_tx_cancel(&ud->tx);
+	return v;
+}
+
+/*
+ * To the members here and on the wire, from a copy: no page of the sender's may be
+ * missing after the first of them.
+ */
+static enum resp_verdict send_group(struct qp *qp, struct miss *miss)
+{
+	struct bytes *local = &qp->req.local, *from = &qp->req.result;
+	struct to_group to = { .sender = qp, .from = from };
+	enum resp_verdict v = RESP_OK;
+	struct datagram d;
+	void *copy;
+
+	fill_datagram(qp, &d);
+	to.d = &d;
+	copy = kmalloc(d.len + 1, GFP_ATOMIC | __GFP_NOWARN);
+	if (!copy) {
+		ud_drop(qp);
+		return v;
+	}
+	bytes_rewind(local);
+	bytes_from_buf(from, copy);
+	if (!bytes_read(local, copy, d.len, d.len, miss)) {
+		v = RESP_MISS;
+	} else {
+		if (qp->ud->av->wired)
+			send_wire(qp, from, miss);
+		mcast_for_each(qp->dev, &qp->ud->av->dgid, send_to_member, &to);
+	}
+	kfree(copy);
+	return v;
+}
+
+static void drop_av(struct ud *ud)
+{
+	net_path_release(&ud->path);
+	if (ud->av)
+		av_put(ud->av);
+	ud->av = NULL;
+}
+
+static void forget_av(struct qp *qp)
+{
+	ud_flush(qp);
+	drop_av(qp->ud);
+}
+
+/* Finds the address vector; the last one is remembered. */
+static bool find_av(struct qp *qp, u64 num)
+{
+	struct ud *ud = qp->ud;
+
+	if (ud->av && ud->av->num == num && !READ_ONCE(ud->av->dead))
+		return true;
+	forget_av(qp);
+	ud->av = num <= U32_MAX ? av_get(qp->dev, qp->pd, num) : NULL;
+	if (ud->av && ud->av->wired) {
+		ud->path = ud->av->path;
+		get_net(ud->path.net);
+	}
+	return ud->av;
+}
+
+/**
+ * ud_check - may the datagram that was taken up be sent?
+ * @qp: the QP; the caller is its runner
+ *
+ * Return: IB_WC_SUCCESS, or what is wrong with it.
+ */
+enum ib_wc_status ud_check(struct qp *qp)
+{
+	const struct send_wqe *wqe = &qp->req.wqe;
+
+	if (!find_av(qp, wqe->head.remote_addr) || wqe->head.swap >> 32)
+		return IB_WC_LOC_QP_OP_ERR;
+	if (wqe->length > ib_mtu_enum_to_int(mirage_mtu(qp->dev)))
+		return IB_WC_LOC_LEN_ERR;
+	return IB_WC_SUCCESS;
+}
+
+/**
+ * ud_sends_once - will ud_request() want the bytes of the datagram once at most?
+ * @qp: the requester's QP, after ud_check(); the caller is its runner
+ */
+bool ud_sends_once(const struct qp *qp)
+{
+	const struct av *av = qp->ud->av;
+
+	return av->wired && !av->multicast;
+}
+
+/**
+ * ud_fanned_out - did the datagram that was sent last go to a group?
+ * @qp: the requester's QP; the caller is its runner
+ */
+bool ud_fanned_out(const struct qp *qp)
+{
+	return qp->ud->av && qp->ud->av->multicast;
+}
+
+/**
+ * ud_request - send the datagram under way
+ * @qp: the requester's QP; the caller is its runner
+ * @miss: filled with RESP_MISS
+ *
+ * BHs off. Return: RESP_OK: it is sent, arrived or not; RESP_MISS: a page of the sender's
+ * is missing; RESP_GOES_ON: its bytes were borrowed and have to be kept first.
+ */
+enum resp_verdict ud_request(struct qp *qp, struct miss *miss)
+{
+	const struct av *av = qp->ud->av;
+	enum resp_verdict v = RESP_OK;
+	struct datagram d;
+
+	qp->req.remote_miss = false;
+	if (av->multicast)
+		return send_group(qp, miss);
+	if (av->wired)
+		v = send_wire(qp, &qp->req.local, miss);
+	if (v != RESP_OK || !av->local)
+		return v;
+	fill_datagram(qp, &d);
+	return send_local(qp, &d, miss);
+}
+
+/**
+ * ud_flush - let the packets go that were made
+ * @qp: a QP for datagrams; the caller is its runner, or its engine is stopped
+ *
+ * BHs are off since the first of them.
+ */
+void ud_flush(struct qp *qp)
+{
+	struct ud *ud = qp->ud;
+
+	if (ud->tx.skb)
+		net_tx_flush(&ud->tx);
+	/* The device's own lives as long as its namespace: it must not keep that. */
+	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
+		drop_av(ud);
+}
+
+/**
+ * ud_create - what a new QP for datagrams needs besides
+ * @qp: the QP; ->type is set
+ *
+ * Return: 0, -ENOMEM.
+ */
+int ud_create(struct qp *qp)
+{
+	struct ud *ud;
+
+	if (!ud_type(qp->type))
+		return 0;
+	ud = kzalloc_obj(*ud, GFP_KERNEL_ACCOUNT);
+	if (!ud)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&ud->held);
+	ud->waiter.wake = ud_woken;
+	ud->qp = qp;
+	qp->ud = ud;
+	return 0;
+}
+
+/**
+ * ud_reset - forget whom it sent to; the QP's engine is stopped, its state is RESET
+ * @qp: a QP, maybe one for datagrams
+ */
+void ud_reset(struct qp *qp)
+{
+	struct ud *ud = qp->ud;
+
+	if (!ud)
+		return;
+	forget_av(qp);
+	/* A page that nobody needs any more must not delay the QP's next life. */
+	if (!odp_fault_cancel(&ud->waiter))
+		return;
+	spin_lock_bh(&qp->lock);
+	ud->draining = false;
+	spin_unlock_bh(&qp->lock);
+	qp_put(qp);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Datagrams on their way to a receiver
+ */
+#ifndef MIRAGE_UD_RECV_H
+#define MIRAGE_UD_RECV_H
+
+#include "base/device.h"
+#include "qp/qp.h"
+#include "ud/ud.h"
+
+/**
+ * struct datagram - what is said of a payload
+ * @grh: what stands in front of it in memory
+ * @ipv4: an IPv4 header is the end of @grh
+ * @imm: there is an immediate
+ * @solicited: the SE bit
+ * @src_qp: who sent it
+ * @qkey: of the receiver, as the sender says
+ * @ex: the immediate, big endian
+ * @len: bytes of payload
+ */
+struct datagram {
+	u8 grh[UD_GRH_LEN];
+	bool ipv4;
+	bool imm;
+	bool solicited;
+	u32 src_qp;
+	u32 qkey;
+	u32 ex;
+	u32 len;
+};
+
+/** ud_drop - a datagram to or from a QP goes nowhere, and is counted */
+static inline void ud_drop(struct qp *qp)
+{
+	mirage_stat_inc(qp->dev, MIRAGE_STAT_UD_DROPPED);
+}
+
+bool ud_deliver(struct qp *qp, const struct datagram *d, struct bytes *from,
+		struct miss *miss);
+void ud_woken(struct odp_waiter *w, int err);
+
+#endif

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * Runs: packets from the middle of a message, which differ by nothing but their PSNs
+ *
+ * What is the same for all of them is done once: header, room, checks, look-ups. That
+ * leaves a packet its ICRC and its copy. First and last packets, those that miss a page
+ * and those that are not what is expected go one by one, the long way.
+ */
+#include <linux/log2.h>
+
+#include "wire/wire.h"
+
+/**
+ * wire_run_fill - packets from the middle of a message, ready for net_tx_seal()
+ * @tx: where they go
+ * @path: whereto
+ * @pkt: headers of the first; ->payload is the path MTU
+ * @from: the message, in regions, at the first one's payload
+ * @num: how many are wanted; a handful at a time is made
+ * @left: bytes of the message from there on, at least as many as that
+ * @miss: all zero; filled when a page is missing behind those; the caller puts @miss->mr
+ *
+ * BHs off. Return: how many there are, @tx->num. None without @miss->mr: no memory.
+ */
+u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
+		  struct bytes *from, u32 num, u32 left, struct miss *miss)
+{
+	u32 hdr = pkt_ops[pkt->opcode].len, len = hdr + pkt->payload + PKT_ICRC_LEN, i;
+	void *at[NET_RUN_MAX], *first;
+	const struct mtt_rows rows = { .at = at, .shift = ilog2(pkt->payload) };
+
+	num = min3(num, (u32)NET_RUN_MAX, (u32)NET_RUN_BYTES / pkt->payload);
+	first = net_tx_run(tx, path, len, num, left - pkt->payload);
+	if (!first)
+		return 0;
+	pkt_build(first, pkt);
+	pkt_repeat(first, len, tx->num);
+	for (i = 0; i < tx->num; i++)
+		at[i] = first + hdr + i * len;
+	num = bytes_move_rows(from, &rows, tx->num, left, false, miss);
+	if (num)
+		tx->num = num;
+	else
+		net_tx_cancel(tx);
+	return num;
+}
+
+/**
+ * wire_run_take - copy what came to where it belongs
+ * @skb: where the packets are
+ * @off: there
+ * @run: the packets; the first one is what is expected, and its payload the path MTU
+ * @to: the message, in regions
+ * @left: bytes of it that may come yet
+ * @ack: set if one of what is taken asks for an acknowledgment
+ *
+ * BHs off. Return: packets taken, their ICRCs checked; those after them, and none when
+ * the first one misses a page, are left for the long way.
+ */
+u32 wire_run_take(struct sk_buff *skb, u32 off, const struct net_run *run,
+		  struct bytes *to, u32 left, bool *ack)
+{
+	void *at[NET_RUN_MAX];
+	const struct mtt_rows rows = { .at = at, .shift = ilog2(run->pkt.payload) };
+	u32 num = min(run->num, left >> rows.shift), i;
+
+	num = net_run_check(skb, off, run, num, ack);
+	for (i = 0; i < num; i++)
+		at[i] = (void *)run->at[i] + run->pkt.op->len;
+	return bytes_move_rows(to, &rows, num, left, true, NULL);
+}

@@ -1,0 +1,727 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+/*
+ * The responder's side of the wire: request packets into requests, verdicts into
+ * answers
+ *
+ * Whether a request is right, and what becomes of one that is not, resp.c decides for
+ * every carrier. Here is what only packets have: sequence numbers, messages in parts,
+ * duplicates, and answers (IBA volume 1, 9.7.3 to 9.7.5).
+ *
+ * One PSN is expected. A packet behind it is a duplicate; one ahead of it tells of a
+ * loss, and is answered with one NAK until the expected one comes. After an RNR NAK
+ * the same holds, without another NAK: the requester begins again from there anyway.
+ *
+ * The answer to a round of packets is one: an ACK of all that was done, if any of them
+ * asked for one, or a NAK, which acknowledges what came before it as well. The answers
+ * of READs and atomics are sent where they stand in that order.
+ *
+ * A packet that misses a page is held by wire.c and comes again. What it has already
+ * changed is marked by ->checked: only its bytes are moved then, all of them, since a
+ * part that was moved before is the same bytes. A READ holds up what comes after it, as
+ * every request does: its responses are copied straight from the region into a
+ * super-packet, READ_TURN bytes a turn, and if there is more to come wire.c is told to
+ * come back. So the expected PSN moves on when the last response was sent, and an
+ * answer never promises what was not done yet.
+ *
+ * Results of atomics are kept by PSN, for duplicates; that of a READ is read again; of
+ * ATOMIC WRITE and FLUSH there is none.
+ */
+#include <rdma/ib_mad.h>
+
+#include "base/device.h"
+#include "qp/qp.h"
+#include "wire/wire.h"
+
+/* Bytes of READ responses a turn: the lock and BHs are held for so long. */
+#define READ_TURN	SZ_256K
+
+/* What is brought in for a SEND of which more is to come: its length is not known. */
+#define SEND_AHEAD	SZ_64K
+
+static struct wire_resp *resp_of(struct qp *qp)
+{
+	lockdep_assert_held(&qp->lock);
+	return &qp->wire->resp;
+}
+
+static u32 mtu_of(const struct qp *qp)
+{
+	return ib_mtu_enum_to_int(qp->attr.path_mtu);
+}
+
+static u8 answer_opcode(const struct qp *qp, enum pkt_kind kind)
+{
+	return (u8)qp_packets(qp) | kind;
+}
+
+/* Nothing is asked of an initiator. */
+static bool fits(const struct qp *qp, const struct pkt *pkt)
+{
+	return (pkt->opcode & PKT_TRANSPORT) == qp_packets(qp) &&
+	       qp->type != IB_QPT_XRC_INI;
+}
+
+/* A packet of ours of len payload bytes; NULL: it is lost, like one on the way. */
+static void *open_packet(struct qp *qp, struct pkt *pkt, u32 more)
+{
+	struct wire_resp *w = resp_of(qp);
+	void *at;
+	u32 len;
+
+	pkt->pkey = IB_DEFAULT_PKEY_FULL;
+	pkt->qpn = qp->attr.dest_qp_num;
+	pkt->msn = w->msn;
+	len = pkt_ops[pkt->opcode].len + ALIGN(pkt->payload, 4) + PKT_ICRC_LEN;
+	at = net_tx_segment(&w->tx, &w->path, len, more);
+	return at ? at + pkt_build(at, pkt) : NULL;
+}
+
+static void answer(struct qp *qp, enum pkt_kind kind, u8 syndrome, u32 psn, u64 orig)
+{
+	struct pkt pkt = {
+		.opcode = answer_opcode(qp, kind),
+		.psn = psn,
+		.syndrome = syndrome,
+		.orig = orig,
+	};
+
+	if (open_packet(qp, &pkt, 0))
+		net_tx_seal(&resp_of(qp)->tx);
+}
+
+static void say_nak(struct qp *qp, u8 syndrome, u32 psn)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	w->nak = syndrome;
+	w->nak_psn = psn;
+	w->quiet = true;
+}
+
+/*
+ * A request did not get through; what resp.c says about it goes out as a syndrome. Of UC
+ * nobody hears, and what comes of the message is dropped.
+ */
+static void refuse(struct qp *qp, enum resp_verdict v, u32 psn)
+{
+	if (qp->transport == OP_UC) {
+		resp_of(qp)->open = OP_NONE;
+		return;
+	}
+	switch (v) {
+	case RESP_RNR:
+		say_nak(qp, AETH_RNR | qp->attr.min_rnr_timer, psn);
+		break;
+	case RESP_NAK_INVALID:
+		say_nak(qp, AETH_NAK_INVALID, psn);
+		break;
+	case RESP_NAK_ACCESS:
+		say_nak(qp, AETH_NAK_ACCESS, psn);
+		break;
+	case RESP_NAK_OPERATIONAL:
+		say_nak(qp, AETH_NAK_OPERATIONAL, psn);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What all requests have. */
+static void fill_hdr(struct resp_hdr *hdr, const struct pkt *pkt)
+{
+	hdr->op = op_of(pkt->op->wr);
+	hdr->psn = pkt->psn;
+	hdr->packets = 1;
+	hdr->length = pkt->dmalen;
+	hdr->access = hdr->op->remote;
+	hdr->reach = pkt->dmalen;
+	hdr->any = false;
+	hdr->rkey = pkt->rkey;
+	hdr->addr = pkt->va;
+	hdr->srqn = pkt->srqn;
+}
+
+static bool right_length(u32 mtu, const struct pkt *pkt)
+{
+	const struct pkt_op *op = pkt->op;
+
+	if (!op->last)
+		return pkt->payload == mtu;
+	return pkt->payload <= mtu && (op->first || pkt->payload);
+}
+
+/* A packet of a SEND or WRITE: does it belong here, and is there room? */
+static enum resp_verdict check_part(struct qp *qp, const struct pkt *pkt)
+{
+	struct wire_resp *w = resp_of(qp);
+	const struct pkt_op *op = pkt->op;
+	enum resp_verdict v;
+
+	if ((op->first ? OP_NONE : op->class) != w->open ||
+	    !right_length(mtu_of(qp), pkt))
+		return resp_invalid(qp);
+
+	if (op->first) {
+		fill_hdr(&w->hdr, pkt);
+		v = resp_begin(qp, &w->hdr);
+		if (v != RESP_OK)
+			return v;
+	}
+	if (op->last) {
+		w->hdr.op = op_of(op->wr);
+		w->hdr.ex = pkt->ex;
+		w->hdr.solicited = pkt->solicited;
+	}
+	return resp_piece(qp, &w->hdr, pkt->payload, op->last);
+}
+
+/* Bytes that a packet and what is to come after it need: for the fault. */
+static u32 bytes_ahead(const struct qp *qp, const struct pkt *pkt)
+{
+	const struct resp_hdr *hdr = &qp->wire->resp.hdr;
+
+	if (hdr->op->class == OP_WRITE)
+		return hdr->length - qp->resp.got + pkt->payload;
+	if (pkt->op->last)
+		return pkt->payload;
+	return min(qp->resp.wqe.length - hdr->length + pkt->payload,
+		   max_t(u32, pkt->payload, SEND_AHEAD));
+}
+
+/* The packet's bytes into the message. RESP_MISS: see @miss. */
+static enum resp_verdict store_part(struct qp *qp, const struct net_seg *seg,
+				    struct miss *miss)
+{
+	struct bytes *to = &qp->resp.bytes;
+	u32 len = seg->pkt.payload;
+	bool stored;
+
+	if (!len)
+		return RESP_OK;
+	if (!bytes_enter(to))
+		return resp_fault_failed(qp, &qp->wire->resp.hdr, -EACCES);
+	stored = bytes_write(to, seg->payload, len, bytes_ahead(qp, &seg->pkt), miss);
+	bytes_leave(to);
+	return stored ? RESP_OK : RESP_MISS;
+}
+
+static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
+			      struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	const struct pkt *pkt = &seg->pkt;
+	enum resp_verdict v = RESP_OK;
+
+	if (!w->checked)
+		v = check_part(qp, pkt);
+	else if (pkt->opcode != w->checked_op || pkt->payload != w->checked_len)
+		v = resp_invalid(qp);
+	if (v == RESP_OK)
+		v = store_part(qp, seg, miss);
+	if (v == RESP_MISS) {
+		w->checked = true;
+		w->checked_op = pkt->opcode;
+		w->checked_len = pkt->payload;
+		return WIRE_HELD;
+	}
+	w->checked = false;
+
+	if (v == RESP_OK && pkt->op->last) {
+		v = resp_end(qp, &w->hdr);
+		w->open = OP_NONE;
+		w->msn++;
+	} else if (v == RESP_OK) {
+		w->open = pkt->op->class;
+		qp->resp.psn = (qp->resp.psn + 1) & PSN_MASK;
+	}
+	if (v != RESP_OK)
+		refuse(qp, v, pkt->psn);
+	else if (w->hdr.op->word)
+		answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+	else
+		w->ack |= pkt->ack;
+	return WIRE_DONE;
+}
+
+/* Is that the next packet of the message under way, and not its end? */
+static bool goes_on(struct qp *qp, const struct pkt *pkt)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	return qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && fits(qp, pkt) &&
+	       w->open != OP_NONE && !w->checked && pkt->psn == qp->resp.psn &&
+	       pkt->op->class == w->open && !pkt->op->first && !pkt->op->last &&
+	       !pkt->op->ext && pkt->payload == mtu_of(qp);
+}
+
+/**
+ * wire_request_run - several request packets from within a message
+ * @qp: the QP; its lock is held, no READ is under way
+ * @skb: where they are
+ * @off: there
+ * @run: the packets, for this QP
+ *
+ * BHs off. Return: how many of them were consumed. The rest is for wire_request().
+ */
+u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct net_run *run)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct resp *resp = &qp->resp;
+	u32 num;
+
+	if (!goes_on(qp, &run->pkt) || !bytes_enter(&resp->bytes))
+		return 0;
+	num = wire_run_take(skb, off, run, &resp->bytes, resp_room(resp, &w->hdr), &w->ack);
+	bytes_leave(&resp->bytes);
+	if (!num)
+		return 0;
+	/* Can not fail: there is room. */
+	resp_piece(qp, &w->hdr, num * run->pkt.payload, false);
+	resp->psn = (resp->psn + num) & PSN_MASK;
+	w->quiet = false;
+	return num;
+}
+
+static void stop_read(struct qp *qp)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	if (w->read.again)
+		bytes_release(&w->read.bytes);
+	w->read.active = false;
+	w->read.again = false;
+}
+
+static enum pkt_kind read_kind(const struct wire_read *r, u32 len)
+{
+	if (len == r->left)
+		return r->begun ? PKT_READ_RESPONSE_LAST : PKT_READ_RESPONSE_ONLY;
+	return r->begun ? PKT_READ_RESPONSE_MIDDLE : PKT_READ_RESPONSE_FIRST;
+}
+
+/* The next response. False: a page is missing, or there is no way out: no @miss. */
+static bool read_packet(struct qp *qp, u32 len, struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct wire_read *r = &w->read;
+	struct pkt pkt = {
+		.opcode = answer_opcode(qp, read_kind(r, len)),
+		.psn = r->psn,
+		.syndrome = AETH_CREDITS_NONE,
+		.payload = len,
+	};
+	void *at = open_packet(qp, &pkt, r->left - len);
+
+	if (!at)
+		return false;
+	if (len && !bytes_read(r->again ? &r->bytes : &qp->resp.bytes, at, len, r->left,
+			       miss)) {
+		net_tx_cancel(&w->tx);
+		return false;
+	}
+	net_tx_seal(&w->tx);
+	r->begun = true;
+	r->psn = (r->psn + 1) & PSN_MASK;
+	r->left -= len;
+	return true;
+}
+
+/* Responses from the middle of a READ, if several are left. As read_packet(). */
+static bool read_run(struct qp *qp, u32 num, struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct wire_read *r = &w->read;
+	struct pkt pkt = {
+		.opcode = answer_opcode(qp, PKT_READ_RESPONSE_MIDDLE),
+		.pkey = IB_DEFAULT_PKEY_FULL,
+		.qpn = qp->attr.dest_qp_num,
+		.psn = r->psn,
+		.payload = mtu_of(qp),
+	};
+
+	num = wire_run_fill(&w->tx, &w->path, &pkt, r->again ? &r->bytes : &qp->resp.bytes,
+			    num, r->left, miss);
+	if (!num)
+		return false;
+	net_tx_seal(&w->tx);
+	r->psn = (r->psn + num) & PSN_MASK;
+	r->left -= num * pkt.payload;
+	return !miss->mr;
+}
+
+/* The next response, or several. As read_packet(). */
+static bool read_some(struct qp *qp, struct miss *miss)
+{
+	struct wire_read *r = &resp_of(qp)->read;
+	u32 mtu = mtu_of(qp), num = r->left / mtu;
+
+	if (r->begun && num > 1)
+		return read_run(qp, num - !(r->left % mtu), miss);
+	return read_packet(qp, min(r->left, mtu), miss);
+}
+
+/* The page or window that the packet or the READ under way needs can not be had. */
+static void failed(struct qp *qp, int err)
+{
+	struct wire_resp *w = resp_of(qp);
+	u32 psn = w->read.active ? w->read.psn : qp->resp.psn;
+
+	/* Nobody hears of it: the packet must not begin the message once more. */
+	w->skip = w->checked && qp->transport == OP_UC;
+	w->checked = false;
+	if (!w->read.again)
+		refuse(qp, resp_fault_failed(qp, &w->hdr, err), psn);
+}
+
+static enum wire_verdict read_turn(struct qp *qp, struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct wire_read *r = &w->read;
+	struct bytes *from = r->again ? &r->bytes : &qp->resp.bytes;
+	u32 end = r->left - min_t(u32, r->left, READ_TURN);
+	bool sent;
+
+	if (!bytes_enter(from)) {
+		failed(qp, -EACCES);
+		stop_read(qp);
+		return WIRE_DONE;
+	}
+	do {
+		sent = read_some(qp, miss);
+	} while (sent && r->left > end);
+	bytes_leave(from);
+	if (!sent)
+		return miss->mr ? WIRE_READING : WIRE_STALLED;
+	if (r->left)
+		return WIRE_READING;
+
+	if (!r->again) {
+		/* The responses acknowledge what came before. */
+		w->ack = false;
+		resp_end(qp, &w->hdr);
+	}
+	stop_read(qp);
+	return WIRE_DONE;
+}
+
+static void start_read(struct qp *qp, const struct pkt *pkt, bool again)
+{
+	struct wire_read *r = &resp_of(qp)->read;
+
+	r->active = true;
+	r->again = again;
+	r->begun = false;
+	r->psn = pkt->psn;
+	r->left = pkt->dmalen;
+}
+
+static enum wire_verdict read_request(struct qp *qp, const struct pkt *pkt,
+				      struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	enum resp_verdict v;
+
+	fill_hdr(&w->hdr, pkt);
+	w->hdr.packets = max(DIV_ROUND_UP(pkt->dmalen, mtu_of(qp)), 1U);
+	v = resp_begin(qp, &w->hdr);
+	if (v != RESP_OK) {
+		refuse(qp, v, pkt->psn);
+		return WIRE_DONE;
+	}
+	w->msn++;
+	start_read(qp, pkt, false);
+	return read_turn(qp, miss);
+}
+
+static void fill_atomic(struct resp_hdr *hdr, const struct pkt *pkt)
+{
+	bool swap = pkt->op->wr == IB_UVERBS_WR_ATOMIC_CMP_AND_SWP;
+
+	fill_hdr(hdr, pkt);
+	hdr->length = 8;
+	hdr->reach = 8;
+	hdr->atomic = swap ? MTT_CMP_SWAP : MTT_FETCH_ADD;
+	hdr->compare_add = swap ? pkt->compare : pkt->swap_add;
+	hdr->swap = pkt->swap_add;
+}
+
+static enum wire_verdict atomic_request(struct qp *qp, const struct pkt *pkt,
+					struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	enum resp_verdict v;
+	u64 old = 0;
+
+	fill_atomic(&w->hdr, pkt);
+	v = resp_begin(qp, &w->hdr);
+	if (v == RESP_OK && !bytes_enter(&qp->resp.bytes)) {
+		v = resp_fault_failed(qp, &w->hdr, -EACCES);
+	} else if (v == RESP_OK) {
+		v = resp_atomic(qp, &w->hdr, &old, miss);
+		bytes_leave(&qp->resp.bytes);
+	}
+	if (v == RESP_MISS)
+		return WIRE_HELD;
+	if (v == RESP_OK)
+		v = resp_end(qp, &w->hdr);
+	if (v != RESP_OK) {
+		refuse(qp, v, pkt->psn);
+		return WIRE_DONE;
+	}
+
+	w->atomic[w->atomics % WIRE_ATOMICS].psn = pkt->psn;
+	w->atomic[w->atomics++ % WIRE_ATOMICS].old = old;
+	w->msn++;
+	w->ack = false;
+	answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, pkt->psn, old);
+	return WIRE_DONE;
+}
+
+static enum wire_verdict flush_request(struct qp *qp, const struct pkt *pkt)
+{
+	struct wire_resp *w = resp_of(qp);
+	struct resp_hdr *hdr = &w->hdr;
+	enum resp_verdict v;
+
+	fill_hdr(hdr, pkt);
+	hdr->length = 0;
+	hdr->access = (pkt->flush & IB_FLUSH_GLOBAL ? IB_ACCESS_FLUSH_GLOBAL : 0) |
+		      (pkt->flush & IB_FLUSH_PERSISTENT ? IB_ACCESS_FLUSH_PERSISTENT : 0);
+	hdr->any = pkt->flush >> 4 == IB_FLUSH_MR;
+	if (hdr->any)
+		hdr->reach = 1;
+	v = resp_begin(qp, hdr);
+	if (v == RESP_OK)
+		v = resp_end(qp, hdr);
+	if (v != RESP_OK) {
+		refuse(qp, v, pkt->psn);
+		return WIRE_DONE;
+	}
+	w->msn++;
+	w->ack = false;
+	answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+	return WIRE_DONE;
+}
+
+static enum wire_verdict expected(struct qp *qp, const struct net_seg *seg,
+				  struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	enum op_class class = seg->pkt.op->class;
+
+	w->quiet = false;
+	if (class == OP_SEND || class == OP_WRITE)
+		return part(qp, seg, miss);
+	if (w->open != OP_NONE || w->checked) {
+		refuse(qp, resp_invalid(qp), seg->pkt.psn);
+		return WIRE_DONE;
+	}
+	switch (class) {
+	case OP_READ:
+		return read_request(qp, &seg->pkt, miss);
+	case OP_ATOMIC:
+		return atomic_request(qp, &seg->pkt, miss);
+	default:
+		return flush_request(qp, &seg->pkt);
+	}
+}
+
+/*
+ * UC (IBA 9.8.2): every first packet begins a message, whatever PSN it has. One that does
+ * not follow the last is of a message that has lost some, and is dropped like the rest
+ * of it.
+ */
+static enum wire_verdict unacknowledged(struct qp *qp, const struct net_seg *seg,
+					struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	if (w->skip) {
+		w->skip = false;
+		return WIRE_DONE;
+	}
+	if (w->checked)
+		return part(qp, seg, miss);
+	if (seg->pkt.op->first) {
+		w->open = OP_NONE;
+	} else if (w->open == OP_NONE || seg->pkt.psn != qp->resp.psn) {
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_OUT_OF_SEQUENCE);
+		w->open = OP_NONE;
+		return WIRE_DONE;
+	}
+	return part(qp, seg, miss);
+}
+
+static void atomic_again(struct qp *qp, u32 psn)
+{
+	struct wire_resp *w = resp_of(qp);
+	u32 i, n = min_t(u32, w->atomics, WIRE_ATOMICS);
+
+	/* The latest first: PSNs come round again. */
+	for (i = 1; i <= n; i++) {
+		u32 slot = (w->atomics - i) % WIRE_ATOMICS;
+
+		if (w->atomic[slot].psn != psn)
+			continue;
+		answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, psn,
+		       w->atomic[slot].old);
+		return;
+	}
+}
+
+/* All of its responses must have been sent: else it is something else in disguise. */
+static enum wire_verdict read_again(struct qp *qp, const struct pkt *pkt,
+				    struct miss *miss)
+{
+	u32 packets = max(DIV_ROUND_UP(pkt->dmalen, mtu_of(qp)), 1U);
+	u32 behind = -psn_cmp(pkt->psn, qp->resp.psn);
+	struct resp_hdr hdr = {};
+
+	fill_hdr(&hdr, pkt);
+	if (packets > behind ||
+	    resp_again(qp, &hdr, &resp_of(qp)->read.bytes) != RESP_OK)
+		return WIRE_DONE;
+	start_read(qp, pkt, true);
+	return read_turn(qp, miss);
+}
+
+static enum wire_verdict duplicate(struct qp *qp, const struct pkt *pkt,
+				   struct miss *miss)
+{
+	mirage_stat_inc(qp->dev, MIRAGE_STAT_DUPLICATE_REQUEST);
+	switch (pkt->op->class) {
+	case OP_READ:
+		return read_again(qp, pkt, miss);
+	case OP_ATOMIC:
+		atomic_again(qp, pkt->psn);
+		break;
+	default:
+		if (pkt->op->class == OP_FLUSH || op_of(pkt->op->wr)->word)
+			answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+		else
+			resp_of(qp)->ack = true;
+	}
+	return WIRE_DONE;
+}
+
+static void out_of_sequence(struct qp *qp)
+{
+	mirage_stat_inc(qp->dev, MIRAGE_STAT_OUT_OF_SEQUENCE);
+	if (!resp_of(qp)->quiet)
+		say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
+}
+
+/**
+ * wire_request - one request packet
+ * @qp: the QP; its lock is held, no READ is under way
+ * @seg: the packet
+ * @miss: filled with WIRE_HELD, and perhaps with WIRE_READING
+ *
+ * BHs off. What is not for this QP in its state is dropped. The round ends with
+ * wire_request_end(). Return: see enum wire_verdict.
+ */
+enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
+			       struct miss *miss)
+{
+	s32 ahead = psn_cmp(seg->pkt.psn, qp->resp.psn);
+
+	if (qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR || !fits(qp, &seg->pkt)) {
+		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
+		return WIRE_DONE;
+	}
+	if (qp->transport == OP_UC)
+		return unacknowledged(qp, seg, miss);
+	if (likely(!ahead))
+		return expected(qp, seg, miss);
+	if (ahead < 0)
+		return duplicate(qp, &seg->pkt, miss);
+	out_of_sequence(qp);
+	return WIRE_DONE;
+}
+
+/**
+ * wire_request_resume - the wait for a page, or a turn, is over
+ * @qp: the QP; its lock is held
+ * @err: the page can not be had, or 0
+ * @miss: filled, perhaps, with WIRE_READING
+ *
+ * BHs off. Call it before the next packet after a wait, until it returns WIRE_DONE.
+ */
+enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss)
+{
+	struct wire_resp *w = resp_of(qp);
+	bool alive = qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR;
+
+	if (alive && !err)
+		return w->read.active ? read_turn(qp, miss) : WIRE_DONE;
+	if (alive)
+		failed(qp, err);
+	stop_read(qp);
+	return WIRE_DONE;
+}
+
+/**
+ * wire_request_lost - packets were dropped for want of room: ask for them now
+ * @qp: the QP; its lock is held
+ */
+void wire_request_lost(struct qp *qp)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	if (qp->transport == OP_UC) {
+		/* Nobody sends it again: the message is lost. */
+		w->checked = false;
+		w->skip = false;
+		w->open = OP_NONE;
+		return;
+	}
+	if (qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && !resp_of(qp)->nak)
+		say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
+}
+
+/**
+ * wire_request_end - answer a round of packets
+ * @qp: the QP; its lock is held
+ *
+ * BHs were off since the first packet of the round.
+ */
+void wire_request_end(struct qp *qp)
+{
+	struct wire_resp *w = resp_of(qp);
+
+	if (qp->transport == OP_UC)
+		return;
+	if (w->nak)
+		answer(qp, PKT_ACKNOWLEDGE, w->nak, w->nak_psn, 0);
+	else if (w->ack)
+		answer(qp, PKT_ACKNOWLEDGE, AETH_CREDITS_NONE,
+		       (qp->resp.psn - 1) & PSN_MASK, 0);
+	w->nak = 0;
+	w->ack = false;
+	net_tx_flush(&w->tx);
+}
+
+/**
+ * wire_resp_create - the responder's side of a new connection
+ * @wire: the connection, zeroed
+ * @attr: where to: ->ah_attr and ->dest_qp_num
+ *
+ * Return: 0 or as net_path_init().
+ */
+int wire_resp_create(struct wire *wire, const struct ib_qp_attr *attr)
+{
+	struct qp *qp = wire->qp;
+
+	return net_path_init(&wire->resp.path, qp->dev, &attr->ah_attr, qp->qpn,
+			     attr->dest_qp_num);
+}
+
+/** wire_resp_destroy - the connection is over, nothing comes any more */
+void wire_resp_destroy(struct wire *wire)
+{
+	struct wire_resp *w = &wire->resp;
+
+	if (w->read.again)
+		bytes_release(&w->read.bytes);
+	net_path_release(&w->path);
+}
