@@ -11,7 +11,7 @@
  * writer:
  *
  *	ring		prod		cons		cons_flags
- *	SQ, RQ, SRQ	process		kernel		kernel: MIRAGE_WANT_KICK
+ *	SQ, RQ, SRQ	process		kernel		kernel: MIRAGE_WANT_DOORBELL
  *	CQ		kernel		process		process: enum mirage_arm;
  *							the kernel swaps in 0
  *
@@ -62,7 +62,7 @@ enum mirage_arm {
  * cons_flags of a work queue: the kernel waits for the next work request (the
  * QP is in error and flushes, or a sender waits for a receive): kick after it.
  */
-#define MIRAGE_WANT_KICK	1u
+#define MIRAGE_WANT_DOORBELL	1u
 
 /* Where a ring is: mmap(NULL, size, ..., cmd_fd, offset). */
 struct mirage_ring_info {
@@ -243,34 +243,34 @@ static_assert(sizeof(struct mirage_create_srq_resp) == 32, "ABI");
 static_assert(sizeof(struct mirage_create_qp_resp) == 56, "ABI");
 
 /*
- * The kick: MIRAGE_METHOD_KICK of MIRAGE_OBJECT_DOORBELL takes one inline
- * attribute, a struct mirage_kick. It runs the queue in the caller's system
+ * The kick: MIRAGE_METHOD_DOORBELL of MIRAGE_OBJECT_DOORBELL takes one inline
+ * attribute, a struct mirage_doorbell. It runs the queue in the caller's system
  * call as far as that goes without waiting for anything, and never reports the
  * queue's own errors: those are completions.
  */
-enum mirage_kick_what {
-	MIRAGE_KICK_SQ	= 0,
-	MIRAGE_KICK_RQ	= 1,
-	MIRAGE_KICK_SRQ	= 2,
+enum mirage_doorbell_queue {
+	MIRAGE_DOORBELL_SQ	= 0,
+	MIRAGE_DOORBELL_RQ	= 1,
+	MIRAGE_DOORBELL_SRQ	= 2,
 };
 
-struct mirage_kick {
+struct mirage_doorbell {
 	__u32 num;			/* QPN or SRQN */
-	__u32 what;			/* enum mirage_kick_what */
+	__u32 what;			/* enum mirage_doorbell_queue */
 };
 
-static_assert(sizeof(struct mirage_kick) == 8, "it must fit an inline attribute");
+static_assert(sizeof(struct mirage_doorbell) == 8, "it must fit an inline attribute");
 
 enum mirage_objects {
 	MIRAGE_OBJECT_DOORBELL = (1U << UVERBS_ID_NS_SHIFT),
 };
 
 enum mirage_methods_doorbell {
-	MIRAGE_METHOD_KICK = (1U << UVERBS_ID_NS_SHIFT),
+	MIRAGE_METHOD_DOORBELL = (1U << UVERBS_ID_NS_SHIFT),
 };
 
-enum mirage_attrs_kick {
-	MIRAGE_ATTR_KICK = (1U << UVERBS_ID_NS_SHIFT),
+enum mirage_attrs_doorbell {
+	MIRAGE_ATTR_DOORBELL = (1U << UVERBS_ID_NS_SHIFT),
 };
 
 #endif

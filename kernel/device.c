@@ -53,7 +53,7 @@ static const struct ib_odp_caps odp_caps = {
 		IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE,
 };
 
-static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
+static void device_fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 {
 	attr->fw_ver = MIRAGE_ABI_VERSION;
 	attr->sys_image_guid = ibdev->node_guid;
@@ -75,7 +75,7 @@ static void fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
 }
 
-static void fill_limits(struct ib_device_attr *attr)
+static void device_fill_limits(struct ib_device_attr *attr)
 {
 	attr->max_mr_size = U64_MAX;
 	attr->page_size_cap = PAGE_SIZE;
@@ -90,9 +90,9 @@ static void fill_limits(struct ib_device_attr *attr)
 	attr->max_mw = MIRAGE_MAX_MR; /* together with the regions */
 	attr->max_pd = MIRAGE_MAX_PD;
 	attr->max_ah = MIRAGE_MAX_AH;
-	attr->max_mcast_grp = MCAST_MAX_GROUPS;
-	attr->max_mcast_qp_attach = MCAST_MAX_MEMBERS;
-	attr->max_total_mcast_qp_attach = MCAST_MAX_GROUPS * MCAST_MAX_MEMBERS;
+	attr->max_mcast_grp = MIRAGE_MAX_MCAST_GROUPS;
+	attr->max_mcast_qp_attach = MIRAGE_MAX_MCAST_MEMBERS;
+	attr->max_total_mcast_qp_attach = MIRAGE_MAX_MCAST_GROUPS * MIRAGE_MAX_MCAST_MEMBERS;
 	attr->max_srq = MIRAGE_MAX_SRQ;
 	attr->max_srq_wr = MIRAGE_MAX_WR;
 	attr->max_srq_sge = MIRAGE_MAX_SGE;
@@ -100,7 +100,7 @@ static void fill_limits(struct ib_device_attr *attr)
 	attr->max_qp_init_rd_atom = MIRAGE_MAX_RD_ATOMIC;
 	attr->max_res_rd_atom = MIRAGE_MAX_RD_ATOMIC * MIRAGE_MAX_QP;
 	attr->max_pkeys = PKEY_TBL_LEN;
-	attr->max_fast_reg_page_list_len = MIRAGE_MAX_FAST_PAGES;
+	attr->max_fast_reg_page_list_len = MIRAGE_MAX_FASTREG_PAGES;
 }
 
 /**
@@ -117,8 +117,8 @@ static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *a
 	if (err)
 		return err;
 
-	fill_identity(ibdev, attr);
-	fill_limits(attr);
+	device_fill_identity(ibdev, attr);
+	device_fill_limits(attr);
 	/* The CPU itself does them: atomic against every other access. */
 	attr->atomic_cap = IB_ATOMIC_GLOB;
 	attr->odp_caps = odp_caps;
@@ -132,8 +132,8 @@ static void mirage_get_dev_fw_str(struct ib_device *ibdev, char *str)
 	snprintf(str, IB_FW_VERSION_NAME_MAX, "%d", MIRAGE_ABI_VERSION);
 }
 
-/** mirage_mtu - the largest payload of a RoCE packet that the netdev takes */
-enum ib_mtu mirage_mtu(const struct mirage_dev *dev)
+/** mirage_device_mtu - the largest payload of a RoCE packet that the netdev takes */
+enum ib_mtu mirage_device_mtu(const struct mirage_dev *dev)
 {
 	/* It says 0 where there is no room for the smallest. */
 	return iboe_get_mtu(READ_ONCE(dev->netdev->mtu)) ?: IB_MTU_256;
@@ -148,7 +148,7 @@ static int mirage_query_port(struct ib_device *ibdev, u32 port,
 	attr->phys_state = attr->state == IB_PORT_ACTIVE ?
 			   IB_PORT_PHYS_STATE_LINK_UP : IB_PORT_PHYS_STATE_DISABLED;
 	attr->max_mtu = IB_MTU_4096;
-	attr->active_mtu = mirage_mtu(dev);
+	attr->active_mtu = mirage_device_mtu(dev);
 	attr->ip_gids = true;
 	attr->gid_tbl_len = GID_TBL_LEN;
 	attr->pkey_tbl_len = PKEY_TBL_LEN;
@@ -188,13 +188,13 @@ static int mirage_get_port_immutable(struct ib_device *ibdev, u32 port,
 /* The core keeps the table; who remembers what it looked up there is told. */
 static int mirage_add_gid(const struct ib_gid_attr *attr, void **context)
 {
-	net_addresses_changed(to_mdev(attr->device));
+	mirage_net_addresses_changed(to_mdev(attr->device));
 	return 0;
 }
 
 static int mirage_del_gid(const struct ib_gid_attr *attr, void **context)
 {
-	net_addresses_changed(to_mdev(attr->device));
+	mirage_net_addresses_changed(to_mdev(attr->device));
 	return 0;
 }
 
@@ -203,20 +203,20 @@ static void mirage_dealloc_driver(struct ib_device *ibdev)
 {
 	struct mirage_dev *dev = to_mdev(ibdev);
 
-	net_close(dev);
+	mirage_net_close(dev);
 	/* Invalidations that found a region just before it was gone still count. */
 	synchronize_rcu();
 	destroy_workqueue(dev->wq);
 	WARN_ON(!xa_empty(&dev->qps));
-	mr_table_free(&dev->mrs);
+	mirage_key_table_free(&dev->mrs);
 	WARN_ON(!xa_empty(&dev->srqs));
 	WARN_ON(!xa_empty(&dev->ahs));
-	WARN_ON(!mcast_empty(&dev->mcast));
+	WARN_ON(!mirage_mcast_empty(&dev->mcast));
 	free_percpu(dev->stats);
 	netdev_put(dev->netdev, &dev->tracker);
 }
 
-static const struct ib_device_ops ops = {
+static const struct ib_device_ops mirage_device_ops = {
 	.owner = THIS_MODULE,
 	.driver_id = MIRAGE_RDMA_DRIVER,
 	.uverbs_abi_ver = MIRAGE_ABI_VERSION,
@@ -256,8 +256,8 @@ static const struct ib_device_ops ops = {
 	.get_link_layer = mirage_get_link_layer,
 	.get_port_immutable = mirage_get_port_immutable,
 	.map_mr_sg = mirage_map_mr_sg,
-	.mmap = ring_mmap,
-	.mmap_free = ring_mmap_free,
+	.mmap = mirage_ring_mmap,
+	.mmap_free = mirage_ring_mmap_free,
 	.modify_qp = mirage_modify_qp,
 	.modify_srq = mirage_modify_srq,
 	.poll_cq = mirage_poll_cq,
@@ -277,15 +277,15 @@ static const struct ib_device_ops ops = {
 
 	INIT_RDMA_OBJ_SIZE(ib_ah, mirage_ah, ibah),
 	INIT_RDMA_OBJ_SIZE(ib_cq, mirage_cq, ibcq),
-	INIT_RDMA_OBJ_SIZE(ib_mw, mirage_mw, ibmw),
+	INIT_RDMA_OBJ_SIZE(ib_mw, mirage_ibmw, ibmw),
 	INIT_RDMA_OBJ_SIZE(ib_pd, mirage_pd, ibpd),
-	INIT_RDMA_OBJ_SIZE(ib_qp, mirage_qp, ibqp),
+	INIT_RDMA_OBJ_SIZE(ib_qp, mirage_ibqp, ibqp),
 	INIT_RDMA_OBJ_SIZE(ib_srq, mirage_srq, ibsrq),
 	INIT_RDMA_OBJ_SIZE(ib_ucontext, mirage_ucontext, ibuctx),
 	INIT_RDMA_OBJ_SIZE(ib_xrcd, mirage_xrcd, ibxrcd),
 };
 
-static void init_port(struct mirage_dev *dev, struct net_device *netdev)
+static void device_init_port(struct mirage_dev *dev, struct net_device *netdev)
 {
 	struct ib_device *ibdev = &dev->ibdev;
 
@@ -304,13 +304,13 @@ static void init_port(struct mirage_dev *dev, struct net_device *netdev)
 static struct lock_class_key srqs_key, ahs_key;
 
 /**
- * mirage_dev_create - make a device, not yet registered
+ * mirage_device_create - make a device, not yet registered
  * @netdev: what it is over; a reference is taken
  *
  * Process context. ib_dealloc_device() undoes it until it is registered, the core
  * afterwards. Return: the device, or ERR_PTR(-ENOMEM).
  */
-struct mirage_dev *mirage_dev_create(struct net_device *netdev)
+struct mirage_dev *mirage_device_create(struct net_device *netdev)
 {
 	struct mirage_dev *dev;
 	int err = -ENOMEM;
@@ -327,17 +327,17 @@ struct mirage_dev *mirage_dev_create(struct net_device *netdev)
 	if (!dev->wq)
 		goto free_stats;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
-	mw_table_init(&dev->mws);
+	mirage_mw_table_init(&dev->mws);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	/* These two alone have locks that softirqs take. */
 	lockdep_set_class(&dev->srqs.xa_lock, &srqs_key);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	lockdep_set_class(&dev->ahs.xa_lock, &ahs_key);
-	mcast_init(&dev->mcast);
+	mirage_mcast_init(&dev->mcast);
 
 	/* From here on ib_dealloc_device() cleans up through dealloc_driver. */
-	init_port(dev, netdev);
-	ib_set_device_ops(&dev->ibdev, &ops);
+	device_init_port(dev, netdev);
+	ib_set_device_ops(&dev->ibdev, &mirage_device_ops);
 	err = ib_device_set_netdev(&dev->ibdev, netdev, 1);
 	if (err)
 		goto dealloc;

@@ -18,25 +18,26 @@
 /* One device of ours per netdev: between the look and the registration. */
 static DEFINE_MUTEX(newlink_mutex);
 
-static int check_netdev(const struct net_device *netdev)
+static int link_check_netdev(const struct net_device *netdev)
 {
 	if (netdev->type != ARPHRD_ETHER && netdev->type != ARPHRD_LOOPBACK) {
 		netdev_notice(netdev, "mirage: not an Ethernet device\n");
 		return -EOPNOTSUPP;
 	}
 	if (is_vlan_dev(netdev)) {
-		netdev_notice(netdev, "mirage: the GIDs of a VLAN belong to a device over the netdev below it\n");
+		netdev_notice(netdev,
+			      "mirage: the GIDs of a VLAN belong to a device over the netdev below it\n");
 		return -EOPNOTSUPP;
 	}
 	return 0;
 }
 
-static int register_device(const char *name, struct net_device *netdev)
+static int link_register_device(const char *name, struct net_device *netdev)
 {
 	struct mirage_dev *dev;
 	int err;
 
-	dev = mirage_dev_create(netdev);
+	dev = mirage_device_create(netdev);
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 
@@ -47,7 +48,7 @@ static int register_device(const char *name, struct net_device *netdev)
 	return err;
 }
 
-static bool is_registered(const struct net_device *netdev)
+static bool link_is_registered(const struct net_device *netdev)
 {
 	bool registered;
 
@@ -57,7 +58,7 @@ static bool is_registered(const struct net_device *netdev)
 	return registered;
 }
 
-static int newlink_locked(const char *name, struct net_device *netdev)
+static int link_newlink_locked(const char *name, struct net_device *netdev)
 {
 	struct ib_device *ibdev;
 	int err;
@@ -68,10 +69,10 @@ static int newlink_locked(const char *name, struct net_device *netdev)
 		return -EEXIST;
 	}
 
-	err = register_device(name, netdev);
+	err = link_register_device(name, netdev);
 	if (err)
 		return err;
-	if (is_registered(netdev))
+	if (link_is_registered(netdev))
 		return 0;
 
 	/* Its notifier may have run before there was a device to be found. */
@@ -83,12 +84,12 @@ static int newlink_locked(const char *name, struct net_device *netdev)
 
 static int mirage_newlink(const char *name, struct net_device *netdev)
 {
-	int err = check_netdev(netdev);
+	int err = link_check_netdev(netdev);
 
 	if (err)
 		return err;
 	mutex_lock(&newlink_mutex);
-	err = newlink_locked(name, netdev);
+	err = link_newlink_locked(name, netdev);
 	mutex_unlock(&newlink_mutex);
 	return err;
 }
@@ -98,7 +99,7 @@ static struct rdma_link_ops link_ops = {
 	.newlink = mirage_newlink,
 };
 
-static int netdev_event(struct notifier_block *nb, unsigned long event, void *ptr)
+static int link_netdev_event(struct notifier_block *nb, unsigned long event, void *ptr)
 {
 	struct net_device *netdev = netdev_notifier_info_to_dev(ptr);
 	struct ib_device *ibdev;
@@ -121,18 +122,18 @@ static int netdev_event(struct notifier_block *nb, unsigned long event, void *pt
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block netdev_nb = {
-	.notifier_call = netdev_event,
+static struct notifier_block link_netdev_nb = {
+	.notifier_call = link_netdev_event,
 };
 
 /**
- * link_init - accept requests for devices
+ * mirage_link_init - accept requests for devices
  *
  * Return: 0 or what the netdev notifier chain says.
  */
-int link_init(void)
+int mirage_link_init(void)
 {
-	int err = register_netdevice_notifier(&netdev_nb);
+	int err = register_netdevice_notifier(&link_netdev_nb);
 
 	if (err)
 		return err;
@@ -140,11 +141,11 @@ int link_init(void)
 	return 0;
 }
 
-/** link_exit - accept no more requests, and end all devices, in use or not */
-void link_exit(void)
+/** mirage_link_exit - accept no more requests, and end all devices, in use or not */
+void mirage_link_exit(void)
 {
 	rdma_link_unregister(&link_ops);
-	unregister_netdevice_notifier(&netdev_nb);
+	unregister_netdevice_notifier(&link_netdev_nb);
 	ib_unregister_driver(MIRAGE_RDMA_DRIVER);
 }
 

@@ -5,7 +5,7 @@
 #ifndef MIRAGE_LINK_H
 #define MIRAGE_LINK_H
 
-int link_init(void);
-void link_exit(void);
+int mirage_link_init(void);
+void mirage_link_exit(void);
 
 #endif

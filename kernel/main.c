@@ -13,29 +13,29 @@ static int __init mirage_init(void)
 {
 	int err;
 
-	err = odp_init();
+	err = mirage_odp_init();
 	if (err)
 		return err;
-	err = net_init();
+	err = mirage_net_init();
 	if (err)
 		goto exit_odp;
-	err = link_init();
+	err = mirage_link_init();
 	if (err)
 		goto exit_net;
 	return 0;
 
 exit_net:
-	net_exit();
+	mirage_net_exit();
 exit_odp:
-	odp_exit();
+	mirage_odp_exit();
 	return err;
 }
 
 static void __exit mirage_exit(void)
 {
-	link_exit();
-	net_exit();
-	odp_exit();
+	mirage_link_exit();
+	mirage_net_exit();
+	mirage_odp_exit();
 	/* Regions and QPs are freed after a grace period, by code of this module. */
 	rcu_barrier();
 }

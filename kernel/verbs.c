@@ -111,26 +111,26 @@ int mirage_dealloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata)
 }
 
 /* The doorbell: nothing but what the system call needs stands here. */
-static int UVERBS_HANDLER(MIRAGE_METHOD_KICK)(struct uverbs_attr_bundle *attrs)
+static int UVERBS_HANDLER(MIRAGE_METHOD_DOORBELL)(struct uverbs_attr_bundle *attrs)
 {
-	const struct uverbs_attr *attr = uverbs_attr_get(attrs, MIRAGE_ATTR_KICK);
+	const struct uverbs_attr *attr = uverbs_attr_get(attrs, MIRAGE_ATTR_DOORBELL);
 	struct ib_ucontext *uctx = ib_uverbs_get_ucontext(attrs);
-	struct mirage_kick kick;
+	struct mirage_doorbell doorbell;
 
 	if (IS_ERR(uctx))
 		return PTR_ERR(uctx);
 	/* Mandatory and of one size only, so it is there and it is inline. */
-	memcpy(&kick, &attr->ptr_attr.data, sizeof(kick));
-	return mirage_kick(uctx, kick.num, kick.what);
+	memcpy(&doorbell, &attr->ptr_attr.data, sizeof(doorbell));
+	return mirage_ring_doorbell(uctx, doorbell.num, doorbell.what);
 }
 
-DECLARE_UVERBS_NAMED_METHOD(MIRAGE_METHOD_KICK,
-			    UVERBS_ATTR_PTR_IN(MIRAGE_ATTR_KICK,
-					       UVERBS_ATTR_TYPE(struct mirage_kick),
+DECLARE_UVERBS_NAMED_METHOD(MIRAGE_METHOD_DOORBELL,
+			    UVERBS_ATTR_PTR_IN(MIRAGE_ATTR_DOORBELL,
+					       UVERBS_ATTR_TYPE(struct mirage_doorbell),
 					       UA_MANDATORY));
 
 DECLARE_UVERBS_GLOBAL_METHODS(MIRAGE_OBJECT_DOORBELL,
-			      &UVERBS_METHOD(MIRAGE_METHOD_KICK));
+			      &UVERBS_METHOD(MIRAGE_METHOD_DOORBELL));
 
 const struct uapi_definition mirage_uapi_defs[] = {
 	UAPI_DEF_CHAIN_OBJ_TREE_NAMED(MIRAGE_OBJECT_DOORBELL),

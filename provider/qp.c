@@ -59,8 +59,8 @@ static int init_queues(struct mirage_qp *qp,
 		return err;
 	}
 
-	mirage_wq_set_doorbell(&qp->sq, qp->vqp.qp.qp_num, MIRAGE_KICK_SQ);
-	mirage_wq_set_doorbell(&qp->rq, qp->vqp.qp.qp_num, MIRAGE_KICK_RQ);
+	mirage_wq_set_doorbell(&qp->sq, qp->vqp.qp.qp_num, MIRAGE_DOORBELL_SQ);
+	mirage_wq_set_doorbell(&qp->rq, qp->vqp.qp.qp_num, MIRAGE_DOORBELL_RQ);
 	qp->max_inline = resp->max_inline;
 	return 0;
 }

@@ -91,18 +91,18 @@ void mirage_wq_set_max_wr(struct mirage_wq *wq, uint32_t max_wr)
 }
 
 void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
-			    enum mirage_kick_what what)
+			    enum mirage_doorbell_queue what)
 {
 	struct ib_uverbs_ioctl_hdr *cmd = &wq->doorbell.cmd;
-	struct mirage_kick kick = { .num = num, .what = what };
+	struct mirage_doorbell kick = { .num = num, .what = what };
 
 	memset(&wq->doorbell, 0, sizeof(wq->doorbell));
 	cmd->length = sizeof(wq->doorbell);
 	cmd->object_id = MIRAGE_OBJECT_DOORBELL;
-	cmd->method_id = MIRAGE_METHOD_KICK;
+	cmd->method_id = MIRAGE_METHOD_DOORBELL;
 	cmd->num_attrs = 1;
 	cmd->driver_id = MIRAGE_DRIVER_ID;
-	cmd->attrs[0].attr_id = MIRAGE_ATTR_KICK;
+	cmd->attrs[0].attr_id = MIRAGE_ATTR_DOORBELL;
 	cmd->attrs[0].len = sizeof(kick);
 	cmd->attrs[0].flags = UVERBS_ATTR_F_MANDATORY;
 	memcpy(&cmd->attrs[0].data, &kick, sizeof(kick));

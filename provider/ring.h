@@ -114,7 +114,7 @@ int mirage_wq_init(struct mirage_wq *wq, int fd,
 		   uint32_t max_sge, bool lock_needed);
 void mirage_wq_set_max_wr(struct mirage_wq *wq, uint32_t max_wr);
 void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
-			    enum mirage_kick_what what);
+			    enum mirage_doorbell_queue what);
 void mirage_wq_reset(struct mirage_wq *wq);
 void mirage_wq_fini(struct mirage_wq *wq);
 
@@ -140,7 +140,7 @@ static inline bool mirage_wq_wants_kick(const struct mirage_wq *wq)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return __atomic_load_n(&wq->ring.hdr->cons_flags, __ATOMIC_RELAXED) &
-	       MIRAGE_WANT_KICK;
+	       MIRAGE_WANT_DOORBELL;
 }
 
 /* 0, or what became of the device: the kick reports nothing of the queue. */

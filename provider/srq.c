@@ -56,7 +56,7 @@ struct ibv_srq *mirage_create_srq_ex(struct ibv_context *context,
 		goto err_destroy;
 
 	srq->srqn = resp.drv_payload.srqn;
-	mirage_wq_set_doorbell(&srq->wq, srq->srqn, MIRAGE_KICK_SRQ);
+	mirage_wq_set_doorbell(&srq->wq, srq->srqn, MIRAGE_DOORBELL_SRQ);
 	return &srq->vsrq.srq;
 
 err_destroy:

@@ -28,8 +28,8 @@
 #define MIRAGE_MAX_CQE		262144
 #define MIRAGE_MAX_RD_ATOMIC	128
 
-struct net_host;
-struct qp;
+struct mirage_net_host;
+struct mirage_qp;
 
 /* QPs that are found without a walk. */
 #define MIRAGE_RECENT_QPS	256
@@ -40,18 +40,18 @@ struct qp;
  * @netdev: the netdev; a reference is held until the device is gone
  * @tracker: of that reference
  * @port_state: the last one that processes were told of
- * @qps: QPN -> struct qp; read under RCU
+ * @qps: QPN -> struct mirage_qp; read under RCU
  * @recent_qp: the last QP created of those whose numbers meet here; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
  * @mrs: what lkeys and rkeys name; read under RCU
  * @mws: windows of type 2
  * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
  * @next_srqn: where the search for a free SRQN starts; lock of @srqs
- * @ahs: number -> struct av; read under RCU
+ * @ahs: number -> struct mirage_av; read under RCU
  * @mcast: multicast groups
  * @wq: unbound; engines go on here when nobody else runs them
  * @stats: counters, one set per CPU
- * @net_host: where packets come in, once net_open() was called; of net.c
+ * @net_host: where packets come in, once mirage_net_open() was called; of net.c
  * @net_entry: in the list there; read under RCU
  * @net_refused: it was said that the UDP port is taken
  * @addressed: moves on whenever a QP's addresses change, under the QP's lock
@@ -69,17 +69,17 @@ struct mirage_dev {
 	netdevice_tracker tracker;
 	enum ib_port_state port_state;
 	struct xarray qps;
-	struct qp *recent_qp[MIRAGE_RECENT_QPS];
+	struct mirage_qp *recent_qp[MIRAGE_RECENT_QPS];
 	u32 next_qpn;
-	struct mr_table mrs;
-	struct mw_table mws;
+	struct mirage_key_table mrs;
+	struct mirage_mw_table mws;
 	struct xarray srqs;
 	u32 next_srqn;
 	struct xarray ahs;
-	struct mcast_table mcast;
+	struct mirage_mcast_table mcast;
 	struct workqueue_struct *wq;
 	struct mirage_stats __percpu *stats;
-	struct net_host *net_host;
+	struct mirage_net_host *net_host;
 	struct list_head net_entry;
 	bool net_refused;
 	atomic_t addressed;
@@ -97,8 +97,8 @@ static inline struct mirage_dev *to_mdev(struct ib_device *ibdev)
 	return container_of(ibdev, struct mirage_dev, ibdev);
 }
 
-struct mirage_dev *mirage_dev_create(struct net_device *netdev);
-enum ib_mtu mirage_mtu(const struct mirage_dev *dev);
+struct mirage_dev *mirage_device_create(struct net_device *netdev);
+enum ib_mtu mirage_device_mtu(const struct mirage_dev *dev);
 
 /* Counts one more object of a kind; false when its limit is reached. */
 static inline bool mirage_limit_get(atomic_t *count, int max)

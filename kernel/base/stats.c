@@ -48,7 +48,7 @@ struct rdma_hw_stats *mirage_alloc_hw_port_stats(struct ib_device *ibdev, u32 po
 					  RDMA_HW_STATS_DEFAULT_LIFESPAN);
 }
 
-static u64 sum_of(const struct mirage_dev *dev, enum mirage_stat id)
+static u64 stats_sum_of(const struct mirage_dev *dev, enum mirage_stat id)
 {
 	u64 sum = 0;
 	int cpu;
@@ -67,7 +67,7 @@ int mirage_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u3
 	if (!port)
 		return -EINVAL;
 	for (id = 0; id < MIRAGE_STAT_MAX; id++)
-		stats->value[id] = sum_of(to_mdev(ibdev), id);
+		stats->value[id] = stats_sum_of(to_mdev(ibdev), id);
 	/* What is told of is dealt with at once, and is counted once. */
 	stats->value[MIRAGE_STAT_PAGE_INVALIDATIONS_HANDLED] =
 		stats->value[MIRAGE_STAT_PAGE_INVALIDATIONS];

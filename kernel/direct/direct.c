@@ -11,63 +11,64 @@
 #include "direct/direct.h"
 #include "qp/qp.h"
 
-static bool same_gid(const union ib_gid *a, const union ib_gid *b)
+static bool direct_same_gid(const union ib_gid *a, const union ib_gid *b)
 {
 	return a->global.interface_id == b->global.interface_id &&
 	       a->global.subnet_prefix == b->global.subnet_prefix;
 }
 
-static __always_inline bool receives(const struct qp *peer)
+static __always_inline bool direct_may_receive(const struct mirage_qp *peer)
 {
 	lockdep_assert_held(&peer->lock);
 	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR;
 }
 
 /* Would the peer take a packet of this QP for one of its connection? */
-static bool connected(const struct qp *peer, const struct qp *qp)
+static bool direct_is_connected(const struct mirage_qp *peer, const struct mirage_qp *qp)
 {
-	return receives(peer) &&
+	return direct_may_receive(peer) &&
 	       peer->type == qp->peer_type && peer->attr.dest_qp_num == qp->qpn &&
-	       same_gid(&peer->dgid, &qp->sgid) && same_gid(&peer->sgid, &qp->dgid);
+	       direct_same_gid(&peer->dgid, &qp->sgid) && direct_same_gid(&peer->sgid, &qp->dgid);
 }
 
 /* It would when it was asked last, and nobody got an address since. */
-static __always_inline bool still_connected(const struct qp *peer, const struct qp *qp)
+static __always_inline bool direct_still_connected(const struct mirage_qp *peer,
+						   const struct mirage_qp *qp)
 {
-	return receives(peer) && qp->req.addressed == atomic_read(&qp->dev->addressed);
+	return direct_may_receive(peer) && qp->req.addressed == atomic_read(&qp->dev->addressed);
 }
 
-static bool still_ours(const struct qp *peer, const struct req *req)
+static bool direct_still_ours(const struct mirage_qp *peer, const struct mirage_requester *req)
 {
 	return peer->resp.busy && peer->resp.msg == req->msg;
 }
 
-static void restart(struct req *req)
+static void direct_restart(struct mirage_requester *req)
 {
 	req->begun = false;
 	req->done = 0;
-	bytes_rewind(&req->local);
-	bytes_rewind(&req->result);
+	mirage_cursor_rewind(&req->local);
+	mirage_cursor_rewind(&req->result);
 }
 
-static enum resp_verdict atomic_step(struct qp *peer, struct req *req,
-				     struct miss *miss)
+static enum mirage_verdict direct_atomic_step(struct mirage_qp *peer, struct mirage_requester *req,
+					      struct mirage_miss *miss)
 {
-	enum resp_verdict v;
+	enum mirage_verdict v;
 
 	req->remote_miss = true;
-	v = resp_atomic(peer, &req->hdr, &req->old, miss);
+	v = mirage_responder_atomic(peer, &req->hdr, &req->old, miss);
 	if (v != RESP_OK)
 		return v;
 	req->executed = true;
-	bytes_from_buf(&req->result, &req->old);
+	mirage_cursor_open_buf(&req->result, &req->old);
 	return RESP_OK;
 }
 
-static enum resp_verdict move_step(struct qp *peer, struct req *req,
-				   struct miss *miss)
+static enum mirage_verdict direct_move_step(struct mirage_qp *peer, struct mirage_requester *req,
+					    struct mirage_miss *miss)
 {
-	struct bytes *to = &req->local, *from = &req->local;
+	struct mirage_cursor *to = &req->local, *from = &req->local;
 	u32 left = req->hdr.length - req->done, n;
 
 	if (req->op->class == OP_READ)
@@ -77,14 +78,14 @@ static enum resp_verdict move_step(struct qp *peer, struct req *req,
 	else
 		to = &peer->resp.bytes;
 
-	if (bytes_move_small(to, from, left)) {
+	if (mirage_cursor_move_small(to, from, left)) {
 		req->done += left;
 		return RESP_OK;
 	}
 	/* The requester takes references now, and comes back. */
-	if (bytes_borrowed(&req->local))
+	if (mirage_cursor_is_borrowed(&req->local))
 		return RESP_GOES_ON;
-	n = bytes_move(to, from, left, miss);
+	n = mirage_cursor_move(to, from, left, miss);
 	req->done += n;
 	if (n == left)
 		return RESP_OK;
@@ -94,71 +95,73 @@ static enum resp_verdict move_step(struct qp *peer, struct req *req,
 	return RESP_MISS;
 }
 
-static enum resp_verdict remote_step(struct qp *peer, struct req *req,
-				     struct miss *miss)
+static enum mirage_verdict direct_remote_step(struct mirage_qp *peer, struct mirage_requester *req,
+					      struct mirage_miss *miss)
 {
-	enum resp_verdict v = RESP_OK;
+	enum mirage_verdict v = RESP_OK;
 
 	if (req->op->class == OP_ATOMIC)
-		v = atomic_step(peer, req, miss);
+		v = direct_atomic_step(peer, req, miss);
 	if (v == RESP_OK)
-		v = move_step(peer, req, miss);
-	bytes_leave(&peer->resp.bytes);
+		v = direct_move_step(peer, req, miss);
+	mirage_cursor_leave(&peer->resp.bytes);
 	return v;
 }
 
-static enum resp_verdict step(struct qp *peer, struct qp *qp, struct miss *miss)
+static enum mirage_verdict direct_step(struct mirage_qp *peer, struct mirage_qp *qp,
+				       struct mirage_miss *miss)
 {
-	struct req *req = &qp->req;
-	enum resp_verdict v;
+	struct mirage_requester *req = &qp->req;
+	enum mirage_verdict v;
 
 	if (!req->begun) {
-		v = resp_begin(peer, &req->hdr);
+		v = mirage_responder_begin(peer, &req->hdr);
 		if (v != RESP_OK)
 			return v;
 		req->begun = true;
 		req->msg = peer->resp.msg;
-	} else if (!still_ours(peer, req)) {
-		restart(req);
+	} else if (!direct_still_ours(peer, req)) {
+		direct_restart(req);
 		return RESP_SILENT;
 	}
 
 	/* What an atomic does at the responder's may be done already. */
 	if (req->executed)
-		v = move_step(peer, req, miss);
-	else if (likely(bytes_enter(&peer->resp.bytes)))
-		v = remote_step(peer, req, miss);
+		v = direct_move_step(peer, req, miss);
+	else if (likely(mirage_cursor_enter(&peer->resp.bytes)))
+		v = direct_remote_step(peer, req, miss);
 	else
-		v = resp_fault_failed(peer, &req->hdr, -EACCES);
-	return v == RESP_OK ? resp_end(peer, &req->hdr) : v;
+		v = mirage_responder_fault_failed(peer, &req->hdr, -EACCES);
+	return v == RESP_OK ? mirage_responder_end(peer, &req->hdr) : v;
 }
 
-static enum resp_verdict fault_failed(struct qp *peer, struct req *req, int err)
+static enum mirage_verdict direct_fail_request(struct mirage_qp *peer, struct mirage_requester *req,
+					       int err)
 {
-	if (still_ours(peer, req))
-		return resp_fault_failed(peer, &req->hdr, err);
-	restart(req);
+	if (direct_still_ours(peer, req))
+		return mirage_responder_fault_failed(peer, &req->hdr, err);
+	direct_restart(req);
 	return RESP_SILENT;
 }
 
 /* Looks the peer up; true: one that was connected to us is in ->req.peer now. */
-static noinline bool find_peer(struct qp *qp)
+static noinline bool direct_find_peer(struct mirage_qp *qp)
 {
-	struct qp *peer;
+	struct mirage_qp *peer;
 	bool found;
 
-	direct_detach(qp);
-	peer = qp_get(qp->dev, qp->attr.dest_qp_num);
+	mirage_direct_detach(qp);
+	peer = mirage_qp_get(qp->dev, qp->attr.dest_qp_num);
 	if (!peer)
 		return false;
 	qp->req.peer = peer;
 	spin_lock(&peer->lock);
 	/* Read first: who gets an address meanwhile is looked at again. */
 	qp->req.addressed = atomic_read_acquire(&qp->dev->addressed);
-	found = connected(peer, qp);
+	found = direct_is_connected(peer, qp);
 	spin_unlock(&peer->lock);
 	if (!found)
-		direct_detach(qp);
+		mirage_direct_detach(qp);
 	return found;
 }
 
@@ -168,30 +171,31 @@ static noinline bool find_peer(struct qp *qp)
  * since looking it up costs as much as a small message; what is remembered may have
  * been destroyed, and its number be another QP's by now.
  */
-static __always_inline enum resp_verdict ask_peer(struct qp *qp, struct miss *miss, int err)
+static __always_inline enum mirage_verdict direct_ask_peer(struct mirage_qp *qp,
+							   struct mirage_miss *miss, int err)
 {
-	enum resp_verdict v;
-	struct qp *peer;
+	enum mirage_verdict v;
+	struct mirage_qp *peer;
 
 	lockdep_assert_in_softirq();
 	for (;;) {
 		peer = qp->req.peer;
 		if (likely(peer)) {
 			spin_lock(&peer->lock);
-			if (likely(still_connected(peer, qp)))
+			if (likely(direct_still_connected(peer, qp)))
 				break;
 			spin_unlock(&peer->lock);
 		}
-		if (!find_peer(qp))
+		if (!direct_find_peer(qp))
 			return RESP_SILENT;
 	}
-	v = miss ? step(peer, qp, miss) : fault_failed(peer, &qp->req, err);
+	v = miss ? direct_step(peer, qp, miss) : direct_fail_request(peer, &qp->req, err);
 	spin_unlock(&peer->lock);
 	return v;
 }
 
 /**
- * direct_request - carry the request under way one step on
+ * mirage_direct_request - carry the request under way one step on
  * @qp: the requester's QP; the caller is its runner
  * @miss: filled with RESP_MISS
  *
@@ -200,30 +204,30 @@ static __always_inline enum resp_verdict ask_peer(struct qp *qp, struct miss *mi
  * Return: the responder's answer, or RESP_GOES_ON: call again. With RESP_RNR and
  * RESP_MISS @qp->req.peer is the responder.
  */
-enum resp_verdict direct_request(struct qp *qp, struct miss *miss)
+enum mirage_verdict mirage_direct_request(struct mirage_qp *qp, struct mirage_miss *miss)
 {
-	return ask_peer(qp, miss, 0);
+	return direct_ask_peer(qp, miss, 0);
 }
 
 /**
- * direct_fault_failed - the responder's page that is missing can not be had
+ * mirage_direct_fault_failed - the responder's page that is missing can not be had
  * @qp: the requester's QP; the caller is its runner
  * @err: why
  *
  * BHs off, no locks held. Return: the responder's answer.
  */
-enum resp_verdict direct_fault_failed(struct qp *qp, int err)
+enum mirage_verdict mirage_direct_fault_failed(struct mirage_qp *qp, int err)
 {
-	return ask_peer(qp, NULL, err);
+	return direct_ask_peer(qp, NULL, err);
 }
 
 /**
- * direct_detach - forget the peer
+ * mirage_direct_detach - forget the peer
  * @qp: the QP; the caller is its runner, or nobody is
  */
-void direct_detach(struct qp *qp)
+void mirage_direct_detach(struct mirage_qp *qp)
 {
 	if (qp->req.peer)
-		qp_put(qp->req.peer);
+		mirage_qp_put(qp->req.peer);
 	qp->req.peer = NULL;
 }

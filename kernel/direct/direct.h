@@ -7,10 +7,10 @@
 
 #include "qp/responder.h"
 
-struct qp;
+struct mirage_qp;
 
-enum resp_verdict direct_request(struct qp *qp, struct miss *miss);
-enum resp_verdict direct_fault_failed(struct qp *qp, int err);
-void direct_detach(struct qp *qp);
+enum mirage_verdict mirage_direct_request(struct mirage_qp *qp, struct mirage_miss *miss);
+enum mirage_verdict mirage_direct_fault_failed(struct mirage_qp *qp, int err);
+void mirage_direct_detach(struct mirage_qp *qp);
 
 #endif

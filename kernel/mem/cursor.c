@@ -10,43 +10,43 @@
 #include "mem/cursor.h"
 #include "mem/mw.h"
 
-/* bytes_from_sges() of any list. */
-int bytes_from_list(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
-		    const struct mirage_sge *sge, u32 num, int access)
+/* mirage_cursor_open_sges() of any list. */
+int mirage_cursor_open_list(struct mirage_cursor *b, struct mirage_dev *dev, struct ib_pd *pd,
+			    const struct mirage_sge *sge, u32 num, int access)
 {
-	struct seg *seg = b->seg;
+	struct mirage_piece *seg = b->seg;
 	int err = 0;
 
-	bytes_from_buf(b, NULL);
+	mirage_cursor_open_buf(b, NULL);
 	for (; num; num--, sge++) {
 		struct mirage_mr *mr;
 
 		if (unlikely(!sge->length))
 			continue;
-		mr = mr_lookup(&dev->mrs, pd, sge->lkey, sge->addr, sge->length, access);
+		mr = mirage_mr_lookup(&dev->mrs, pd, sge->lkey, sge->addr, sge->length, access);
 		if (IS_ERR(mr)) {
 			err = PTR_ERR(mr);
 			break;
 		}
-		*seg++ = (struct seg) { .mr = mr, .addr = sge->addr, .len = sge->length };
+		*seg++ = (struct mirage_piece) { .mr = mr, .addr = sge->addr, .len = sge->length };
 		b->num++;
 	}
 	return err;
 }
 
-/* bytes_from_region() of any key and length. */
-int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
-		      u32 qpn, u32 key, u64 addr, u32 len, int access)
+/* mirage_cursor_open_remote() of any key and length. */
+int mirage_cursor_open_window(struct mirage_cursor *b, struct mirage_dev *dev, struct ib_pd *pd,
+			      u32 qpn, u32 key, u64 addr, u32 len, int access)
 {
 	struct mirage_mr *mr;
 
-	bytes_from_buf(b, NULL);
+	mirage_cursor_open_buf(b, NULL);
 	if (!len)
 		return 0;
 	mr = mirage_rkey_get(dev, pd, qpn, key, addr, len, access);
 	if (IS_ERR(mr))
 		return PTR_ERR(mr);
-	bytes_from_mr(b, mr, addr, len);
+	mirage_cursor_open_mr(b, mr, addr, len);
 	if (mr->key == key)
 		return 0;
 	b->window = key;
@@ -57,32 +57,32 @@ int bytes_from_window(struct bytes *b, struct mirage_dev *dev, struct ib_pd *pd,
 	return 0;
 }
 
-/* bytes_enter() of what a window led to. */
-bool bytes_enter_window(struct bytes *b)
+/* mirage_cursor_enter() of what a window led to. */
+bool mirage_cursor_enter_window(struct mirage_cursor *b)
 {
-	const struct seg *seg = &b->seg[0];
+	const struct mirage_piece *seg = &b->seg[0];
 
-	b->found.mw = mw_enter(b->found.dev, b->found.pd, b->found.qpn, b->window,
-			       seg->addr, seg->len, b->found.access, seg->mr->key);
+	b->found.mw = mirage_mw_enter(b->found.dev, b->found.pd, b->found.qpn, b->window,
+				      seg->addr, seg->len, b->found.access, seg->mr->key);
 	return b->found.mw;
 }
 
-/* bytes_leave() of that. */
-void bytes_leave_window(struct bytes *b)
+/* mirage_cursor_leave() of that. */
+void mirage_cursor_leave_window(struct mirage_cursor *b)
 {
-	mw_leave(b->found.mw);
+	mirage_mw_leave(b->found.mw);
 }
 
-/* bytes_release() of all but the first of some pieces. */
-void bytes_release_rest(struct bytes *b, u32 num)
+/* mirage_cursor_release() of all but the first of some pieces. */
+void mirage_cursor_release_rest(struct mirage_cursor *b, u32 num)
 {
 	while (--num)
 		mirage_mr_put(b->seg[num].mr);
 }
 
-static void advance(struct bytes *b, u32 n)
+static void cursor_advance(struct mirage_cursor *b, u32 n)
 {
-	b->whole = 0;
+	b->single = 0;
 	b->off += n;
 	if (!b->buf && b->off == b->seg[b->cur].len) {
 		b->cur++;
@@ -90,42 +90,42 @@ static void advance(struct bytes *b, u32 n)
 	}
 }
 
-static u32 piece_left(const struct bytes *b, u32 left)
+static u32 cursor_piece_left(const struct mirage_cursor *b, u32 left)
 {
 	return b->buf ? left : min(left, b->seg[b->cur].len - b->off);
 }
 
-static void missed(struct bytes *b, u32 left, bool write, struct miss *miss)
+static void cursor_missed(struct mirage_cursor *b, u32 left, bool write, struct mirage_miss *miss)
 {
-	struct seg *seg = &b->seg[b->cur];
+	struct mirage_piece *seg = &b->seg[b->cur];
 
-	miss_set(miss, seg->mr, seg->addr + b->off, piece_left(b, left), write);
+	mirage_miss_set(miss, seg->mr, seg->addr + b->off, cursor_piece_left(b, left), write);
 }
 
 /**
- * bytes_missing - is there anything to read that is not in the table?
+ * mirage_cursor_find_missing - is there anything to read that is not in the table?
  * @b: the bytes
  * @miss: filled if so; the caller puts @miss->mr
  *
  * Any context. The answer may be out of date when it arrives.
  */
-bool bytes_missing(const struct bytes *b, struct miss *miss)
+bool mirage_cursor_find_missing(const struct mirage_cursor *b, struct mirage_miss *miss)
 {
 	u32 i;
 
 	for (i = 0; i < b->num; i++) {
-		const struct seg *seg = &b->seg[i];
+		const struct mirage_piece *seg = &b->seg[i];
 
-		if (mtt_present(&seg->mr->mtt, seg->addr, seg->len, false))
+		if (mirage_mtt_present(&seg->mr->mtt, seg->addr, seg->len, false))
 			continue;
-		miss_set(miss, seg->mr, seg->addr, seg->len, false);
+		mirage_miss_set(miss, seg->mr, seg->addr, seg->len, false);
 		return true;
 	}
 	return false;
 }
 
 /**
- * bytes_move - copy as much of a message as is there, up to MTT_COPY_MAX
+ * mirage_cursor_move - copy as much of a message as is there, up to MTT_COPY_MAX
  * @to: where the bytes go; a list of regions unless @from is one
  * @from: where they come from
  * @left: bytes of the message still to move, not more than either side has
@@ -135,40 +135,41 @@ bool bytes_missing(const struct bytes *b, struct miss *miss)
  *
  * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
  */
-u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss)
+u32 mirage_cursor_move(struct mirage_cursor *to, struct mirage_cursor *from, u32 left,
+		       struct mirage_miss *miss)
 {
 	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
 
 	while (moved < max) {
-		enum mtt_miss side = MTT_MISS_NONE;
-		u32 want = piece_left(to, piece_left(from, max - moved)), n;
-		struct seg *dst = &to->seg[to->cur];
-		struct seg *src = &from->seg[from->cur];
+		enum mirage_mtt_miss side = MTT_MISS_NONE;
+		u32 want = cursor_piece_left(to, cursor_piece_left(from, max - moved)), n;
+		struct mirage_piece *dst = &to->seg[to->cur];
+		struct mirage_piece *src = &from->seg[from->cur];
 
 		if (from->buf) {
-			n = mtt_write(&dst->mr->mtt, dst->addr + to->off,
-				      from->buf + from->off, want);
+			n = mirage_mtt_write(&dst->mr->mtt, dst->addr + to->off,
+					     from->buf + from->off, want);
 			if (n < want)
 				side = MTT_MISS_DST;
 		} else if (to->buf) {
-			n = mtt_read(&src->mr->mtt, src->addr + from->off,
-				     to->buf + to->off, want);
+			n = mirage_mtt_read(&src->mr->mtt, src->addr + from->off,
+					    to->buf + to->off, want);
 			if (n < want)
 				side = MTT_MISS_SRC;
 		} else {
-			n = mtt_copy(&dst->mr->mtt, dst->addr + to->off,
-				     &src->mr->mtt, src->addr + from->off, want,
-				     &side);
+			n = mirage_mtt_copy(&dst->mr->mtt, dst->addr + to->off,
+					    &src->mr->mtt, src->addr + from->off, want,
+					    &side);
 		}
 
 		if (n) {
-			advance(to, n);
-			advance(from, n);
+			cursor_advance(to, n);
+			cursor_advance(from, n);
 			moved += n;
 		}
 		if (side != MTT_MISS_NONE) {
-			missed(side == MTT_MISS_DST ? to : from, left - moved,
-			       side == MTT_MISS_DST, miss);
+			cursor_missed(side == MTT_MISS_DST ? to : from, left - moved,
+				      side == MTT_MISS_DST, miss);
 			break;
 		}
 	}
@@ -176,33 +177,34 @@ u32 bytes_move(struct bytes *to, struct bytes *from, u32 left, struct miss *miss
 }
 
 /* The piece under the position, if @len bytes of it are left; NULL otherwise. */
-static const struct seg *piece_of(const struct bytes *b, u32 len)
+static const struct mirage_piece *cursor_piece_of(const struct mirage_cursor *b, u32 len)
 {
-	const struct seg *seg = &b->seg[b->cur];
+	const struct mirage_piece *seg = &b->seg[b->cur];
 
 	return len && b->cur < b->num && len <= seg->len - b->off ? seg : NULL;
 }
 
 /* To or from kernel memory: all of it, or the position stays. */
-static noinline bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, bool write,
-				 struct miss *miss)
+static noinline bool cursor_move_packet(struct mirage_cursor *b, void *buf, u32 len, u32 left,
+					bool write,
+					struct mirage_miss *miss)
 {
 	u32 cur = b->cur, off = b->off, done = 0;
 
 	while (done < len) {
-		u32 want = piece_left(b, len - done), n;
-		struct seg *seg = &b->seg[b->cur];
+		u32 want = cursor_piece_left(b, len - done), n;
+		struct mirage_piece *seg = &b->seg[b->cur];
 		u64 addr = seg->addr + b->off;
 
 		if (write)
-			n = mtt_write(&seg->mr->mtt, addr, buf + done, want);
+			n = mirage_mtt_write(&seg->mr->mtt, addr, buf + done, want);
 		else
-			n = mtt_read(&seg->mr->mtt, addr, buf + done, want);
+			n = mirage_mtt_read(&seg->mr->mtt, addr, buf + done, want);
 		if (n)
-			advance(b, n);
+			cursor_advance(b, n);
 		done += n;
 		if (unlikely(n < want)) {
-			missed(b, left - done, write, miss);
+			cursor_missed(b, left - done, write, miss);
 			b->cur = cur;
 			b->off = off;
 			return false;
@@ -212,7 +214,7 @@ static noinline bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, 
 }
 
 /**
- * bytes_read - copy a packet's worth out of a message
+ * mirage_cursor_read - copy a packet's worth out of a message
  * @from: the message; the position moves on, or stays when something is missing
  * @buf: where to
  * @len: bytes
@@ -221,45 +223,47 @@ static noinline bool move_packet(struct bytes *b, void *buf, u32 len, u32 left, 
  *
  * BHs are off. Return: false: a page is missing, and @buf is partly written.
  */
-bool bytes_read(struct bytes *from, void *buf, u32 len, u32 left, struct miss *miss)
+bool mirage_cursor_read(struct mirage_cursor *from, void *buf, u32 len, u32 left,
+			struct mirage_miss *miss)
 {
-	const struct seg *seg;
+	const struct mirage_piece *seg;
 
 	if (unlikely(from->buf)) {
 		memcpy(buf, from->buf + from->off, len);
-		advance(from, len);
+		cursor_advance(from, len);
 		return true;
 	}
-	seg = piece_of(from, len);
-	if (unlikely(!seg || !mtt_read_small(&seg->mr->mtt, seg->addr + from->off, buf, len)))
-		return move_packet(from, buf, len, left, false, miss);
-	advance(from, len);
+	seg = cursor_piece_of(from, len);
+	if (unlikely(!seg || !mirage_mtt_read_small(&seg->mr->mtt, seg->addr + from->off, buf,
+						    len)))
+		return cursor_move_packet(from, buf, len, left, false, miss);
+	cursor_advance(from, len);
 	return true;
 }
 
 /**
- * bytes_write - copy a packet's worth into a message
- * @to: the message, in regions; as in bytes_read()
+ * mirage_cursor_write - copy a packet's worth into a message
+ * @to: the message, in regions; as in mirage_cursor_read()
  * @buf: the bytes
  * @len: their number
- * @left: as in bytes_read()
- * @miss: as in bytes_read()
+ * @left: as in mirage_cursor_read()
+ * @miss: as in mirage_cursor_read()
  *
  * BHs are off. Return: false: a page is missing, and some of the bytes may be there.
  */
-bool bytes_write(struct bytes *to, const void *buf, u32 len, u32 left,
-		 struct miss *miss)
+bool mirage_cursor_write(struct mirage_cursor *to, const void *buf, u32 len, u32 left,
+			 struct mirage_miss *miss)
 {
-	const struct seg *seg = piece_of(to, len);
+	const struct mirage_piece *seg = cursor_piece_of(to, len);
 
-	if (unlikely(!seg || !mtt_write_small(&seg->mr->mtt, seg->addr + to->off, NULL, 0,
-					      buf, len)))
-		return move_packet(to, (void *)buf, len, left, true, miss);
-	advance(to, len);
+	if (unlikely(!seg || !mirage_mtt_write_small(&seg->mr->mtt, seg->addr + to->off, NULL, 0,
+						     buf, len)))
+		return cursor_move_packet(to, (void *)buf, len, left, true, miss);
+	cursor_advance(to, len);
 	return true;
 }
 
-static void back(struct bytes *b, u32 n)
+static void cursor_step_back(struct mirage_cursor *b, u32 n)
 {
 	while (n > b->off) {
 		n -= b->off;
@@ -269,7 +273,7 @@ static void back(struct bytes *b, u32 n)
 }
 
 /**
- * bytes_move_rows - copy several packets' worth at once
+ * mirage_cursor_move_rows - copy several packets' worth at once
  * @b: the message, in regions
  * @rows: the packets' payloads
  * @num: their number
@@ -280,38 +284,40 @@ static void back(struct bytes *b, u32 n)
  * BHs are off. The position moves on by the packets that were copied. Return: their
  * number; of one that misses a page some bytes may be there.
  */
-u32 bytes_move_rows(struct bytes *b, const struct mtt_rows *rows, u32 num, u32 left,
-		    bool write, struct miss *miss)
+u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_rows *rows, u32 num,
+			    u32 left,
+			    bool write, struct mirage_miss *miss)
 {
 	u32 len = num << rows->shift, done = 0;
 
 	while (done < len) {
-		u32 want = piece_left(b, len - done), n;
-		struct seg *seg = &b->seg[b->cur];
+		u32 want = cursor_piece_left(b, len - done), n;
+		struct mirage_piece *seg = &b->seg[b->cur];
 
-		n = mtt_move_rows(&seg->mr->mtt, seg->addr + b->off, rows, done, want, write);
+		n = mirage_mtt_move_rows(&seg->mr->mtt, seg->addr + b->off, rows, done, want,
+					 write);
 		if (n)
-			advance(b, n);
+			cursor_advance(b, n);
 		done += n;
 		if (likely(n == want))
 			continue;
 		if (miss)
-			missed(b, left - done, write, miss);
-		back(b, done & (BIT(rows->shift) - 1));
+			cursor_missed(b, left - done, write, miss);
+		cursor_step_back(b, done & (BIT(rows->shift) - 1));
 		break;
 	}
 	return done >> rows->shift;
 }
 
 /**
- * bytes_seek - move the position
+ * mirage_cursor_seek - move the position
  * @b: the bytes
  * @to: bytes from the first one; not beyond the end
  */
-void bytes_seek(struct bytes *b, u32 to)
+void mirage_cursor_seek(struct mirage_cursor *b, u32 to)
 {
-	bytes_rewind(b);
-	b->whole = 0;
+	mirage_cursor_rewind(b);
+	b->single = 0;
 	while (!b->buf && b->cur < b->num && to >= b->seg[b->cur].len)
 		to -= b->seg[b->cur++].len;
 	b->off = to;

@@ -2,7 +2,7 @@
 /*
  * Memory regions: keys, rights, life
  *
- * Keys are chosen at random (struct mr_table): whoever knows one knows nothing about
+ * Keys are chosen at random (struct mirage_key_table): whoever knows one knows nothing about
  * the next, and a stale one finds nothing even where its slot is in use again.
  *
  * Life: registered, deregistered (dead: no lookup finds it, no byte moves through
@@ -31,7 +31,7 @@
  */
 #define MR_KEY_TRIES	64
 
-static_assert(MR_SLOTS >= 2 * MIRAGE_MAX_MR);
+static_assert(MIRAGE_KEY_SLOTS >= 2 * MIRAGE_MAX_MR);
 
 /* A flush to persistence would have to write caches back: not offered. */
 #define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
@@ -40,11 +40,11 @@ static_assert(MR_SLOTS >= 2 * MIRAGE_MAX_MR);
 				 IB_ACCESS_HUGETLB | IB_ACCESS_OPTIONAL | \
 				 IB_ACCESS_FLUSH_GLOBAL)
 
-static unsigned long *mr_slot_of(struct mr_table *table, u32 key)
+static unsigned long *key_slot_of(struct mirage_key_table *table, u32 key)
 {
-	unsigned int index = (key >> 8) % MR_SLOTS;
-	struct mr_leaf **where = &table->leaf[index >> MR_LEAF_SHIFT];
-	struct mr_leaf *leaf = READ_ONCE(*where), *fresh;
+	unsigned int index = (key >> 8) % MIRAGE_KEY_SLOTS;
+	struct mirage_key_leaf **where = &table->leaf[index >> MIRAGE_KEY_LEAF_SHIFT];
+	struct mirage_key_leaf *leaf = READ_ONCE(*where), *fresh;
 
 	if (!leaf) {
 		fresh = kzalloc_obj(*fresh);
@@ -56,19 +56,19 @@ static unsigned long *mr_slot_of(struct mr_table *table, u32 key)
 		else
 			leaf = fresh;
 	}
-	return &leaf->slot[index % MR_LEAF_SLOTS];
+	return &leaf->slot[index % MIRAGE_KEY_LEAF_SLOTS];
 }
 
 /**
- * mr_key_reserve - a key for a region or a window
+ * mirage_key_reserve - a key for a region or a window
  * @table: the device's table
  * @key: the key
  *
- * Process context. Nothing is found by the key before mr_slot_set().
+ * Process context. Nothing is found by the key before mirage_key_set().
  *
  * Return: 0, -ENOSPC or -ENOMEM.
  */
-int mr_key_reserve(struct mr_table *table, u32 *key)
+int mirage_key_reserve(struct mirage_key_table *table, u32 *key)
 {
 	unsigned int tries;
 
@@ -79,40 +79,40 @@ int mr_key_reserve(struct mr_table *table, u32 *key)
 		/* Whoever forgot to fill in a key has 0 there. */
 		if (!(*key >> 8))
 			continue;
-		slot = mr_slot_of(table, *key);
+		slot = key_slot_of(table, *key);
 		if (!slot)
 			return -ENOMEM;
-		if (!cmpxchg(slot, 0, MR_SLOT_RESERVED))
+		if (!cmpxchg(slot, 0, MIRAGE_KEY_RESERVED))
 			return 0;
 	}
 	return -ENOSPC;
 }
 
 /**
- * mr_slot_set - say what a reserved key names, or free it
+ * mirage_key_set - say what a reserved key names, or free it
  * @table: the device's table
  * @key: the key
- * @value: 0, or see enum mr_slot
+ * @value: 0, or see enum mirage_key_kind
  *
  * Any context. After a grace period nobody uses what was there before.
  */
-void mr_slot_set(struct mr_table *table, u32 key, unsigned long value)
+void mirage_key_set(struct mirage_key_table *table, u32 key, unsigned long value)
 {
-	unsigned long *slot = mr_slot_of(table, key);
+	unsigned long *slot = key_slot_of(table, key);
 
 	/* What the value points to was written before. */
 	smp_store_release(slot, value);
 }
 
 /**
- * mr_table_free - at the end of the device
+ * mirage_key_table_free - at the end of the device
  * @table: its table, empty
  */
-void mr_table_free(struct mr_table *table)
+void mirage_key_table_free(struct mirage_key_table *table)
 {
 	unsigned int i;
 
-	for (i = 0; i < MR_LEAVES; i++) {
+	for (i = 0; i < MIRAGE_KEY_LEAVES; i++) {
 		if (table->leaf[i])
 			WARN_ON_ONCE(memchr_inv(table->leaf[i], 0,
 						sizeof(*table->leaf[i])));
@@ -121,36 +121,36 @@ void mr_table_free(struct mr_table *table)
 	}
 }
 
-/** mr_publish - from here on the key leads to the region */
-void mr_publish(struct mirage_mr *mr)
+/** mirage_mr_publish - from here on the key leads to the region */
+void mirage_mr_publish(struct mirage_mr *mr)
 {
 	mr->ibmr.lkey = mr->key;
 	mr->ibmr.rkey = mr->key;
-	mr_slot_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
+	mirage_key_set(&mr->dev->mrs, mr->key, (unsigned long)mr);
 }
 
 /**
- * mirage_mr_get - mr_lookup() for who is not in a hurry
+ * mirage_mr_get - mirage_mr_lookup() for who is not in a hurry
  * @dev: the device
- * @pd: as mr_lookup()
- * @key: as mr_lookup()
- * @addr: as mr_lookup()
- * @len: as mr_lookup()
- * @access: as mr_lookup()
+ * @pd: as mirage_mr_lookup()
+ * @key: as mirage_mr_lookup()
+ * @addr: as mirage_mr_lookup()
+ * @len: as mirage_mr_lookup()
+ * @access: as mirage_mr_lookup()
  *
- * Return: as mr_lookup().
+ * Return: as mirage_mr_lookup().
  */
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access)
 {
-	return mr_lookup(&dev->mrs, pd, key, addr, len, access);
+	return mirage_mr_lookup(&dev->mrs, pd, key, addr, len, access);
 }
 
 static void mr_free(struct mirage_mr *mr)
 {
 	if (mr->backend->teardown)
 		mr->backend->teardown(mr);
-	mtt_destroy(&mr->mtt);
+	mirage_mtt_destroy(&mr->mtt);
 	kfree_rcu(mr, rcu);
 }
 
@@ -160,7 +160,7 @@ static void mr_teardown_work(struct work_struct *work)
 }
 
 /* The last reference is gone, where one may not sleep. */
-void mr_release_later(struct kref *ref)
+void mirage_mr_release_later(struct kref *ref)
 {
 	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
 
@@ -169,7 +169,7 @@ void mr_release_later(struct kref *ref)
 		return;
 	}
 	INIT_WORK(&mr->teardown, mr_teardown_work);
-	queue_work(odp_wq, &mr->teardown);
+	queue_work(mirage_odp_wq, &mr->teardown);
 }
 
 static void mr_release_now(struct kref *ref)
@@ -222,12 +222,12 @@ static int mr_check_bounds(struct mirage_mr *mr, u64 start, u64 length, u64 iova
 }
 
 /**
- * mr_check_access - rights that a region of this device can have
+ * mirage_mr_check_access - rights that a region of this device can have
  * @access: IB_ACCESS_*
  *
  * Return: 0; -EOPNOTSUPP unknown ones; -EINVAL some that need others.
  */
-int mr_check_access(int access)
+int mirage_mr_check_access(int access)
 {
 	if (access & ~MR_ACCESS_SUPPORTED)
 		return -EOPNOTSUPP;
@@ -238,19 +238,19 @@ int mr_check_access(int access)
 }
 
 /**
- * mr_alloc - a region of kernel memory, with a key that leads nowhere yet
+ * mirage_mr_alloc - a region of kernel memory, with a key that leads nowhere yet
  * @pd: its PD
  * @size: bytes of the structure that it is the start of
  * @access: IB_ACCESS_*
  *
- * Process context. Return: the region. ERR_PTR: as mr_check_access(), -ENOSPC too
+ * Process context. Return: the region. ERR_PTR: as mirage_mr_check_access(), -ENOSPC too
  * many, -ENOMEM.
  */
-struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access)
+struct mirage_mr *mirage_mr_alloc(struct ib_pd *pd, size_t size, int access)
 {
 	struct mirage_dev *dev = to_mdev(pd->device);
 	struct mirage_mr *mr;
-	int err = mr_check_access(access);
+	int err = mirage_mr_check_access(access);
 
 	if (err)
 		return ERR_PTR(err);
@@ -264,7 +264,7 @@ struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access)
 	mr->dev = dev;
 	mr->pd = pd;
 	mr->access = access;
-	err = mr_key_reserve(&dev->mrs, &mr->key);
+	err = mirage_key_reserve(&dev->mrs, &mr->key);
 	if (err)
 		goto free_mr;
 	return mr;
@@ -283,18 +283,18 @@ static int mr_create(struct mirage_mr *mr)
 	bool odp = mr->access & IB_ACCESS_ON_DEMAND;
 	int err;
 
-	err = mr_key_reserve(&mr->dev->mrs, &mr->key);
+	err = mirage_key_reserve(&mr->dev->mrs, &mr->key);
 	if (err)
 		return err;
 	/* No page of the process is beyond that, and the table is so much flatter. */
-	mtt_init(&mr->mtt, mr->iova, implicit ? TASK_SIZE_MAX - 1 : mr->last, !odp);
-	err = odp ? odp_create(mr) : pin_create(mr);
+	mirage_mtt_init(&mr->mtt, mr->iova, implicit ? TASK_SIZE_MAX - 1 : mr->last, !odp);
+	err = odp ? mirage_odp_create(mr) : mirage_pin_create(mr);
 	if (err) {
-		mtt_destroy(&mr->mtt);
-		mr_slot_set(&mr->dev->mrs, mr->key, 0);
+		mirage_mtt_destroy(&mr->mtt);
+		mirage_key_set(&mr->dev->mrs, mr->key, 0);
 		return err;
 	}
-	mr_publish(mr);
+	mirage_mr_publish(mr);
 	return 0;
 }
 
@@ -322,7 +322,7 @@ struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 io
 
 	if (dmah)
 		return ERR_PTR(-EOPNOTSUPP);
-	err = mr_check_access(access);
+	err = mirage_mr_check_access(access);
 	if (err)
 		return ERR_PTR(err);
 	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
@@ -356,7 +356,7 @@ static bool mr_can_stay(const struct mirage_mr *mr, int access)
 
 	if ((mr->access ^ access) & fixed)
 		return false;
-	return odp_region(mr) || !ib_access_writable(access) || pin_writable(mr);
+	return mirage_odp_region(mr) || !ib_access_writable(access) || mirage_pin_writable(mr);
 }
 
 /**
@@ -386,7 +386,7 @@ struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
 		access = mr->access;
 	if (!(flags & IB_MR_REREG_PD))
 		pd = mr->pd;
-	err = mr_check_access(access);
+	err = mirage_mr_check_access(access);
 	if (err)
 		return ERR_PTR(err);
 	if (!(flags & IB_MR_REREG_TRANS) && mr_can_stay(mr, access)) {
@@ -420,10 +420,10 @@ int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 	struct mirage_dev *dev = mr->dev;
 
 	WRITE_ONCE(mr->dead, true);
-	mtt_kill(&mr->mtt);
+	mirage_mtt_kill(&mr->mtt);
 	if (mr->backend->dereg)
 		mr->backend->dereg(mr);
-	mr_slot_set(&dev->mrs, mr->key, 0);
+	mirage_key_set(&dev->mrs, mr->key, 0);
 	mirage_limit_put(&dev->num_mr);
 	kref_put(&mr->ref, mr_release_now);
 	return 0;
@@ -437,7 +437,7 @@ struct advise_range {
 };
 
 struct advise {
-	struct odp_job job;
+	struct mirage_odp_job job;
 	enum ib_uverbs_advise_mr_advice advice;
 	u32 num;
 	struct advise_range range[];
@@ -456,12 +456,12 @@ static int advise_run(struct advise *advise)
 	u32 i;
 
 	for (i = 0; i < advise->num && !err; i++)
-		err = odp_prefetch(advise->range[i].mr, advise->range[i].iova,
-				   advise->range[i].len, advise->advice);
+		err = mirage_odp_prefetch(advise->range[i].mr, advise->range[i].iova,
+					  advise->range[i].len, advise->advice);
 	return err;
 }
 
-static void advise_job(struct odp_job *job)
+static void advise_job(struct mirage_odp_job *job)
 {
 	struct advise *advise = container_of(job, struct advise, job);
 
@@ -496,7 +496,7 @@ static int advise_add(struct advise *advise, struct ib_pd *pd, const struct ib_s
 		.iova = sge->addr,
 		.len = sge->length,
 	};
-	return odp_region(mr) ? 0 : -EINVAL;
+	return mirage_odp_region(mr) ? 0 : -EINVAL;
 }
 
 /**
@@ -531,7 +531,7 @@ int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		if (sg_list[i].length)
 			err = advise_add(advise, pd, &sg_list[i]);
 	if (!err && advise->num && !(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
-		odp_queue(advise->range[0].mr, &advise->job, advise_job);
+		mirage_odp_queue(advise->range[0].mr, &advise->job, advise_job);
 		return 0;
 	}
 	if (!err)
@@ -551,16 +551,16 @@ int mirage_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 {
 	struct mirage_mr *mr = to_mmr(ibmr);
 	struct nlattr *table;
-	enum odp_event i;
+	enum mirage_odp_event i;
 
-	if (!odp_region(mr))
+	if (!mirage_odp_region(mr))
 		return 0;
 	table = nla_nest_start(msg, RDMA_NLDEV_ATTR_STAT_HWCOUNTERS);
 	if (!table)
 		return -EMSGSIZE;
 	for (i = 0; i < ODP_EVENTS; i++) {
-		if (rdma_nl_stat_hwcounter_entry(msg, odp_event_names[i],
-						 odp_event_count(mr, i))) {
+		if (rdma_nl_stat_hwcounter_entry(msg, mirage_odp_event_names[i],
+						 mirage_odp_event_count(mr, i))) {
 			nla_nest_cancel(msg, table);
 			return -EMSGSIZE;
 		}

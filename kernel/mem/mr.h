@@ -15,56 +15,56 @@
 #include "mem/dma.h"
 #include "mem/mtt.h"
 
-#define MR_LEAF_SHIFT	9
-#define MR_LEAF_SLOTS	BIT(MR_LEAF_SHIFT)
-#define MR_LEAVES	256
-#define MR_SLOTS	(MR_LEAVES * MR_LEAF_SLOTS)
+#define MIRAGE_KEY_LEAF_SHIFT	9
+#define MIRAGE_KEY_LEAF_SLOTS	BIT(MIRAGE_KEY_LEAF_SHIFT)
+#define MIRAGE_KEY_LEAVES	256
+#define MIRAGE_KEY_SLOTS	(MIRAGE_KEY_LEAVES * MIRAGE_KEY_LEAF_SLOTS)
 
 struct mirage_dev;
 struct mirage_mr;
-struct odp_waiter;
+struct mirage_odp_waiter;
 
 /**
- * struct mr_leaf - a part of the table of keys
- * @slot: NULL or reserved, a region, or a window: see enum mr_slot
+ * struct mirage_key_leaf - a part of the table of keys
+ * @slot: NULL or reserved, a region, or a window: see enum mirage_key_kind
  */
-struct mr_leaf {
-	unsigned long slot[MR_LEAF_SLOTS];
+struct mirage_key_leaf {
+	unsigned long slot[MIRAGE_KEY_LEAF_SLOTS];
 };
 
 /**
- * struct mr_table - what the keys of a device name
+ * struct mirage_key_table - what the keys of a device name
  * @leaf: made when first needed; never freed while the device lives
  *
- * A key is, from the top: 7 bits at random, MR_SLOTS' worth of slot number, chosen
+ * A key is, from the top: 7 bits at random, MIRAGE_KEY_SLOTS' worth of slot number, chosen
  * at random among the free ones, and 8 bits at random. Slots are changed by cmpxchg
  * and xchg, and read under RCU.
  */
-struct mr_table {
-	struct mr_leaf *leaf[MR_LEAVES];
+struct mirage_key_table {
+	struct mirage_key_leaf *leaf[MIRAGE_KEY_LEAVES];
 };
 
 /* The low bits of a slot. All zero with others set: a region. */
-enum mr_slot {
-	MR_SLOT_WINDOW		= 1,
-	MR_SLOT_RESERVED	= 2,
-	MR_SLOT_FAST		= 3,	/* see dma.c */
-	MR_SLOT_FLAGS		= 3,
+enum mirage_key_kind {
+	MIRAGE_KEY_WINDOW		= 1,
+	MIRAGE_KEY_RESERVED	= 2,
+	MIRAGE_KEY_FASTREG		= 3,	/* see dma.c */
+	MIRAGE_KEY_FLAGS		= 3,
 };
 
 /**
- * struct mr_backend - what fills the table of a region
+ * struct mirage_mr_backend - what fills the table of a region
  * @fault_now: bring [iova, iova + len) in without sleeping on I/O (task context)
  * @fault_raise: the same as an event; @w is woken when it is over (any context but
  *	hardirq, spinlocks may be held)
- * @dereg: after mtt_kill(), in the deregistration; references may be left; sleeps; or
+ * @dereg: after mirage_mtt_kill(), in the deregistration; references may be left; sleeps; or
  *	NULL
  * @teardown: after that, when the last reference is gone; sleeps; or NULL
  */
-struct mr_backend {
+struct mirage_mr_backend {
 	int (*fault_now)(struct mirage_mr *mr, u64 iova, u64 len, bool write);
 	int (*fault_raise)(struct mirage_mr *mr, u64 iova, u64 len, bool write,
-			   struct odp_waiter *w);
+			   struct mirage_odp_waiter *w);
 	void (*dereg)(struct mirage_mr *mr);
 	void (*teardown)(struct mirage_mr *mr);
 };
@@ -76,7 +76,7 @@ struct mr_backend {
  * @ref: one of the registration, one of each operation and fault under way
  * @rcu: lookups are lockless
  * @teardown: where the last reference was dropped where one may not sleep
- * @dev: the device; it may be gone once @dead is set, see odp_count()
+ * @dev: the device; it may be gone once @dead is set, see mirage_odp_count()
  * @key: lkey and rkey
  * @pd: compared by address only, never followed after deregistration
  * @iova: the address peers and WQEs use for the first byte
@@ -103,8 +103,8 @@ struct mirage_mr {
 	int access;
 	bool dma;
 	bool dead;
-	struct mtt mtt;
-	const struct mr_backend *backend;
+	struct mirage_mtt mtt;
+	const struct mirage_mr_backend *backend;
 	void *priv;
 };
 
@@ -114,28 +114,28 @@ static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
 }
 
 /**
- * mr_slot - what is in the slot of a key
+ * mirage_key_slot - what is in the slot of a key
  * @table: the device's table
  * @key: the key; that it is the one of what is found is for the caller to check
  *
- * Under RCU. Return: 0, or see enum mr_slot.
+ * Under RCU. Return: 0, or see enum mirage_key_kind.
  */
-static __always_inline unsigned long mr_slot(const struct mr_table *table, u32 key)
+static __always_inline unsigned long mirage_key_slot(const struct mirage_key_table *table, u32 key)
 {
-	unsigned int index = (key >> 8) % MR_SLOTS;
-	const struct mr_leaf *leaf = READ_ONCE(table->leaf[index >> MR_LEAF_SHIFT]);
+	unsigned int index = (key >> 8) % MIRAGE_KEY_SLOTS;
+	const struct mirage_key_leaf *leaf = READ_ONCE(table->leaf[index >> MIRAGE_KEY_LEAF_SHIFT]);
 
-	return leaf ? READ_ONCE(leaf->slot[index % MR_LEAF_SLOTS]) : 0;
+	return leaf ? READ_ONCE(leaf->slot[index % MIRAGE_KEY_LEAF_SLOTS]) : 0;
 }
 
-int mr_key_reserve(struct mr_table *table, u32 *key);
-void mr_slot_set(struct mr_table *table, u32 key, unsigned long value);
-void mr_table_free(struct mr_table *table);
+int mirage_key_reserve(struct mirage_key_table *table, u32 *key);
+void mirage_key_set(struct mirage_key_table *table, u32 key, unsigned long value);
+void mirage_key_table_free(struct mirage_key_table *table);
 
-int mr_check_access(int access);
-struct mirage_mr *mr_alloc(struct ib_pd *pd, size_t size, int access);
-void mr_publish(struct mirage_mr *mr);
-void mr_release_later(struct kref *ref);
+int mirage_mr_check_access(int access);
+struct mirage_mr *mirage_mr_alloc(struct ib_pd *pd, size_t size, int access);
+void mirage_mr_publish(struct mirage_mr *mr);
+void mirage_mr_release_later(struct kref *ref);
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
 
@@ -154,7 +154,7 @@ static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_
 }
 
 /**
- * mr_find - find the region that a key names
+ * mirage_mr_find - find the region that a key names
  * @table: the device's table
  * @pd: the PD it has to belong to
  * @key: lkey or rkey
@@ -169,42 +169,43 @@ static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_
  * -EACCES rights, -ERANGE bounds or wrap.
  */
 static __always_inline struct mirage_mr *
-mr_find(const struct mr_table *table, const struct ib_pd *pd, u32 key, u64 addr, u64 len,
-	int access)
+mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,
+	       u64 len,
+	       int access)
 {
-	unsigned long slot = mr_slot(table, key);
+	unsigned long slot = mirage_key_slot(table, key);
 	int err = -ENOENT;
 
-	if (likely(slot && !(slot & MR_SLOT_FLAGS)))
+	if (likely(slot && !(slot & MIRAGE_KEY_FLAGS)))
 		err = mr_check((struct mirage_mr *)slot, pd, key, addr, len, access);
 	return likely(!err) ? (struct mirage_mr *)slot : ERR_PTR(err);
 }
 
 /**
- * mr_lookup - mr_find() and take a reference
- * @table: as mr_find()
- * @pd: as mr_find()
- * @key: as mr_find()
- * @addr: as mr_find()
- * @len: as mr_find()
- * @access: as mr_find()
+ * mirage_mr_lookup - mirage_mr_find() and take a reference
+ * @table: as mirage_mr_find()
+ * @pd: as mirage_mr_find()
+ * @key: as mirage_mr_find()
+ * @addr: as mirage_mr_find()
+ * @len: as mirage_mr_find()
+ * @access: as mirage_mr_find()
  *
- * Any context but hardirq. Return: as mr_find().
+ * Any context but hardirq. Return: as mirage_mr_find().
  */
 static __always_inline struct mirage_mr *
-mr_lookup(const struct mr_table *table, const struct ib_pd *pd, u32 key, u64 addr,
-	  u64 len, int access)
+mirage_mr_lookup(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,
+		 u64 len, int access)
 {
 	struct mirage_mr *mr;
 
 	/* The flavour that is no function call. */
 	rcu_read_lock_sched();
-	mr = mr_find(table, pd, key, addr, len, access);
+	mr = mirage_mr_find(table, pd, key, addr, len, access);
 	if (!IS_ERR(mr) && unlikely(!kref_get_unless_zero(&mr->ref)))
 		mr = ERR_PTR(-ENOENT);
 	rcu_read_unlock_sched();
 	if (!IS_ERR(mr) && unlikely(mr->dma))
-		dma_fill(mr, addr, len);
+		mirage_dma_fill(mr, addr, len);
 	return mr;
 }
 
@@ -216,7 +217,7 @@ mr_lookup(const struct mr_table *table, const struct ib_pd *pd, u32 key, u64 add
  */
 static inline void mirage_mr_put(struct mirage_mr *mr)
 {
-	kref_put(&mr->ref, mr_release_later);
+	kref_put(&mr->ref, mirage_mr_release_later);
 }
 
 struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,

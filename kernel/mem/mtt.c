@@ -66,7 +66,7 @@
 
 #define MTT_CHUNK_ORDER	(MTT_CHUNK_SHIFT - PAGE_SHIFT)
 
-static void mtt_chunk_free(struct mtt_chunk *chunk)
+static void mtt_chunk_free(struct mirage_mtt_chunk *chunk)
 {
 	kfree(chunk->entries);
 	kfree(chunk);
@@ -74,20 +74,20 @@ static void mtt_chunk_free(struct mtt_chunk *chunk)
 
 static void mtt_chunk_free_rcu(struct rcu_head *rcu)
 {
-	mtt_chunk_free(container_of(rcu, struct mtt_chunk, rcu));
+	mtt_chunk_free(container_of(rcu, struct mirage_mtt_chunk, rcu));
 }
 
-static gfp_t mtt_gfp(const struct mtt *mtt)
+static gfp_t mtt_gfp(const struct mirage_mtt *mtt)
 {
 	return mtt->atomic ? GFP_ATOMIC | __GFP_NOWARN : GFP_KERNEL_ACCOUNT;
 }
 
-static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long index,
-					 bool whole)
+static struct mirage_mtt_chunk *mtt_chunk_alloc(const struct mirage_mtt *mtt, unsigned long index,
+						bool whole)
 {
 	u64 start = (u64)(mtt->base + index) << MTT_CHUNK_SHIFT;
 	u64 end = start + (MTT_CHUNK_SIZE - 1);
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 
 	chunk = kzalloc_obj(*chunk, mtt_gfp(mtt));
 	if (!chunk)
@@ -107,20 +107,20 @@ static struct mtt_chunk *mtt_chunk_alloc(const struct mtt *mtt, unsigned long in
 }
 
 /* Whoever makes a chunk dead calls mtt_chunk_drop() once the lock is free again. */
-static void mtt_chunk_die(struct mtt_chunk *chunk)
+static void mtt_chunk_die(struct mirage_mtt_chunk *chunk)
 	__must_hold(&chunk->lock)
 {
 	lockdep_assert_held(&chunk->lock);
 	chunk->dead = true;
 	chunk->count = 0;
 	chunk->resident = 0;
-	chunk->whole = 0;
+	chunk->huge = 0;
 }
 
 /* The slot of a chunk, or NULL when the tree does not reach there yet. */
-static void **mtt_slot(struct mtt *mtt, unsigned long index)
+static void **mtt_slot(struct mirage_mtt *mtt, unsigned long index)
 {
-	struct mtt_node *node = READ_ONCE(mtt->root);
+	struct mirage_mtt_node *node = READ_ONCE(mtt->root);
 	unsigned int shift = mtt->shift;
 	void **slot;
 
@@ -140,8 +140,8 @@ static void **mtt_slot(struct mtt *mtt, unsigned long index)
 }
 
 /* Allocates nothing, so this may run under reclaim. */
-static void mtt_chunk_erase(struct mtt *mtt, unsigned long index,
-			    struct mtt_chunk *chunk)
+static void mtt_chunk_erase(struct mirage_mtt *mtt, unsigned long index,
+			    struct mirage_mtt_chunk *chunk)
 {
 	cmpxchg(mtt_slot(mtt, index), chunk, NULL);
 }
@@ -150,18 +150,18 @@ static void mtt_chunk_erase(struct mtt *mtt, unsigned long index,
  * mtt_find() without a hint. Chunks that share one would take it from each other all
  * the time, so only one walk in 16 sets it.
  */
-struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index)
+struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long index)
 {
-	const struct mtt_node *root = READ_ONCE(mtt->root);
+	const struct mirage_mtt_node *root = READ_ONCE(mtt->root);
 	unsigned int shift = mtt->shift;
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 	void *p;
 
 	if (unlikely(!root))
 		return NULL;
 	p = READ_ONCE(root->slot[index >> shift]);
 	while (shift && p) {
-		const struct mtt_node *node = p;
+		const struct mirage_mtt_node *node = p;
 
 		shift -= MTT_NODE_SHIFT;
 		p = READ_ONCE(node->slot[(index >> shift) % MTT_NODE_SLOTS]);
@@ -178,7 +178,7 @@ struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index)
 }
 
 /* The first used slot from slot i on, or size. */
-static unsigned int mtt_used(const struct mtt_node *node, unsigned int i,
+static unsigned int mtt_used(const struct mirage_mtt_node *node, unsigned int i,
 			     unsigned int size)
 {
 	unsigned int word = i / BITS_PER_LONG;
@@ -198,7 +198,7 @@ static unsigned int mtt_used(const struct mtt_node *node, unsigned int i,
  * 1 << shift chunks each. *index goes on to the first chunk of that slot; if it is
  * empty, or there is none, past it or past the node.
  */
-static __always_inline void *mtt_seek(const struct mtt_node *node, unsigned int bits,
+static __always_inline void *mtt_seek(const struct mirage_mtt_node *node, unsigned int bits,
 				      unsigned int shift, unsigned long *index)
 {
 	unsigned int size = BIT(bits), i = (*index >> shift) & (size - 1);
@@ -215,8 +215,8 @@ static __always_inline void *mtt_seek(const struct mtt_node *node, unsigned int 
 }
 
 /* The next chunk from number *index to last; *index becomes its number. */
-static struct mtt_chunk *mtt_next(const struct mtt *mtt, unsigned long *index,
-				  unsigned long last)
+static struct mirage_mtt_chunk *mtt_next(const struct mirage_mtt *mtt, unsigned long *index,
+					 unsigned long last)
 {
 	void *root = READ_ONCE(mtt->root);
 
@@ -236,8 +236,8 @@ static struct mtt_chunk *mtt_next(const struct mtt *mtt, unsigned long *index,
 	return NULL;
 }
 
-static void mtt_chunk_drop(struct mtt *mtt, unsigned long index,
-			   struct mtt_chunk *chunk)
+static void mtt_chunk_drop(struct mirage_mtt *mtt, unsigned long index,
+			   struct mirage_mtt_chunk *chunk)
 {
 	mtt_chunk_erase(mtt, index, chunk);
 	/* It is dead, so nobody makes it a hint again. */
@@ -246,9 +246,9 @@ static void mtt_chunk_drop(struct mtt *mtt, unsigned long index,
 }
 
 /* Take a chunk out of the table, or only if nothing is in it. */
-static void mtt_chunk_reap(struct mtt *mtt, unsigned long index, bool empty_only)
+static void mtt_chunk_reap(struct mirage_mtt *mtt, unsigned long index, bool empty_only)
 {
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 	bool drop = false;
 
 	local_bh_disable();
@@ -256,7 +256,7 @@ static void mtt_chunk_reap(struct mtt *mtt, unsigned long index, bool empty_only
 	if (chunk) {
 		spin_lock(&chunk->lock);
 		drop = !chunk->dead &&
-		       !(empty_only && (chunk->resident || chunk->whole));
+		       !(empty_only && (chunk->resident || chunk->huge));
 		if (drop)
 			mtt_chunk_die(chunk);
 		spin_unlock(&chunk->lock);
@@ -267,15 +267,15 @@ static void mtt_chunk_reap(struct mtt *mtt, unsigned long index, bool empty_only
 }
 
 /**
- * mtt_init - an empty table
+ * mirage_mtt_init - an empty table
  * @mtt: the table
  * @first: first iova of the region
  * @last: last iova of the region, inclusive
  * @owned: the pages' owner will mark them dirty, the table need not
  */
-void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
+void mirage_mtt_init(struct mirage_mtt *mtt, u64 first, u64 last, bool owned)
 {
-	*mtt = (struct mtt) {
+	*mtt = (struct mirage_mtt) {
 		.first = first,
 		.last = last,
 		.base = first >> MTT_CHUNK_SHIFT,
@@ -287,7 +287,7 @@ void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
 }
 
 /**
- * mtt_kill - from here on no byte moves through the table
+ * mirage_mtt_kill - from here on no byte moves through the table
  * @mtt: the table
  *
  * Copies under way are over when this returns, and no commit succeeds any more,
@@ -295,7 +295,7 @@ void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned)
  * the region. Process context, may sleep; of an atomic table, any context but
  * hardirq. Time grows with the chunks there are.
  */
-void mtt_kill(struct mtt *mtt)
+void mirage_mtt_kill(struct mirage_mtt *mtt)
 {
 	unsigned long index = 0;
 
@@ -313,7 +313,7 @@ void mtt_kill(struct mtt *mtt)
 	}
 }
 
-static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
+static void mtt_free_nodes(struct mirage_mtt_node *node, unsigned int shift)
 {
 	unsigned int word, bit;
 
@@ -329,17 +329,17 @@ static void mtt_free_nodes(struct mtt_node *node, unsigned int shift)
 }
 
 /**
- * mtt_destroy - free what is left
- * @mtt: a table after mtt_kill(), that nobody else knows any more
+ * mirage_mtt_destroy - free what is left
+ * @mtt: a table after mirage_mtt_kill(), that nobody else knows any more
  */
-void mtt_destroy(struct mtt *mtt)
+void mirage_mtt_destroy(struct mirage_mtt *mtt)
 {
 	/* Who committed to a dead table has taken the chunk away again. */
 	if (mtt->span)
 		mtt_free_nodes(mtt->root, mtt->shift);
 }
 
-static unsigned long mtt_entry_of(const struct mtt *mtt, struct page *page, bool write)
+static unsigned long mtt_entry_of(const struct mirage_mtt *mtt, struct page *page, bool write)
 {
 	unsigned long entry = (unsigned long)page_address(page) | MTT_VALID;
 
@@ -351,7 +351,7 @@ static unsigned long mtt_entry_of(const struct mtt *mtt, struct page *page, bool
 }
 
 /* Does a page stand for 2 MiB that are aligned like the chunk of its iova? */
-static bool mtt_whole_fits(u64 iova, unsigned long pfn)
+static bool mtt_huge_fits(u64 iova, unsigned long pfn)
 {
 	return mirror_pfn_valid(pfn) && mirror_pfn_order(pfn) >= MTT_CHUNK_ORDER &&
 	       (page_to_pfn(mirror_pfn_page(pfn)) & (MTT_CHUNK_PAGES - 1)) ==
@@ -366,8 +366,8 @@ static void mtt_set(unsigned long *slot, unsigned long entry)
 	*slot = entry;
 }
 
-static void mtt_commit_whole(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
-			     unsigned long pfn)
+static void mtt_commit_huge(struct mirage_mtt *mtt, struct mirage_mtt_chunk *chunk, u64 iova,
+			    unsigned long pfn)
 	__must_hold(&chunk->lock)
 {
 	struct page *page = mirror_pfn_page(pfn) - mtt_page_of(iova);
@@ -376,17 +376,17 @@ static void mtt_commit_whole(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 	if (chunk->resident)
 		memset(chunk->entries, 0, chunk->count * sizeof(*chunk->entries));
 	chunk->resident = 0;
-	mtt_set(&chunk->whole, mtt_entry_of(mtt, page, mirror_pfn_writable(pfn)));
+	mtt_set(&chunk->huge, mtt_entry_of(mtt, page, mirror_pfn_writable(pfn)));
 }
 
-static void mtt_commit_pages(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
+static void mtt_commit_pages(struct mirage_mtt *mtt, struct mirage_mtt_chunk *chunk, u64 iova,
 			     unsigned long npages, const unsigned long *pfns)
 	__must_hold(&chunk->lock)
 {
 	unsigned long *slot = &chunk->entries[mtt_page_of(iova) - chunk->first];
 
 	lockdep_assert_held(&chunk->lock);
-	chunk->whole = 0;
+	chunk->huge = 0;
 	for (; npages; npages--, slot++, pfns++) {
 		if (!mirror_pfn_valid(*pfns))
 			continue;
@@ -397,7 +397,7 @@ static void mtt_commit_pages(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 }
 
 /* -EAGAIN: the chunk can not take these entries, there has to be another. */
-static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
+static int mtt_chunk_commit(struct mirage_mtt *mtt, struct mirage_mtt_chunk *chunk, u64 iova,
 			    unsigned long npages, const unsigned long *pfns,
 			    bool (*valid)(void *arg), void *arg, bool *drop)
 	__must_hold(&chunk->lock)
@@ -415,8 +415,8 @@ static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 	if (valid && !valid(arg))
 		return -EBUSY;
 	WRITE_ONCE(mtt->hint[chunk->index % MTT_HINTS], chunk);
-	if (mtt_whole_fits(iova, pfns[0])) {
-		mtt_commit_whole(mtt, chunk, iova, pfns[0]);
+	if (mtt_huge_fits(iova, pfns[0])) {
+		mtt_commit_huge(mtt, chunk, iova, pfns[0]);
 		return 0;
 	}
 	if (!chunk->count) {
@@ -431,14 +431,14 @@ static int mtt_chunk_commit(struct mtt *mtt, struct mtt_chunk *chunk, u64 iova,
 }
 
 /* Slot i of the node in *slot; the node is made with so many slots if there is none. */
-static void **mtt_node_slot(struct mtt *mtt, void **slot, unsigned long size,
+static void **mtt_node_slot(struct mirage_mtt *mtt, void **slot, unsigned long size,
 			    unsigned int i)
 {
-	struct mtt_node *node = READ_ONCE(*slot);
+	struct mirage_mtt_node *node = READ_ONCE(*slot);
 
 	if (!node) {
-		struct mtt_node *fresh = kzalloc(struct_size(fresh, slot, size),
-						 mtt_gfp(mtt));
+		struct mirage_mtt_node *fresh = kzalloc(struct_size(fresh, slot, size),
+							mtt_gfp(mtt));
 
 		if (!fresh)
 			return NULL;
@@ -456,7 +456,7 @@ static void **mtt_node_slot(struct mtt *mtt, void **slot, unsigned long size,
 }
 
 /* As mtt_slot(), but makes the nodes on the way. NULL: no memory. */
-static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
+static void **mtt_slot_make(struct mirage_mtt *mtt, unsigned long index)
 {
 	unsigned int shift = mtt->shift;
 	void **slot = &mtt->root;
@@ -472,9 +472,9 @@ static void **mtt_slot_make(struct mtt *mtt, unsigned long index)
 	return slot;
 }
 
-static int mtt_chunk_insert(struct mtt *mtt, unsigned long index, bool whole)
+static int mtt_chunk_insert(struct mirage_mtt *mtt, unsigned long index, bool whole)
 {
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 	void **slot;
 
 	/* The nodes have no slot for it. */
@@ -496,16 +496,16 @@ static int mtt_chunk_insert(struct mtt *mtt, unsigned long index, bool whole)
 	return 0;
 }
 
-static bool mtt_chunk_empty(const struct mtt_chunk *chunk)
+static bool mtt_chunk_empty(const struct mirage_mtt_chunk *chunk)
 {
-	return !chunk->resident && !chunk->whole;
+	return !chunk->resident && !chunk->huge;
 }
 
 /*
  * A chunk is empty. It is likely to be filled again soon, so it stays until another is
  * emptied: there is at most one empty chunk to a table. Softirqs off.
  */
-static void mtt_note_idle(struct mtt *mtt, unsigned long index)
+static void mtt_note_idle(struct mirage_mtt *mtt, unsigned long index)
 {
 	unsigned long last;
 
@@ -517,7 +517,7 @@ static void mtt_note_idle(struct mtt *mtt, unsigned long index)
 }
 
 /**
- * mtt_commit - put pages into the table
+ * mirage_mtt_commit - put pages into the table
  * @mtt: the table
  * @iova: of the first page; any address in it
  * @npages: their number; not beyond the region, nor across a chunk's end
@@ -529,16 +529,16 @@ static void mtt_note_idle(struct mtt *mtt, unsigned long index)
  * chunk is committed. Process context; sleeps for memory, unless the table is atomic:
  * then any context but hardirq.
  *
- * Return: 0; -EBUSY if @valid said no; -ESRCH after mtt_kill(); -ENOMEM.
+ * Return: 0; -EBUSY if @valid said no; -ESRCH after mirage_mtt_kill(); -ENOMEM.
  */
-int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
-	       const unsigned long *pfns, bool (*valid)(void *arg), void *arg)
+int mirage_mtt_commit(struct mirage_mtt *mtt, u64 iova, unsigned long npages,
+		      const unsigned long *pfns, bool (*valid)(void *arg), void *arg)
 {
 	unsigned long index = mtt_index(mtt, iova);
 	int err;
 
 	do {
-		struct mtt_chunk *chunk;
+		struct mirage_mtt_chunk *chunk;
 		bool drop = false;
 
 		err = -EAGAIN;
@@ -560,14 +560,14 @@ int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
 		}
 		local_bh_enable();
 		if (unlikely(err == -EAGAIN))
-			err = mtt_chunk_insert(mtt, index, mtt_whole_fits(iova, pfns[0])) ?:
+			err = mtt_chunk_insert(mtt, index, mtt_huge_fits(iova, pfns[0])) ?:
 			      -EAGAIN;
 	} while (err == -EAGAIN);
 	return err;
 }
 
 /* Pages lo to hi of the 512. Returns how many were there. */
-static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo, int hi)
+static unsigned long mtt_chunk_clear(struct mirage_mtt_chunk *chunk, int lo, int hi)
 	__must_hold(&chunk->lock)
 {
 	unsigned long *entries = chunk->entries, n = 0;
@@ -575,8 +575,8 @@ static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo, int hi)
 
 	lockdep_assert_held(&chunk->lock);
 	/* Splitting it would have to allocate, and the CPU splits its own as a rule. */
-	if (unlikely(chunk->whole)) {
-		chunk->whole = 0;
+	if (unlikely(chunk->huge)) {
+		chunk->huge = 0;
 		return MTT_CHUNK_PAGES;
 	}
 	i = max(lo - chunk->first, 0);
@@ -589,8 +589,8 @@ static unsigned long mtt_chunk_clear(struct mtt_chunk *chunk, int lo, int hi)
 	return n;
 }
 
-static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
-				   struct mtt_chunk *chunk, int lo, int hi)
+static unsigned long mtt_zap_chunk(struct mirage_mtt *mtt, unsigned long index,
+				   struct mirage_mtt_chunk *chunk, int lo, int hi)
 {
 	unsigned long n = 0;
 	bool emptied;
@@ -606,7 +606,7 @@ static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
 }
 
 /**
- * mtt_zap - take pages out of the table
+ * mirage_mtt_zap - take pages out of the table
  * @mtt: the table
  * @first: first iova
  * @last: last iova, inclusive; both may lie outside the region
@@ -618,10 +618,10 @@ static unsigned long mtt_zap_chunk(struct mtt *mtt, unsigned long index,
  *
  * Return: pages that were there.
  */
-unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last)
+unsigned long mirage_mtt_zap(struct mirage_mtt *mtt, u64 first, u64 last)
 {
 	unsigned long start, end, index, n = 0;
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 
 	lockdep_assert_in_softirq();
 	first = max(first, mtt->first & PAGE_MASK);

@@ -16,7 +16,7 @@
 /* For big regions, so that they are as fast as small ones. */
 #define MTT_HINTS		8
 
-struct mtt_chunk;
+struct mirage_mtt_chunk;
 
 /*
  * A lock of the table is held for at most this many bytes of copying (a cache
@@ -25,7 +25,7 @@ struct mtt_chunk;
 #define MTT_COPY_MAX		SZ_64K
 
 /**
- * struct mtt - the table of one region
+ * struct mirage_mtt - the table of one region
  * @root: the chunks, by number: a tree of nodes, or the chunk itself where there can
  *	be only one; read under RCU
  * @shift: bits of a chunk's number that the nodes below the root tell apart
@@ -36,12 +36,12 @@ struct mtt_chunk;
  * @idle: 1 + number of the chunk that was emptied last; 0 for none
  * @owned: whoever fills the table marks pages dirty itself
  * @atomic: it is filled, killed and freed where nothing may sleep
- * @dead: set by mtt_kill(); a commit looks at it under the chunk's lock
+ * @dead: set by mirage_mtt_kill(); a commit looks at it under the chunk's lock
  * @walks: counts walks of the tree, roughly
  * @hint: chunks by the low bits of their number: what a walk would find, or NULL;
  *	set under the chunk's lock while it lives, cleared before it is freed
  */
-struct mtt {
+struct mirage_mtt {
 	void *root;
 	unsigned int shift;
 	unsigned long base;
@@ -53,54 +53,56 @@ struct mtt {
 	bool atomic;
 	bool dead;
 	unsigned int walks;
-	struct mtt_chunk *hint[MTT_HINTS];
+	struct mirage_mtt_chunk *hint[MTT_HINTS];
 };
 
 /* Which side of a copy was not there. */
-enum mtt_miss {
+enum mirage_mtt_miss {
 	MTT_MISS_NONE,
 	MTT_MISS_SRC,
 	MTT_MISS_DST,
 };
 
-enum mtt_atomic_op {
+enum mirage_mtt_atomic_op {
 	MTT_CMP_SWAP,
 	MTT_FETCH_ADD,
 };
 
 /**
- * struct mtt_rows - kernel memory in equal pieces, as the payloads of packets are
+ * struct mirage_mtt_rows - kernel memory in equal pieces, as the payloads of packets are
  * @at: where each begins
  * @shift: of their length
  */
-struct mtt_rows {
+struct mirage_mtt_rows {
 	void *const *at;
 	u32 shift;
 };
 
-void mtt_init(struct mtt *mtt, u64 first, u64 last, bool owned);
-void mtt_kill(struct mtt *mtt);
-void mtt_destroy(struct mtt *mtt);
+void mirage_mtt_init(struct mirage_mtt *mtt, u64 first, u64 last, bool owned);
+void mirage_mtt_kill(struct mirage_mtt *mtt);
+void mirage_mtt_destroy(struct mirage_mtt *mtt);
 
-size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
-		size_t len, enum mtt_miss *miss);
-size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len);
-size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len);
-size_t mtt_move_rows(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
-		     size_t len, bool write);
-int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,
-	       u64 swap, u64 *old);
+size_t mirage_mtt_copy(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src, u64 saddr,
+		       size_t len, enum mirage_mtt_miss *miss);
+size_t mirage_mtt_write(struct mirage_mtt *dst, u64 daddr, const void *buf, size_t len);
+size_t mirage_mtt_read(struct mirage_mtt *src, u64 saddr, void *buf, size_t len);
+size_t mirage_mtt_move_rows(struct mirage_mtt *mtt, u64 addr, const struct mirage_mtt_rows *rows,
+			    size_t off,
+			    size_t len, bool write);
+int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_mtt_atomic_op op,
+		      u64 compare_add,
+		      u64 swap, u64 *old);
 
-bool mtt_present(struct mtt *mtt, u64 addr, size_t len, bool write);
-int mtt_commit(struct mtt *mtt, u64 iova, unsigned long npages,
-	       const unsigned long *pfns, bool (*valid)(void *arg), void *arg);
-unsigned long mtt_zap(struct mtt *mtt, u64 first, u64 last);
+bool mirage_mtt_present(struct mirage_mtt *mtt, u64 addr, size_t len, bool write);
+int mirage_mtt_commit(struct mirage_mtt *mtt, u64 iova, unsigned long npages,
+		      const unsigned long *pfns, bool (*valid)(void *arg), void *arg);
+unsigned long mirage_mtt_zap(struct mirage_mtt *mtt, u64 first, u64 last);
 
 /**
- * mtt_chunk_left - bytes from an address to the end of its chunk
+ * mirage_mtt_chunk_left - bytes from an address to the end of its chunk
  * @addr: the iova
  */
-static inline u64 mtt_chunk_left(u64 addr)
+static inline u64 mirage_mtt_chunk_left(u64 addr)
 {
 	return MTT_CHUNK_SIZE - (addr & (MTT_CHUNK_SIZE - 1));
 }

@@ -33,7 +33,7 @@ static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
  * is filled for the first time, and never cleared. words has a bit for each word of
  * used that is not 0, so that nobody looks for the others; it is good for 4,096 slots.
  */
-struct mtt_node {
+struct mirage_mtt_node {
 	struct rcu_head rcu;
 	unsigned long words;
 	DECLARE_BITMAP(used, MTT_ROOT_SLOTS);
@@ -42,21 +42,21 @@ struct mtt_node {
 
 /*
  * 2 MiB of a region. The entries are for pages first to first + count - 1 of the
- * 512; a chunk that was made for one whole entry has none, and a dead one neither.
+ * 512; a chunk that was made for one huge entry has none, and a dead one neither.
  */
-struct mtt_chunk {
+struct mirage_mtt_chunk {
 	spinlock_t lock;		/* everything below */
 	bool dead;
 	u16 first;
 	u16 count;
 	u16 resident;			/* valid ones of entries */
-	unsigned long whole;		/* one entry for all of it, or 0 */
+	unsigned long huge;		/* one entry for all of it, or 0 */
 	unsigned long *entries;
 	unsigned long index;		/* its number; constant */
 	struct rcu_head rcu;
 };
 
-static inline unsigned long mtt_index(const struct mtt *mtt, u64 addr)
+static inline unsigned long mtt_index(const struct mirage_mtt *mtt, u64 addr)
 {
 	return (addr >> MTT_CHUNK_SHIFT) - mtt->base;
 }
@@ -66,36 +66,37 @@ static inline unsigned int mtt_page_of(u64 addr)
 	return (addr & (MTT_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
 }
 
-struct mtt_chunk *mtt_walk(struct mtt *mtt, unsigned long index);
+struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long index);
 
 /* The chunk with a number, or NULL; there is none above mtt->span. Softirqs off. */
-static __always_inline struct mtt_chunk *mtt_find(struct mtt *mtt, unsigned long index)
+static __always_inline struct mirage_mtt_chunk *mtt_find(struct mirage_mtt *mtt,
+							 unsigned long index)
 {
-	struct mtt_chunk *chunk = READ_ONCE(mtt->hint[index % MTT_HINTS]);
+	struct mirage_mtt_chunk *chunk = READ_ONCE(mtt->hint[index % MTT_HINTS]);
 
 	if (likely(chunk && chunk->index == index))
 		return chunk;
 	if (unlikely(index > mtt->span))
 		return NULL;
-	return mtt->span ? mtt_walk(mtt, index) : READ_ONCE(mtt->root);
+	return mtt->span ? mirage_mtt_walk(mtt, index) : READ_ONCE(mtt->root);
 }
 
 /* The chunk of an address, or NULL. Softirqs off. */
-static __always_inline struct mtt_chunk *mtt_find_addr(struct mtt *mtt, u64 addr)
+static __always_inline struct mirage_mtt_chunk *mtt_find_addr(struct mirage_mtt *mtt, u64 addr)
 {
 	return mtt_find(mtt, mtt_index(mtt, addr));
 }
 
 /* The entry for addr, and how many bytes it is good for from there. */
-static __always_inline unsigned long *mtt_entry(struct mtt_chunk *chunk, u64 addr,
+static __always_inline unsigned long *mtt_entry(struct mirage_mtt_chunk *chunk, u64 addr,
 						size_t *run)
 	__must_hold(&chunk->lock)
 {
 	unsigned int i;
 
-	if (unlikely(chunk->whole)) {
-		*run = mtt_chunk_left(addr);
-		return &chunk->whole;
+	if (unlikely(chunk->huge)) {
+		*run = mirage_mtt_chunk_left(addr);
+		return &chunk->huge;
 	}
 	i = mtt_page_of(addr) - chunk->first;
 	if (unlikely(i >= chunk->count))
@@ -105,23 +106,23 @@ static __always_inline unsigned long *mtt_entry(struct mtt_chunk *chunk, u64 add
 }
 
 /**
- * mtt_zap_page - take one page out of a chunk, if that is all there is to do
+ * mirage_mtt_zap_page - take one page out of a chunk, if that is all there is to do
  * @chunk: where it is; softirqs off, its lock not held
  * @addr: iova in it; may lie outside the region
  *
  * One page at a time is how memory goes as a rule, and every step of this counts for
  * the process it goes from: that is why it is here.
  *
- * Return: whether it was there, and is not any more. If not, see mtt_zap(), which knows
- * of whole entries and empty chunks as well.
+ * Return: whether it was there, and is not any more. If not, see mirage_mtt_zap(), which knows
+ * of huge entries and empty chunks as well.
  */
-static __always_inline bool mtt_zap_page(struct mtt_chunk *chunk, u64 addr)
+static __always_inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, u64 addr)
 {
 	unsigned int i;
 
 	spin_lock(&chunk->lock);
 	i = mtt_page_of(addr) - chunk->first;
-	/* Beside a whole entry there are no others, or only empty ones. */
+	/* Beside a huge entry there are no others, or only empty ones. */
 	if (unlikely(i >= chunk->count || !chunk->entries[i] || chunk->resident == 1)) {
 		spin_unlock(&chunk->lock);
 		return false;
@@ -132,17 +133,17 @@ static __always_inline bool mtt_zap_page(struct mtt_chunk *chunk, u64 addr)
 	return true;
 }
 
-void mtt_dirty(unsigned long *entry);
+void mirage_mtt_dirty(unsigned long *entry);
 
 /*
  * The page of an address, if its entry has a flag, and how many bytes it is good for
  * from there. The pointer is only good under the chunk's lock.
  */
-static __always_inline void *mtt_map(struct mtt_chunk *chunk, u64 addr,
+static __always_inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr,
 				     unsigned long flag, size_t *run)
 	__must_hold(&chunk->lock)
 {
-	unsigned long *entry = &chunk->whole;
+	unsigned long *entry = &chunk->huge;
 	size_t size = MTT_CHUNK_SIZE, offset;
 
 	if (!*entry) {
@@ -156,27 +157,27 @@ static __always_inline void *mtt_map(struct mtt_chunk *chunk, u64 addr,
 	if (unlikely(!(*entry & flag)))
 		return NULL;
 	if (flag == MTT_WRITE && unlikely(!(*entry & MTT_DIRTIED)))
-		mtt_dirty(entry);
+		mirage_mtt_dirty(entry);
 	offset = addr & (size - 1);
 	*run = size - offset;
 	return (void *)((*entry & PAGE_MASK) + offset);
 }
 
 /* For reading: NULL when there is no page. */
-static __always_inline void *mtt_source(struct mtt_chunk *chunk, u64 addr, size_t *run)
+static __always_inline void *mtt_source(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	return mtt_map(chunk, addr, MTT_VALID, run);
 }
 
 /* For writing: NULL when there is no page, or none to write to. */
-static __always_inline void *mtt_target(struct mtt_chunk *chunk, u64 addr, size_t *run)
+static __always_inline void *mtt_target(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	return mtt_map(chunk, addr, MTT_WRITE, run);
 }
 
-static __always_inline void mtt_lock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
+static __always_inline void mtt_lock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
 {
 	if (a > b)
 		swap(a, b);
@@ -187,7 +188,7 @@ static __always_inline void mtt_lock_pair(struct mtt_chunk *a, struct mtt_chunk 
 		__acquire(&b->lock);
 }
 
-static __always_inline void mtt_unlock_pair(struct mtt_chunk *a, struct mtt_chunk *b)
+static __always_inline void mtt_unlock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
 {
 	spin_unlock(&a->lock);
 	if (a != b)
@@ -197,23 +198,24 @@ static __always_inline void mtt_unlock_pair(struct mtt_chunk *a, struct mtt_chun
 }
 
 /**
- * mtt_copy_small - mtt_copy() of what is in one page of either side, as small
+ * mirage_mtt_copy_small - mirage_mtt_copy() of what is in one page of either side, as small
  *	messages are
- * @dst: as mtt_copy()
- * @daddr: as mtt_copy()
- * @src: as mtt_copy()
- * @saddr: as mtt_copy()
+ * @dst: as mirage_mtt_copy()
+ * @daddr: as mirage_mtt_copy()
+ * @src: as mirage_mtt_copy()
+ * @saddr: as mirage_mtt_copy()
  * @len: bytes, not 0; the caller has checked both ranges against their regions
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: whether all of it was copied. If not, nothing was, and mtt_copy() knows why.
+ * Return: whether all of it was copied. If not, nothing was, and mirage_mtt_copy() knows why.
  */
-static __always_inline bool mtt_copy_small(struct mtt *dst, u64 daddr, struct mtt *src,
-					   u64 saddr, size_t len)
+static __always_inline bool mirage_mtt_copy_small(struct mirage_mtt *dst, u64 daddr,
+						  struct mirage_mtt *src,
+						  u64 saddr, size_t len)
 {
-	struct mtt_chunk *s = mtt_find_addr(src, saddr);
-	struct mtt_chunk *d = mtt_find_addr(dst, daddr);
+	struct mirage_mtt_chunk *s = mtt_find_addr(src, saddr);
+	struct mirage_mtt_chunk *d = mtt_find_addr(dst, daddr);
 	bool copied = false;
 	void *from, *to;
 	size_t run;
@@ -236,20 +238,20 @@ unlock:
 }
 
 /**
- * mtt_read_small - mtt_read() of what is in one page, as packets mostly are
- * @src: as mtt_read()
- * @saddr: as mtt_read()
- * @buf: as mtt_read()
+ * mirage_mtt_read_small - mirage_mtt_read() of what is in one page, as packets mostly are
+ * @src: as mirage_mtt_read()
+ * @saddr: as mirage_mtt_read()
+ * @buf: as mirage_mtt_read()
  * @len: bytes, not 0; the caller has checked the range
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: whether all of it was copied. If not, nothing was, and mtt_read() knows why.
+ * Return: whether all of it was copied. If not, nothing was, and mirage_mtt_read() knows why.
  */
-static __always_inline bool mtt_read_small(struct mtt *src, u64 saddr, void *buf,
-					   size_t len)
+static __always_inline bool mirage_mtt_read_small(struct mirage_mtt *src, u64 saddr, void *buf,
+						  size_t len)
 {
-	struct mtt_chunk *chunk = mtt_find_addr(src, saddr);
+	struct mirage_mtt_chunk *chunk = mtt_find_addr(src, saddr);
 	bool copied = false;
 	void *from;
 	size_t run;
@@ -268,9 +270,9 @@ static __always_inline bool mtt_read_small(struct mtt *src, u64 saddr, void *buf
 }
 
 /**
- * mtt_write_small - mtt_write() of a head and a body into one page
- * @dst: as mtt_write()
- * @daddr: as mtt_write()
+ * mirage_mtt_write_small - mirage_mtt_write() of a head and a body into one page
+ * @dst: as mirage_mtt_write()
+ * @daddr: as mirage_mtt_write()
  * @head: what comes first
  * @head_len: bytes of that, may be 0
  * @buf: what comes after it
@@ -278,12 +280,13 @@ static __always_inline bool mtt_read_small(struct mtt *src, u64 saddr, void *buf
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: whether all of it was copied. If not, nothing was, and mtt_write() knows why.
+ * Return: whether all of it was copied. If not, nothing was, and mirage_mtt_write() knows why.
  */
-static __always_inline bool mtt_write_small(struct mtt *dst, u64 daddr, const void *head,
-					    size_t head_len, const void *buf, size_t len)
+static __always_inline bool mirage_mtt_write_small(struct mirage_mtt *dst, u64 daddr,
+						   const void *head,
+						   size_t head_len, const void *buf, size_t len)
 {
-	struct mtt_chunk *chunk = mtt_find_addr(dst, daddr);
+	struct mirage_mtt_chunk *chunk = mtt_find_addr(dst, daddr);
 	bool copied = false;
 	size_t run;
 	void *to;

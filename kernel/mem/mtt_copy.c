@@ -26,7 +26,7 @@
 #include "mem/mtt_chunk.h"
 
 /* The first write through an entry; its chunk's lock is held. */
-void mtt_dirty(unsigned long *entry)
+void mirage_mtt_dirty(unsigned long *entry)
 {
 	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
 
@@ -35,9 +35,9 @@ void mtt_dirty(unsigned long *entry)
 	*entry |= MTT_DIRTIED;
 }
 
-static __always_inline size_t mtt_copy_locked(struct mtt_chunk *dst, u64 daddr,
-					      struct mtt_chunk *src, u64 saddr,
-					      size_t len, enum mtt_miss *miss)
+static __always_inline size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 daddr,
+					      struct mirage_mtt_chunk *src, u64 saddr,
+					      size_t len, enum mirage_mtt_miss *miss)
 {
 	size_t done = 0;
 
@@ -63,14 +63,15 @@ static __always_inline size_t mtt_copy_locked(struct mtt_chunk *dst, u64 daddr,
 }
 
 /* As much as one hold of the locks allows. */
-static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct mtt *src,
-					    u64 saddr, size_t len, enum mtt_miss *miss)
+static __always_inline size_t mtt_copy_some(struct mirage_mtt *dst, u64 daddr,
+					    struct mirage_mtt *src,
+					    u64 saddr, size_t len, enum mirage_mtt_miss *miss)
 {
-	struct mtt_chunk *d, *s;
+	struct mirage_mtt_chunk *d, *s;
 	size_t done = 0;
 
-	len = min_t(size_t, mtt_chunk_left(daddr), len);
-	len = min_t(size_t, mtt_chunk_left(saddr), len);
+	len = min_t(size_t, mirage_mtt_chunk_left(daddr), len);
+	len = min_t(size_t, mirage_mtt_chunk_left(saddr), len);
 	len = min_t(size_t, len, MTT_COPY_MAX);
 	s = mtt_find_addr(src, saddr);
 	d = mtt_find_addr(dst, daddr);
@@ -85,7 +86,7 @@ static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct m
 }
 
 /**
- * mtt_copy - copy from one region to another, or within one
+ * mirage_mtt_copy - copy from one region to another, or within one
  * @dst: table of the region written to
  * @daddr: iova in it
  * @src: table of the region read from
@@ -99,8 +100,8 @@ static __always_inline size_t mtt_copy_some(struct mtt *dst, u64 daddr, struct m
  * Return: bytes copied. Less than @len: the next byte of the side that @miss tells
  * is not in the table, or only for reading where it has to be written.
  */
-size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
-		size_t len, enum mtt_miss *miss)
+size_t mirage_mtt_copy(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src, u64 saddr,
+		       size_t len, enum mirage_mtt_miss *miss)
 {
 	size_t done = 0;
 
@@ -113,13 +114,13 @@ size_t mtt_copy(struct mtt *dst, u64 daddr, struct mtt *src, u64 saddr,
 }
 
 /* As much as one hold of the lock allows, between a region and kernel memory. */
-static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf,
+static __always_inline size_t mtt_move_some(struct mirage_mtt *mtt, u64 addr, void *buf,
 					    size_t len, bool write, bool *there)
 {
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 	size_t done = 0;
 
-	len = min_t(size_t, mtt_chunk_left(addr), len);
+	len = min_t(size_t, mirage_mtt_chunk_left(addr), len);
 	len = min_t(size_t, len, MTT_COPY_MAX);
 	chunk = mtt_find_addr(mtt, addr);
 	*there = chunk;
@@ -146,7 +147,7 @@ static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf
 }
 
 /**
- * mtt_write - copy from kernel memory to a region
+ * mirage_mtt_write - copy from kernel memory to a region
  * @dst: its table
  * @daddr: iova in it
  * @buf: the bytes
@@ -156,7 +157,7 @@ static __always_inline size_t mtt_move_some(struct mtt *mtt, u64 addr, void *buf
  *
  * Return: bytes copied; less than @len: the next is not there to be written.
  */
-size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
+size_t mirage_mtt_write(struct mirage_mtt *dst, u64 daddr, const void *buf, size_t len)
 {
 	bool there = true;
 	size_t done = 0;
@@ -169,7 +170,7 @@ size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
 }
 
 /**
- * mtt_read - copy from a region to kernel memory
+ * mirage_mtt_read - copy from a region to kernel memory
  * @src: its table
  * @saddr: iova in it
  * @buf: where to
@@ -179,7 +180,7 @@ size_t mtt_write(struct mtt *dst, u64 daddr, const void *buf, size_t len)
  *
  * Return: bytes copied; less than @len: the next is not there.
  */
-size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
+size_t mirage_mtt_read(struct mirage_mtt *src, u64 saddr, void *buf, size_t len)
 {
 	bool there = true;
 	size_t done = 0;
@@ -191,9 +192,10 @@ size_t mtt_read(struct mtt *src, u64 saddr, void *buf, size_t len)
 	return done;
 }
 
-/* A piece of a page of the region; @off: see mtt_move_rows(). */
-static __always_inline void rows_copy(const struct mtt_rows *rows, size_t off, void *page,
-				      size_t len, bool write)
+/* A piece of a page of the region; @off: see mirage_mtt_move_rows(). */
+static __always_inline void mtt_rows_copy(const struct mirage_mtt_rows *rows, size_t off,
+					  void *page,
+					  size_t len, bool write)
 {
 	void *const *row = &rows->at[off >> rows->shift];
 	size_t in = off & (BIT(rows->shift) - 1), n;
@@ -208,10 +210,11 @@ static __always_inline void rows_copy(const struct mtt_rows *rows, size_t off, v
 }
 
 /* As much as one hold of the lock allows. */
-static size_t rows_some(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
-			size_t len, bool write)
+static size_t mtt_rows_some(struct mirage_mtt *mtt, u64 addr, const struct mirage_mtt_rows *rows,
+			    size_t off,
+			    size_t len, bool write)
 {
-	struct mtt_chunk *chunk = mtt_find_addr(mtt, addr);
+	struct mirage_mtt_chunk *chunk = mtt_find_addr(mtt, addr);
 	size_t done = 0, run;
 	void *at;
 
@@ -224,14 +227,14 @@ static size_t rows_some(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, 
 		if (unlikely(!at))
 			break;
 		run = min(run, len - done);
-		rows_copy(rows, off + done, at, run, write);
+		mtt_rows_copy(rows, off + done, at, run, write);
 	}
 	spin_unlock(&chunk->lock);
 	return done;
 }
 
 /**
- * mtt_move_rows - copy between a region and equal pieces of kernel memory
+ * mirage_mtt_move_rows - copy between a region and equal pieces of kernel memory
  * @mtt: its table
  * @addr: iova in it
  * @rows: the pieces
@@ -241,25 +244,26 @@ static size_t rows_some(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, 
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: as mtt_write() or mtt_read().
+ * Return: as mirage_mtt_write() or mirage_mtt_read().
  */
-size_t mtt_move_rows(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, size_t off,
-		     size_t len, bool write)
+size_t mirage_mtt_move_rows(struct mirage_mtt *mtt, u64 addr, const struct mirage_mtt_rows *rows,
+			    size_t off,
+			    size_t len, bool write)
 {
 	size_t done = 0, want, n;
 
 	lockdep_assert_in_softirq();
 	do {
-		want = min3(len - done, (size_t)mtt_chunk_left(addr + done),
+		want = min3(len - done, (size_t)mirage_mtt_chunk_left(addr + done),
 			    (size_t)MTT_COPY_MAX);
-		n = rows_some(mtt, addr + done, rows, off + done, want, write);
+		n = mtt_rows_some(mtt, addr + done, rows, off + done, want, write);
 		done += n;
 	} while (n == want && done < len);
 	return done;
 }
 
 /**
- * mtt_atomic - compare and swap, or fetch and add, 8 bytes in host order
+ * mirage_mtt_atomic - compare and swap, or fetch and add, 8 bytes in host order
  * @mtt: the region's table
  * @addr: iova, a multiple of 8; the caller has checked the range
  * @op: which
@@ -272,10 +276,11 @@ size_t mtt_move_rows(struct mtt *mtt, u64 addr, const struct mtt_rows *rows, siz
  * Return: 0; -EAGAIN if the page is not there to be written; -EINVAL if @addr is
  * not aligned.
  */
-int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add,
-	       u64 swap, u64 *old)
+int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_mtt_atomic_op op,
+		      u64 compare_add,
+		      u64 swap, u64 *old)
 {
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 	void *target = NULL;
 	size_t run;
 
@@ -295,7 +300,7 @@ int mtt_atomic(struct mtt *mtt, u64 addr, enum mtt_atomic_op op, u64 compare_add
 	return target ? 0 : -EAGAIN;
 }
 
-static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, size_t len,
+static bool mtt_chunk_present(struct mirage_mtt_chunk *chunk, u64 addr, size_t len,
 			      unsigned long flag)
 	__must_hold(&chunk->lock)
 {
@@ -313,7 +318,7 @@ static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, size_t len,
 }
 
 /**
- * mtt_present - is all of a range in the table?
+ * mirage_mtt_present - is all of a range in the table?
  * @mtt: the table
  * @addr: first iova
  * @len: bytes; the caller has checked the range
@@ -321,14 +326,14 @@ static bool mtt_chunk_present(struct mtt_chunk *chunk, u64 addr, size_t len,
  *
  * Any context but hardirq. The answer may be out of date when it arrives.
  */
-bool mtt_present(struct mtt *mtt, u64 addr, size_t len, bool write)
+bool mirage_mtt_present(struct mirage_mtt *mtt, u64 addr, size_t len, bool write)
 {
 	unsigned long flag = write ? MTT_WRITE : MTT_VALID;
 	bool present = true;
 
 	while (len && present) {
-		size_t n = min_t(u64, len, mtt_chunk_left(addr));
-		struct mtt_chunk *chunk;
+		size_t n = min_t(u64, len, mirage_mtt_chunk_left(addr));
+		struct mirage_mtt_chunk *chunk;
 
 		local_bh_disable();
 		chunk = mtt_find_addr(mtt, addr);

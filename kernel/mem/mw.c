@@ -24,7 +24,7 @@
 			 IB_ACCESS_REMOTE_ATOMIC)
 
 /**
- * struct mw - a window as lookups see it
+ * struct mirage_mw - a window as lookups see it
  * @rcu: found without a reference
  * @node: in dev->mws, of type 2
  * @lock: protects what follows but @pd and @type2; taken in softirqs too; who moves
@@ -39,7 +39,7 @@
  * @last: last byte, inclusive
  * @access: IB_ACCESS_REMOTE_*
  */
-struct mw {
+struct mirage_mw {
 	struct rcu_head rcu;
 	struct list_head node;
 	rwlock_t lock;			/* see above */
@@ -54,7 +54,7 @@ struct mw {
 	int access;
 };
 
-static int mw_check(const struct mw *mw, const struct ib_pd *pd, u32 qpn, u32 rkey,
+static int mw_check(const struct mirage_mw *mw, const struct ib_pd *pd, u32 qpn, u32 rkey,
 		    u64 addr, u64 len, int access)
 	__must_hold(&mw->lock)
 {
@@ -73,19 +73,19 @@ static int mw_check(const struct mw *mw, const struct ib_pd *pd, u32 qpn, u32 rk
 }
 
 /* Under rcu_read_lock(). */
-static struct mw *mw_find(struct mirage_dev *dev, u32 rkey)
+static struct mirage_mw *mw_find(struct mirage_dev *dev, u32 rkey)
 {
-	unsigned long slot = mr_slot(&dev->mrs, rkey);
+	unsigned long slot = mirage_key_slot(&dev->mrs, rkey);
 
-	return (slot & MR_SLOT_FLAGS) == MR_SLOT_WINDOW ?
-	       (struct mw *)(slot & ~MR_SLOT_FLAGS) : NULL;
+	return (slot & MIRAGE_KEY_FLAGS) == MIRAGE_KEY_WINDOW ?
+	       (struct mirage_mw *)(slot & ~MIRAGE_KEY_FLAGS) : NULL;
 }
 
 static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 				u32 rkey, u64 addr, u64 len, int access)
 {
 	int err = -ENOENT;
-	struct mw *mw;
+	struct mirage_mw *mw;
 	u32 lkey = 0;
 
 	rcu_read_lock();
@@ -112,12 +112,12 @@ static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qp
  *
  * Any context but hardirq.
  *
- * Return: as mr_lookup(), with a reference.
+ * Return: as mirage_mr_lookup(), with a reference.
  */
 struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 				  u32 rkey, u64 addr, u64 len, int access)
 {
-	struct mirage_mr *mr = mr_lookup(&dev->mrs, pd, rkey, addr, len, access);
+	struct mirage_mr *mr = mirage_mr_lookup(&dev->mrs, pd, rkey, addr, len, access);
 
 	if (!IS_ERR(mr) || PTR_ERR(mr) != -ENOENT)
 		return mr;
@@ -125,7 +125,7 @@ struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 
 }
 
 /**
- * mw_enter - hold a window as it is while bytes move through it
+ * mirage_mw_enter - hold a window as it is while bytes move through it
  * @dev: the device
  * @pd: as in mirage_rkey_get(), and so on
  * @qpn: that
@@ -135,14 +135,14 @@ struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 
  * @access: that
  * @lkey: the key of the region that it led to then
  *
- * BHs are off, and stay so until mw_leave(), which is soon.
+ * BHs are off, and stay so until mirage_mw_leave(), which is soon.
  *
  * Return: the window; NULL: it does not lead there any more.
  */
-struct mw *mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
-		    u64 addr, u64 len, int access, u32 lkey)
+struct mirage_mw *mirage_mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
+				  u64 addr, u64 len, int access, u32 lkey)
 {
-	struct mw *mw;
+	struct mirage_mw *mw;
 
 	rcu_read_lock();
 	mw = mw_find(dev, rkey);
@@ -161,8 +161,8 @@ gone:
 	return NULL;
 }
 
-/** mw_leave - what mw_enter() returned may change again */
-void mw_leave(struct mw *mw)
+/** mirage_mw_leave - what mirage_mw_enter() returned may change again */
+void mirage_mw_leave(struct mirage_mw *mw)
 {
 	__acquire(&mw->lock);
 	__acquire(RCU);
@@ -172,7 +172,7 @@ void mw_leave(struct mw *mw)
 
 /* What a bind may ask of its region. */
 static int mw_check_region(struct mirage_dev *dev, struct ib_pd *pd,
-			   const struct mw_bind *bind)
+			   const struct mirage_mw_bind *bind)
 {
 	int need = IB_ACCESS_MW_BIND;
 	struct mirage_mr *mr;
@@ -189,8 +189,8 @@ static int mw_check_region(struct mirage_dev *dev, struct ib_pd *pd,
 	return 0;
 }
 
-static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
-			  const struct mw_bind *bind)
+static int mw_bind_locked(struct mirage_mw *mw, struct ib_pd *pd, u32 qpn,
+			  const struct mirage_mw_bind *bind)
 	__must_hold(&mw->lock)
 {
 	lockdep_assert_held(&mw->lock);
@@ -211,7 +211,7 @@ static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
 }
 
 /**
- * mw_bind - execute a bind work request
+ * mirage_mw_bind - execute a bind work request
  * @dev: the device
  * @pd: the PD of the queue pair
  * @qpn: its number
@@ -223,11 +223,11 @@ static int mw_bind_locked(struct mw *mw, struct ib_pd *pd, u32 qpn,
  * the region does not have what is asked for; -EBUSY a type 2 window that is bound;
  * -EINVAL rights or keys that can not be.
  */
-int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
-	    const struct mw_bind *bind)
+int mirage_mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+		   const struct mirage_mw_bind *bind)
 {
 	int err = bind->length ? mw_check_region(dev, pd, bind) : 0;
-	struct mw *mw;
+	struct mirage_mw *mw;
 
 	if (err)
 		return err;
@@ -246,7 +246,7 @@ int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 }
 
 /**
- * mw_invalidate - end what a key is good for, as a local or a remote request
+ * mirage_mw_invalidate - end what a key is good for, as a local or a remote request
  * @dev: the device
  * @pd: the PD of the queue pair
  * @qpn: its number
@@ -258,10 +258,10 @@ int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
  * Return: 0; -ENOENT nothing that could be invalidated; -EXDEV another PD's or queue
  * pair's; -EACCES a window not of type 2.
  */
-int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
+int mirage_mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 {
 	int err = -ENOENT;
-	struct mw *mw;
+	struct mirage_mw *mw;
 
 	rcu_read_lock();
 	mw = mw_find(dev, rkey);
@@ -274,24 +274,24 @@ int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 		write_unlock_bh(&mw->lock);
 	}
 	rcu_read_unlock();
-	return mw ? err : fast_invalidate(dev, pd, rkey);
+	return mw ? err : mirage_fastreg_invalidate(dev, pd, rkey);
 }
 
-/** mw_table_init - no windows */
-void mw_table_init(struct mw_table *table)
+/** mirage_mw_table_init - no windows */
+void mirage_mw_table_init(struct mirage_mw_table *table)
 {
 	spin_lock_init(&table->lock);
 	INIT_LIST_HEAD(&table->type2);
 }
 
-static void mw_table_add(struct mw_table *table, struct mw *mw)
+static void mw_table_add(struct mirage_mw_table *table, struct mirage_mw *mw)
 {
 	spin_lock(&table->lock);
 	list_add_tail(&mw->node, &table->type2);
 	spin_unlock(&table->lock);
 }
 
-static void mw_table_del(struct mw_table *table, struct mw *mw)
+static void mw_table_del(struct mirage_mw_table *table, struct mirage_mw *mw)
 {
 	spin_lock(&table->lock);
 	list_del(&mw->node);
@@ -299,15 +299,15 @@ static void mw_table_del(struct mw_table *table, struct mw *mw)
 }
 
 /**
- * mw_end_qp - make the windows invalid that were bound through a queue pair
+ * mirage_mw_end_qp - make the windows invalid that were bound through a queue pair
  * @dev: the device
  * @qpn: the queue pair's number, that no other has yet; nothing runs on it any more
  *
  * Process context.
  */
-void mw_end_qp(struct mirage_dev *dev, u32 qpn)
+void mirage_mw_end_qp(struct mirage_dev *dev, u32 qpn)
 {
-	struct mw *mw;
+	struct mirage_mw *mw;
 
 	spin_lock(&dev->mws.lock);
 	list_for_each_entry(mw, &dev->mws.type2, node) {
@@ -330,9 +330,9 @@ void mw_end_qp(struct mirage_dev *dev, u32 qpn)
  */
 int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 {
-	struct mirage_mw *mmw = container_of(ibmw, struct mirage_mw, ibmw);
+	struct mirage_ibmw *mmw = container_of(ibmw, struct mirage_ibmw, ibmw);
 	struct mirage_dev *dev = to_mdev(ibmw->device);
-	struct mw *mw;
+	struct mirage_mw *mw;
 	int err;
 
 	if (!mirage_limit_get(&dev->num_mr, MIRAGE_MAX_MR))
@@ -344,14 +344,14 @@ int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata)
 	rwlock_init(&mw->lock);
 	mw->pd = ibmw->pd;
 	mw->type2 = ibmw->type == IB_MW_TYPE_2;
-	err = mr_key_reserve(&dev->mrs, &mw->key);
+	err = mirage_key_reserve(&dev->mrs, &mw->key);
 	if (err)
 		goto free_mw;
 	mmw->mw = mw;
 	if (mw->type2)
 		mw_table_add(&dev->mws, mw);
 	ibmw->rkey = mw->key;
-	mr_slot_set(&dev->mrs, mw->key, (unsigned long)mw | MR_SLOT_WINDOW);
+	mirage_key_set(&dev->mrs, mw->key, (unsigned long)mw | MIRAGE_KEY_WINDOW);
 	return 0;
 
 free_mw:
@@ -370,14 +370,14 @@ put_limit:
 int mirage_dealloc_mw(struct ib_mw *ibmw)
 {
 	struct mirage_dev *dev = to_mdev(ibmw->device);
-	struct mw *mw = container_of(ibmw, struct mirage_mw, ibmw)->mw;
+	struct mirage_mw *mw = container_of(ibmw, struct mirage_ibmw, ibmw)->mw;
 
 	if (mw->type2)
 		mw_table_del(&dev->mws, mw);
 	write_lock_bh(&mw->lock);
 	mw->bound = false;
 	write_unlock_bh(&mw->lock);
-	mr_slot_set(&dev->mrs, mw->key, 0);
+	mirage_key_set(&dev->mrs, mw->key, 0);
 	kfree_rcu(mw, rcu);
 	mirage_limit_put(&dev->num_mr);
 	return 0;

@@ -12,30 +12,30 @@
 
 struct mirage_dev;
 struct mirage_mr;
-struct mw;
+struct mirage_mw;
 
 /**
- * struct mw_table - the windows that end with a queue pair
+ * struct mirage_mw_table - the windows that end with a queue pair
  * @lock: protects the rest; not taken in softirqs
- * @type2: of struct mw
+ * @type2: of struct mirage_mw
  */
-struct mw_table {
+struct mirage_mw_table {
 	spinlock_t lock;		/* see above */
 	struct list_head type2;
 };
 
 /**
- * struct mirage_mw - one window
+ * struct mirage_ibmw - one window
  * @ibmw: the core's object
  * @mw: what lookups see; outlives @ibmw by a grace period
  */
-struct mirage_mw {
+struct mirage_ibmw {
 	struct ib_mw ibmw;
-	struct mw *mw;
+	struct mirage_mw *mw;
 };
 
 /**
- * struct mw_bind - a bind work request
+ * struct mirage_mw_bind - a bind work request
  * @rkey: the window's key, or an older one of it
  * @new_rkey: its key from now on
  * @lkey: the region
@@ -43,7 +43,7 @@ struct mirage_mw {
  * @addr: first byte, in the region's addresses
  * @length: bytes; 0 to unbind
  */
-struct mw_bind {
+struct mirage_mw_bind {
 	u32 rkey;
 	u32 new_rkey;
 	u32 lkey;
@@ -54,15 +54,15 @@ struct mw_bind {
 
 struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 				  u32 rkey, u64 addr, u64 len, int access);
-struct mw *mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
-		    u64 addr, u64 len, int access, u32 lkey);
-void mw_leave(struct mw *mw);
-int mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
-	    const struct mw_bind *bind);
-int mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey);
+struct mirage_mw *mirage_mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
+				  u64 addr, u64 len, int access, u32 lkey);
+void mirage_mw_leave(struct mirage_mw *mw);
+int mirage_mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
+		   const struct mirage_mw_bind *bind);
+int mirage_mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey);
 
-void mw_table_init(struct mw_table *table);
-void mw_end_qp(struct mirage_dev *dev, u32 qpn);
+void mirage_mw_table_init(struct mirage_mw_table *table);
+void mirage_mw_end_qp(struct mirage_dev *dev, u32 qpn);
 
 int mirage_alloc_mw(struct ib_mw *ibmw, struct ib_udata *udata);
 int mirage_dealloc_mw(struct ib_mw *ibmw);

@@ -62,7 +62,7 @@
 /**
  * struct odp_fault - a fault in flight
  * @node: in odp.faults while it can be joined, then in odp.aheads; odp.lock
- * @waiters: struct odp_waiter; odp.lock
+ * @waiters: struct mirage_odp_waiter; odp.lock
  * @job: its service
  * @mr: the region, with a reference
  * @iova: first page
@@ -73,7 +73,7 @@
 struct odp_fault {
 	struct list_head node;
 	struct list_head waiters;
-	struct odp_job job;
+	struct mirage_odp_job job;
 	struct mirage_mr *mr;
 	u64 iova;
 	unsigned int pages;
@@ -81,7 +81,7 @@ struct odp_fault {
 	bool write;
 };
 
-const char *const odp_event_names[ODP_EVENTS] = {
+const char *const mirage_odp_event_names[ODP_EVENTS] = {
 	[ODP_FAULTS] = "page_faults",
 	[ODP_FAULTS_HANDLED] = "page_faults_handled",
 	[ODP_INVALIDATIONS] = "page_invalidations",
@@ -92,13 +92,13 @@ const char *const odp_event_names[ODP_EVENTS] = {
 static_assert((int)ODP_FAULTS == MIRAGE_STAT_PAGE_FAULTS);
 static_assert((int)ODP_PREFETCH == MIRAGE_STAT_PAGE_PREFETCH);
 
-struct workqueue_struct *odp_wq;
+struct workqueue_struct *mirage_odp_wq;
 
 /* What is counted for devices that may be gone. */
 static DEFINE_PER_CPU(struct mirage_stats, odp_gone);
 
 /* The device can not go here: it is the caller, or this is an RCU read side. */
-static __always_inline void odp_count_here(struct odp *odp, enum odp_event event,
+static __always_inline void odp_count_here(struct mirage_odp *odp, enum mirage_odp_event event,
 					   unsigned long n)
 {
 	struct mirage_stats __percpu *stats = READ_ONCE(odp->stats);
@@ -108,7 +108,7 @@ static __always_inline void odp_count_here(struct odp *odp, enum odp_event event
 }
 
 /**
- * odp_count - count for the region, and for its device if that is still there
+ * mirage_odp_count - count for the region, and for its device if that is still there
  * @odp: the region
  * @event: what
  * @n: pages
@@ -117,7 +117,7 @@ static __always_inline void odp_count_here(struct odp *odp, enum odp_event event
  * read side that began before the region was deregistered: its removal takes grace
  * periods.
  */
-void odp_count(struct odp *odp, enum odp_event event, unsigned long n)
+void mirage_odp_count(struct mirage_odp *odp, enum mirage_odp_event event, unsigned long n)
 {
 	rcu_read_lock();
 	odp_count_here(odp, event, n);
@@ -134,7 +134,7 @@ static unsigned int odp_clip(const struct mirage_mr *mr, u64 iova, unsigned int 
  * How many pages to bring in at once for a miss that needs some: more where misses
  * walk forward, up to a batch.
  */
-static unsigned int odp_stream(struct odp *odp, u64 iova, unsigned int pages)
+static unsigned int odp_stream(struct mirage_odp *odp, u64 iova, unsigned int pages)
 {
 	u64 page = iova & PAGE_MASK;
 	unsigned int window = 0;
@@ -150,7 +150,7 @@ static unsigned int odp_stream(struct odp *odp, u64 iova, unsigned int pages)
 }
 
 /* What is to be read ahead is there up to an iova. */
-static void odp_ahead_pass(struct odp *odp, struct odp_fault *fault, u64 end)
+static void odp_ahead_pass(struct mirage_odp *odp, struct odp_fault *fault, u64 end)
 	__must_hold(&odp->lock)
 {
 	unsigned int n;
@@ -164,7 +164,7 @@ static void odp_ahead_pass(struct odp *odp, struct odp_fault *fault, u64 end)
 }
 
 /* These pages need not be read ahead any more. */
-static noinline void odp_ahead_skip(struct odp *odp, u64 iova, unsigned int pages,
+static noinline void odp_ahead_skip(struct mirage_odp *odp, u64 iova, unsigned int pages,
 				    bool write)
 {
 	u64 first = iova & PAGE_MASK, end = first + ((u64)pages << PAGE_SHIFT);
@@ -178,7 +178,7 @@ static noinline void odp_ahead_skip(struct odp *odp, u64 iova, unsigned int page
 }
 
 /**
- * odp_fault_now - bring missed pages in here, if that takes no waiting
+ * mirage_odp_fault_now - bring missed pages in here, if that takes no waiting
  * @mr: an ODP region
  * @iova: the first missing byte; checked against the region by the caller
  * @len: bytes the operation needs from there on
@@ -190,11 +190,11 @@ static noinline void odp_ahead_skip(struct odp *odp, u64 iova, unsigned int page
  * Return: 0, all of it, or as much as one bounded attempt covers, is there or was;
  * -EAGAIN, raise it instead; -EFAULT, -EPERM, -ESRCH, permanent.
  */
-int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
+int mirage_odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 {
-	enum odp_how how = write ? ODP_WRITE : ODP_READ;
+	enum mirage_odp_how how = write ? ODP_WRITE : ODP_READ;
 	unsigned int pages = odp_pages(iova, len, ODP_BATCH);
-	struct odp *odp = mr->priv;
+	struct mirage_odp *odp = mr->priv;
 	unsigned int total;
 	int err;
 
@@ -204,17 +204,17 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 	trace_mirage_odp_fault_service(mr->key, iova, len, write);
 	total = odp_stream(odp, iova, pages);
 	odp_count_here(odp, ODP_FAULTS, pages);
-	err = odp_fill(odp, iova, total, how);
+	err = mirage_odp_fill(odp, iova, total, how);
 	if (unlikely(err && total > pages)) {
 		WRITE_ONCE(odp->window, 0);
 		total = pages;
-		err = odp_fill(odp, iova, total, how);
+		err = mirage_odp_fill(odp, iova, total, how);
 	}
 	/* What is wrong may be with a later page: only the first one's word counts. */
 	if (unlikely(err && pages > 1)) {
 		pages = 1;
 		total = 1;
-		err = odp_fill(odp, iova, total, how);
+		err = mirage_odp_fill(odp, iova, total, how);
 	}
 	if (likely(!err)) {
 		if (unlikely(!list_empty(&odp->aheads)))
@@ -231,25 +231,25 @@ int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 /* As above, but whatever it takes. 0 also means: ask again. *done: the pages there. */
 static int odp_service(struct odp_fault *fault, unsigned int *done)
 {
-	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
-	struct odp *odp = fault->mr->priv;
+	enum mirage_odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
+	struct mirage_odp *odp = fault->mr->priv;
 	unsigned int pages = fault->pages;
 	int err;
 
 	trace_mirage_odp_fault_service(fault->mr->key, fault->iova,
 				       (u64)pages << PAGE_SHIFT, fault->write);
-	odp_count(odp, ODP_FAULTS, pages);
-	err = odp_fill_patiently(odp, fault->iova, &pages, how);
+	mirage_odp_count(odp, ODP_FAULTS, pages);
+	err = mirage_odp_fill_patiently(odp, fault->iova, &pages, how);
 	*done = err ? 0 : pages;
 	if (!err)
-		odp_count(odp, ODP_FAULTS_HANDLED, pages);
+		mirage_odp_count(odp, ODP_FAULTS_HANDLED, pages);
 	else if (err != -EAGAIN)
 		trace_mirage_odp_fault_fail(fault->mr->key, fault->iova, err);
 	return err == -EAGAIN ? 0 : err;
 }
 
 /* Detach a waiter from its fault: from here on nobody else will wake it. */
-static void odp_detach(struct odp *odp, struct odp_waiter *w)
+static void odp_detach(struct mirage_odp *odp, struct mirage_odp_waiter *w)
 	__must_hold(&odp->lock)
 {
 	lockdep_assert_held(&odp->lock);
@@ -257,13 +257,13 @@ static void odp_detach(struct odp *odp, struct odp_waiter *w)
 	WRITE_ONCE(w->mr, NULL);
 }
 
-static void odp_wake_all(struct odp *odp, struct list_head *waiters, int err)
+static void odp_wake_all(struct mirage_odp *odp, struct list_head *waiters, int err)
 {
-	struct odp_waiter *w;
+	struct mirage_odp_waiter *w;
 
 	do {
 		spin_lock_bh(&odp->lock);
-		w = list_first_entry_or_null(waiters, struct odp_waiter, node);
+		w = list_first_entry_or_null(waiters, struct mirage_odp_waiter, node);
 		if (w)
 			odp_detach(odp, w);
 		spin_unlock_bh(&odp->lock);
@@ -279,7 +279,7 @@ static void odp_fault_free(struct odp_fault *fault)
 }
 
 /* The next pages to read ahead; 0: there are none. */
-static unsigned int odp_ahead_next(struct odp *odp, const struct odp_fault *fault,
+static unsigned int odp_ahead_next(struct mirage_odp *odp, const struct odp_fault *fault,
 				   u64 *iova)
 {
 	unsigned int n = 0;
@@ -293,22 +293,22 @@ static unsigned int odp_ahead_next(struct odp *odp, const struct odp_fault *faul
 }
 
 /* The message's rest, while its engine is at work on what came first. */
-static void odp_ahead_run(struct odp_job *job)
+static void odp_ahead_work(struct mirage_odp_job *job)
 {
 	struct odp_fault *fault = container_of(job, struct odp_fault, job);
-	enum odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
-	struct odp *odp = fault->mr->priv;
+	enum mirage_odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
+	struct mirage_odp *odp = fault->mr->priv;
 	unsigned int turn = ODP_AHEAD_TURN, n;
 	u64 iova;
 
 	while ((n = odp_ahead_next(odp, fault, &iova))) {
 		if (!turn--) {
-			odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
+			mirage_odp_job_queue(odp->mm, &fault->job, odp_ahead_work);
 			return;
 		}
-		if (odp_fill(odp, iova, n, how))
+		if (mirage_odp_fill(odp, iova, n, how))
 			break;
-		odp_count(odp, ODP_PREFETCH, n);
+		mirage_odp_count(odp, ODP_PREFETCH, n);
 		odp_ahead_skip(odp, iova, n, fault->write);
 		cond_resched();
 	}
@@ -318,11 +318,11 @@ static void odp_ahead_run(struct odp_job *job)
 	odp_fault_free(fault);
 }
 
-static void odp_fault_run(struct odp_job *job)
+static void odp_fault_work(struct mirage_odp_job *job)
 {
 	struct odp_fault *fault = container_of(job, struct odp_fault, job);
 	struct mirage_mr *mr = fault->mr;
-	struct odp *odp = mr->priv;
+	struct mirage_odp *odp = mr->priv;
 	unsigned int done;
 	int err = odp_service(fault, &done);
 	LIST_HEAD(waiters);
@@ -343,7 +343,7 @@ static void odp_fault_run(struct odp_job *job)
 	kref_get(&mr->ref);
 	if (ahead) {
 		/* Waking runs the engine right here, so reading ahead is another's. */
-		odp_job_queue(odp->mm, &fault->job, odp_ahead_run);
+		mirage_odp_job_queue(odp->mm, &fault->job, odp_ahead_work);
 	} else {
 		odp_fault_free(fault);
 	}
@@ -370,7 +370,7 @@ static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len
 }
 
 /* One in flight whose demand has the missing page. */
-static struct odp_fault *odp_fault_find(struct odp *odp, u64 iova, bool write)
+static struct odp_fault *odp_fault_find(struct mirage_odp *odp, u64 iova, bool write)
 	__must_hold(&odp->lock)
 {
 	struct odp_fault *fault;
@@ -386,7 +386,7 @@ static struct odp_fault *odp_fault_find(struct odp *odp, u64 iova, bool write)
 }
 
 /* Is somebody reading ahead all of what comes after that fault's demand? */
-static bool odp_ahead_covers(struct odp *odp, const struct odp_fault *fault)
+static bool odp_ahead_covers(struct mirage_odp *odp, const struct odp_fault *fault)
 	__must_hold(&odp->lock)
 {
 	u64 end = fault->iova + ((u64)(fault->pages + fault->ahead) << PAGE_SHIFT);
@@ -404,7 +404,7 @@ static bool odp_ahead_covers(struct odp *odp, const struct odp_fault *fault)
 }
 
 /**
- * odp_fault_raise - have missed pages brought in by a worker
+ * mirage_odp_fault_raise - have missed pages brought in by a worker
  * @mr: an ODP region, with a reference; the fault takes its own
  * @iova: the first missing byte; checked against the region by the caller
  * @len: bytes the operation needs from there on
@@ -420,11 +420,11 @@ static bool odp_ahead_covers(struct odp *odp, const struct odp_fault *fault)
  * Return: 0, @w->wake will be called; or it will not: -ENOMEM, try later; -ESRCH,
  * deregistered.
  */
-int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
-		    struct odp_waiter *w)
+int mirage_odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+			   struct mirage_odp_waiter *w)
 {
 	struct odp_fault *fault, *fresh = odp_fault_alloc(mr, iova, len, write);
-	struct odp *odp = mr->priv;
+	struct mirage_odp *odp = mr->priv;
 	int err = 0;
 
 	spin_lock_bh(&odp->lock);
@@ -441,7 +441,7 @@ int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 		if (odp_ahead_covers(odp, fault))
 			fault->ahead = 0;
 		list_add_tail(&fault->node, &odp->faults);
-		odp_job_queue(odp->mm, &fault->job, odp_fault_run);
+		mirage_odp_job_queue(odp->mm, &fault->job, odp_fault_work);
 	} else {
 		err = -ENOMEM;
 	}
@@ -455,7 +455,7 @@ int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 }
 
 /**
- * odp_fault_cancel - wait no longer
+ * mirage_odp_fault_cancel - wait no longer
  * @w: a waiter, waiting or not
  *
  * The fault goes on, for others or for nobody. Any context but hardirq.
@@ -463,7 +463,7 @@ int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
  * Return: true, its wake will not be called. False, it is not waiting: its wake was
  * called, or is being called right now.
  */
-bool odp_fault_cancel(struct odp_waiter *w)
+bool mirage_odp_fault_cancel(struct mirage_odp_waiter *w)
 {
 	struct mirage_mr *mr;
 	bool waiting = false;
@@ -472,7 +472,7 @@ bool odp_fault_cancel(struct odp_waiter *w)
 	rcu_read_lock();
 	mr = READ_ONCE(w->mr);
 	if (mr) {
-		struct odp *odp = mr->priv;
+		struct mirage_odp *odp = mr->priv;
 
 		spin_lock_bh(&odp->lock);
 		waiting = w->mr == mr;
@@ -485,7 +485,7 @@ bool odp_fault_cancel(struct odp_waiter *w)
 }
 
 /* That many pages, from first to last, are not the region's any more. */
-static __always_inline void odp_zapped(struct odp *odp, u64 first, u64 last,
+static __always_inline void odp_zapped(struct mirage_odp *odp, u64 first, u64 last,
 				       unsigned long n)
 {
 	if (!n)
@@ -495,7 +495,7 @@ static __always_inline void odp_zapped(struct odp *odp, u64 first, u64 last,
 	odp_count_here(odp, ODP_INVALIDATIONS, n);
 }
 
-static noinline void odp_invalidate_many(struct odp *odp, unsigned long start,
+static noinline void odp_invalidate_many(struct mirage_odp *odp, unsigned long start,
 					 unsigned long end)
 {
 	u64 first, last;
@@ -503,15 +503,15 @@ static noinline void odp_invalidate_many(struct odp *odp, unsigned long start,
 	/* A region's pages have both a start and an end in the address space. */
 	first = max(start, odp->va_first) + odp->va_to_iova;
 	last = min(end - 1, odp->va_last) + odp->va_to_iova;
-	odp_zapped(odp, first, last, mtt_zap(&odp->mr->mtt, first, last));
+	odp_zapped(odp, first, last, mirage_mtt_zap(&odp->mr->mtt, first, last));
 }
 
 static void odp_invalidate(struct mirror *mirror, unsigned long start,
 			   unsigned long end)
 {
-	struct odp *odp = container_of(mirror, struct odp, mirror);
+	struct mirage_odp *odp = container_of(mirror, struct mirage_odp, mirror);
 	u64 iova = start + odp->va_to_iova;
-	struct mtt_chunk *chunk;
+	struct mirage_mtt_chunk *chunk;
 
 	if (unlikely(end - start != PAGE_SIZE)) {
 		odp_invalidate_many(odp, start, end);
@@ -520,7 +520,7 @@ static void odp_invalidate(struct mirror *mirror, unsigned long start,
 	chunk = mtt_find_addr(&odp->mr->mtt, iova);
 	if (!chunk)
 		return;
-	if (likely(mtt_zap_page(chunk, iova))) {
+	if (likely(mirage_mtt_zap_page(chunk, iova))) {
 		odp_zapped(odp, iova, iova + PAGE_SIZE - 1, 1);
 	} else {
 		start = iova - odp->va_to_iova;
@@ -530,11 +530,11 @@ static void odp_invalidate(struct mirror *mirror, unsigned long start,
 
 static void odp_release(struct mirror *mirror)
 {
-	struct odp *odp = container_of(mirror, struct odp, mirror);
-	const struct mtt *mtt = &odp->mr->mtt;
+	struct mirage_odp *odp = container_of(mirror, struct mirage_odp, mirror);
+	const struct mirage_mtt *mtt = &odp->mr->mtt;
 
 	odp_zapped(odp, mtt->first, mtt->last,
-		   mtt_zap(&odp->mr->mtt, mtt->first, mtt->last));
+		   mirage_mtt_zap(&odp->mr->mtt, mtt->first, mtt->last));
 }
 
 static const struct mirror_ops odp_mirror_ops = {
@@ -545,7 +545,7 @@ static const struct mirror_ops odp_mirror_ops = {
 /* Nobody waits any longer for pages of a region that is gone. */
 static void odp_dereg(struct mirage_mr *mr)
 {
-	struct odp *odp = mr->priv;
+	struct mirage_odp *odp = mr->priv;
 	struct odp_fault *fault;
 	LIST_HEAD(waiters);
 
@@ -560,51 +560,51 @@ static void odp_dereg(struct mirage_mr *mr)
 
 static void odp_teardown(struct mirage_mr *mr)
 {
-	struct odp *odp = mr->priv;
+	struct mirage_odp *odp = mr->priv;
 
 	mirror_unregister(&odp->mirror);
-	odp_mm_put(odp->mm);
+	mirage_odp_mm_put(odp->mm);
 	kfree_rcu(odp, rcu);
 }
 
-static const struct mr_backend odp_backend = {
-	.fault_now = odp_fault_now,
-	.fault_raise = odp_fault_raise,
+static const struct mirage_mr_backend odp_backend = {
+	.fault_now = mirage_odp_fault_now,
+	.fault_raise = mirage_odp_fault_raise,
 	.dereg = odp_dereg,
 	.teardown = odp_teardown,
 };
 
 /**
- * odp_region - is it an ODP region?
+ * mirage_odp_region - is it an ODP region?
  * @mr: the region
  */
-bool odp_region(const struct mirage_mr *mr)
+bool mirage_odp_region(const struct mirage_mr *mr)
 {
 	return mr->backend == &odp_backend;
 }
 
 /**
- * odp_queue - have something done that may sleep for a region's pages
+ * mirage_odp_queue - have something done that may sleep for a region's pages
  * @mr: an ODP region, with a reference
- * @job: see odp_job_queue()
+ * @job: see mirage_odp_job_queue()
  * @run: what to do
  */
-void odp_queue(struct mirage_mr *mr, struct odp_job *job,
-	       void (*run)(struct odp_job *job))
+void mirage_odp_queue(struct mirage_mr *mr, struct mirage_odp_job *job,
+		      void (*run)(struct mirage_odp_job *job))
 {
-	struct odp *odp = mr->priv;
+	struct mirage_odp *odp = mr->priv;
 
-	odp_job_queue(odp->mm, job, run);
+	mirage_odp_job_queue(odp->mm, job, run);
 }
 
 /**
- * odp_event_count - one of a region's counters
+ * mirage_odp_event_count - one of a region's counters
  * @mr: an ODP region
  * @event: which
  */
-u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
+u64 mirage_odp_event_count(const struct mirage_mr *mr, enum mirage_odp_event event)
 {
-	const struct odp *odp = mr->priv;
+	const struct mirage_odp *odp = mr->priv;
 
 	/* What is told of is dealt with at once. */
 	if (event == ODP_INVALIDATIONS_HANDLED)
@@ -613,17 +613,17 @@ u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event)
 }
 
 /**
- * odp_create - make a region an ODP region of the caller's address space
+ * mirage_odp_create - make a region an ODP region of the caller's address space
  * @mr: the region, with its bounds and rights set, and the table initialised
  *
  * Touches no page. Process context, takes mmap_lock.
  *
  * Return: 0 or the errno of mirror_register().
  */
-int odp_create(struct mirage_mr *mr)
+int mirage_odp_create(struct mirage_mr *mr)
 {
 	unsigned long end = mr->start + (mr->last - mr->iova) + 1;
-	struct odp *odp = kzalloc_obj(*odp, GFP_KERNEL_ACCOUNT);
+	struct mirage_odp *odp = kzalloc_obj(*odp, GFP_KERNEL_ACCOUNT);
 	int err;
 
 	if (!odp)
@@ -637,7 +637,7 @@ int odp_create(struct mirage_mr *mr)
 	spin_lock_init(&odp->lock);
 	INIT_LIST_HEAD(&odp->faults);
 	INIT_LIST_HEAD(&odp->aheads);
-	odp->mm = odp_mm_get(current->mm);
+	odp->mm = mirage_odp_mm_get(current->mm);
 	if (!odp->mm) {
 		kfree(odp);
 		return -ENOMEM;
@@ -648,32 +648,32 @@ int odp_create(struct mirage_mr *mr)
 	err = mirror_register(&odp->mirror, current->mm, mr->start, end ?: ULONG_MAX,
 			      &odp_mirror_ops);
 	if (err) {
-		odp_mm_put(odp->mm);
+		mirage_odp_mm_put(odp->mm);
 		kfree(odp);
 	}
 	return err;
 }
 
 /**
- * odp_init - at module init
+ * mirage_odp_init - at module init
  *
  * Return: 0 or -ENOMEM.
  */
-int odp_init(void)
+int mirage_odp_init(void)
 {
 	/* Faults sleep in the workers, so as many of those as can be had. */
-	odp_wq = alloc_workqueue("mirage_odp", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
-	return odp_wq ? 0 : -ENOMEM;
+	mirage_odp_wq = alloc_workqueue("mirage_odp", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
+	return mirage_odp_wq ? 0 : -ENOMEM;
 }
 
 /**
- * odp_exit - at module exit, when no device is left
+ * mirage_odp_exit - at module exit, when no device is left
  *
  * Waits for faults in flight and for the end of the regions they hold.
  */
-void odp_exit(void)
+void mirage_odp_exit(void)
 {
-	destroy_workqueue(odp_wq);
+	destroy_workqueue(mirage_odp_wq);
 	mirror_synchronize();
 	/* Chunks are freed by code of this module. */
 	rcu_barrier();

@@ -15,23 +15,23 @@ struct mirage_mr;
 struct workqueue_struct;
 
 /**
- * struct odp_waiter - somebody a fault is serviced for
+ * struct mirage_odp_waiter - somebody a fault is serviced for
  * @wake: called once, in process context without locks, when the fault is over;
  *	@err is 0 (try again: the page may already be gone) or the permanent answer:
  *	-EFAULT, -EPERM, -ESRCH
  *
  * Embedded in the waiter's object, which must live until @wake has been called or
- * odp_fault_cancel() returned true. All zero before it is first used.
+ * mirage_odp_fault_cancel() returned true. All zero before it is first used.
  */
-struct odp_waiter {
-	void (*wake)(struct odp_waiter *w, int err);
+struct mirage_odp_waiter {
+	void (*wake)(struct mirage_odp_waiter *w, int err);
 	/* private: */
 	struct list_head node;		/* in odp_fault.waiters; odp.lock */
 	struct mirage_mr *mr;		/* NULL when not waiting; odp.lock */
 };
 
 /* What a region has gone through; in the order of enum mirage_stat. */
-enum odp_event {
+enum mirage_odp_event {
 	ODP_FAULTS,
 	ODP_FAULTS_HANDLED,
 	ODP_INVALIDATIONS,
@@ -40,25 +40,25 @@ enum odp_event {
 	ODP_EVENTS,
 };
 
-extern const char *const odp_event_names[ODP_EVENTS];
+extern const char *const mirage_odp_event_names[ODP_EVENTS];
 
 /* Unbound; for what sleeps for a region's sake. */
-extern struct workqueue_struct *odp_wq;
+extern struct workqueue_struct *mirage_odp_wq;
 
-int odp_create(struct mirage_mr *mr);
-void odp_queue(struct mirage_mr *mr, struct odp_job *job,
-	       void (*run)(struct odp_job *job));
-bool odp_region(const struct mirage_mr *mr);
-u64 odp_event_count(const struct mirage_mr *mr, enum odp_event event);
+int mirage_odp_create(struct mirage_mr *mr);
+void mirage_odp_queue(struct mirage_mr *mr, struct mirage_odp_job *job,
+		      void (*run)(struct mirage_odp_job *job));
+bool mirage_odp_region(const struct mirage_mr *mr);
+u64 mirage_odp_event_count(const struct mirage_mr *mr, enum mirage_odp_event event);
 
-int odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write);
-int odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
-		    struct odp_waiter *w);
-bool odp_fault_cancel(struct odp_waiter *w);
-int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
-		 enum ib_uverbs_advise_mr_advice advice);
+int mirage_odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write);
+int mirage_odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+			   struct mirage_odp_waiter *w);
+bool mirage_odp_fault_cancel(struct mirage_odp_waiter *w);
+int mirage_odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
+			enum ib_uverbs_advise_mr_advice advice);
 
-int odp_init(void);
-void odp_exit(void);
+int mirage_odp_init(void);
+void mirage_odp_exit(void);
 
 #endif

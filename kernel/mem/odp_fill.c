@@ -61,7 +61,7 @@ static int odp_errno(int err)
 	}
 }
 
-struct odp_fill {
+struct odp_filling {
 	struct mirror_range range;
 	bool secret;
 };
@@ -86,7 +86,7 @@ static bool odp_page_is_secret(struct page *page)
  */
 static bool odp_fill_valid(void *arg)
 {
-	struct odp_fill *fill = arg;
+	struct odp_filling *fill = arg;
 	unsigned long i, n = mirror_range_pages(&fill->range);
 
 	if (!mirror_range_valid(&fill->range))
@@ -100,8 +100,8 @@ static bool odp_fill_valid(void *arg)
 	return !fill->secret;
 }
 
-static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
-			 enum odp_how how)
+static int odp_fill_once(struct mirage_odp *odp, struct odp_filling *fill, u64 iova,
+			 enum mirage_odp_how how)
 {
 	struct mirror_range *r = &fill->range;
 	bool block = how & ODP_BLOCK;
@@ -117,8 +117,8 @@ static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
 	/* Nothing is mapped: no table for that, holes can be as large as one likes. */
 	if (ret <= 0)
 		return ret;
-	ret = mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
-			 odp_fill_valid, fill);
+	ret = mirage_mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
+				odp_fill_valid, fill);
 	return fill->secret ? -EFAULT : ret;
 }
 
@@ -126,10 +126,10 @@ static int odp_fill_once(struct odp *odp, struct odp_fill *fill, u64 iova,
  * The populate loop: brings pages from the process' page tables to the region's.
  * They must not cross a chunk. 0; -EAGAIN: something transient; or permanent.
  */
-static __always_inline int odp_fill_with(struct odp *odp, u64 iova, unsigned int pages,
-					 enum odp_how how, unsigned long *pfns)
+static __always_inline int odp_fill_with(struct mirage_odp *odp, u64 iova, unsigned int pages,
+					 enum mirage_odp_how how, unsigned long *pfns)
 {
-	struct odp_fill fill = {
+	struct odp_filling fill = {
 		.range.pfns = pfns,
 		.range.default_flags = how & ODP_WRITE ? MIRROR_WRITE : 0,
 	};
@@ -157,8 +157,8 @@ static __always_inline int odp_fill_with(struct odp *odp, u64 iova, unsigned int
 	return 0;
 }
 
-static noinline int odp_fill_batch(struct odp *odp, u64 iova, unsigned int pages,
-				   enum odp_how how)
+static noinline int odp_fill_batch(struct mirage_odp *odp, u64 iova, unsigned int pages,
+				   enum mirage_odp_how how)
 {
 	unsigned long pfns[ODP_BATCH];
 
@@ -166,7 +166,7 @@ static noinline int odp_fill_batch(struct odp *odp, u64 iova, unsigned int pages
 }
 
 /**
- * odp_fill - bring pages in, with what the situation allows
+ * mirage_odp_fill - bring pages in, with what the situation allows
  * @odp: the region
  * @iova: in the first page
  * @pages: their number, at most ODP_BATCH, not across a chunk's end
@@ -176,7 +176,7 @@ static noinline int odp_fill_batch(struct odp *odp, u64 iova, unsigned int pages
  *
  * Return: 0; -EAGAIN, something transient; or permanent, see odp.c.
  */
-int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
+int mirage_odp_fill(struct mirage_odp *odp, u64 iova, unsigned int pages, enum mirage_odp_how how)
 {
 	unsigned long pfn;
 
@@ -186,7 +186,7 @@ int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
 }
 
 /**
- * odp_fill_patiently - the same, over transient errors
+ * mirage_odp_fill_patiently - the same, over transient errors
  * @odp: the region
  * @iova: in the first page
  * @pages: their number; goes down on errors, to one: what is wrong may be with a
@@ -195,10 +195,10 @@ int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how)
  *
  * Task context, sleeps.
  *
- * Return: as odp_fill(), for what *@pages is then.
+ * Return: as mirage_odp_fill(), for what *@pages is then.
  */
-int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int *pages,
-		       enum odp_how how)
+int mirage_odp_fill_patiently(struct mirage_odp *odp, u64 iova, unsigned int *pages,
+			      enum mirage_odp_how how)
 {
 	unsigned int try;
 	int err;
@@ -206,7 +206,7 @@ int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int *pages,
 	for (try = 0; try < ODP_TRIES; try++) {
 		if (READ_ONCE(odp->mr->dead))
 			return -ESRCH;
-		err = odp_fill(odp, iova, *pages, how);
+		err = mirage_odp_fill(odp, iova, *pages, how);
 		if (!err || fatal_signal_pending(current))
 			return err;
 		if (*pages > 1) {
@@ -221,7 +221,7 @@ int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int *pages,
 }
 
 /**
- * odp_prefetch - bring a range in because somebody says it will be used
+ * mirage_odp_prefetch - bring a range in because somebody says it will be used
  * @mr: an ODP region, with a reference
  * @iova: first byte; checked against the region by the caller
  * @len: bytes
@@ -232,11 +232,11 @@ int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int *pages,
  * Return: 0; -EFAULT, -EPERM or -ESRCH where a page can not be had; -EAGAIN where
  * there was no getting at it for seconds; -EINTR if the caller was killed.
  */
-int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
-		 enum ib_uverbs_advise_mr_advice advice)
+int mirage_odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
+			enum ib_uverbs_advise_mr_advice advice)
 {
-	enum odp_how how = ODP_BLOCK;
-	struct odp *odp = mr->priv;
+	enum mirage_odp_how how = ODP_BLOCK;
+	struct mirage_odp *odp = mr->priv;
 	int err = 0;
 
 	if (advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE)
@@ -250,9 +250,9 @@ int odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		err = odp_fill_patiently(odp, iova, &n, how);
+		err = mirage_odp_fill_patiently(odp, iova, &n, how);
 		if (!err)
-			odp_count(odp, ODP_PREFETCH, n);
+			mirage_odp_count(odp, ODP_PREFETCH, n);
 		bytes = min(len, ((u64)n << PAGE_SHIFT) - offset_in_page(iova));
 		iova += bytes;
 		len -= bytes;

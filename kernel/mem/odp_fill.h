@@ -22,7 +22,7 @@
 #define ODP_BATCH	64U
 
 /* How to bring pages in. */
-enum odp_how {
+enum mirage_odp_how {
 	ODP_READ	= 0,
 	ODP_WRITE	= BIT(0),
 	ODP_BLOCK	= BIT(1),	/* sleep for as long as it takes */
@@ -30,7 +30,7 @@ enum odp_how {
 };
 
 /**
- * struct odp - what makes a region an ODP region
+ * struct mirage_odp - what makes a region an ODP region
  * @mirror: follows the region's part of the address space
  * @mr: the region
  * @stats: its device's; nobody's once it is deregistered
@@ -38,7 +38,7 @@ enum odp_how {
  * @va_first: first byte of its first page, a user address
  * @va_last: last byte of its last page
  * @va_to_iova: what to add, modulo 2^64
- * @rcu: odp_fault_cancel() may come late
+ * @rcu: mirage_odp_fault_cancel() may come late
  * @lock: taken in softirqs too
  * @faults: in flight and joinable
  * @aheads: faults whose demand is over, while the rest is read ahead
@@ -48,11 +48,11 @@ enum odp_how {
  *	them
  * @events: counters
  */
-struct odp {
+struct mirage_odp {
 	struct mirror mirror;
 	struct mirage_mr *mr;
 	struct mirage_stats __percpu *stats;
-	struct odp_mm *mm;
+	struct mirage_odp_mm *mm;
 	unsigned long va_first;
 	unsigned long va_last;
 	u64 va_to_iova;
@@ -69,14 +69,14 @@ struct odp {
 /* Pages that [iova, iova + len) touches, up to max and to the end of the chunk. */
 static inline unsigned int odp_pages(u64 iova, u64 len, unsigned int max)
 {
-	len = min(len, mtt_chunk_left(iova));
+	len = min(len, mirage_mtt_chunk_left(iova));
 	return min_t(u64, max, PAGE_ALIGN(offset_in_page(iova) + len) >> PAGE_SHIFT);
 }
 
-void odp_count(struct odp *odp, enum odp_event event, unsigned long n);
+void mirage_odp_count(struct mirage_odp *odp, enum mirage_odp_event event, unsigned long n);
 
-int odp_fill(struct odp *odp, u64 iova, unsigned int pages, enum odp_how how);
-int odp_fill_patiently(struct odp *odp, u64 iova, unsigned int *pages,
-		       enum odp_how how);
+int mirage_odp_fill(struct mirage_odp *odp, u64 iova, unsigned int pages, enum mirage_odp_how how);
+int mirage_odp_fill_patiently(struct mirage_odp *odp, u64 iova, unsigned int *pages,
+			      enum mirage_odp_how how);
 
 #endif

@@ -20,7 +20,7 @@
 #define ODP_MM_WORKERS	16
 
 /**
- * struct odp_mm - the work of one address space
+ * struct mirage_odp_mm - the work of one address space
  * @node: in odp_mms; odp_mms_lock
  * @ref: one for each region, one for each job
  * @mm: which; a reference on the struct alone
@@ -28,7 +28,7 @@
  * @active: jobs that a worker has or will have
  * @pending: jobs that wait until @active goes down
  */
-struct odp_mm {
+struct mirage_odp_mm {
 	struct hlist_node node;
 	struct kref ref;
 	struct mm_struct *mm;
@@ -40,10 +40,10 @@ struct odp_mm {
 static DEFINE_HASHTABLE(odp_mms, 6);
 static DEFINE_SPINLOCK(odp_mms_lock);
 
-static struct odp_mm *odp_mm_find(const struct mm_struct *mm)
+static struct mirage_odp_mm *odp_mm_find(const struct mm_struct *mm)
 	__must_hold(&odp_mms_lock)
 {
-	struct odp_mm *om;
+	struct mirage_odp_mm *om;
 
 	lockdep_assert_held(&odp_mms_lock);
 	hash_for_each_possible(odp_mms, om, node, (unsigned long)mm)
@@ -55,7 +55,7 @@ static struct odp_mm *odp_mm_find(const struct mm_struct *mm)
 static void odp_mm_release(struct kref *ref)
 	__releases(&odp_mms_lock)
 {
-	struct odp_mm *om = container_of(ref, struct odp_mm, ref);
+	struct mirage_odp_mm *om = container_of(ref, struct mirage_odp_mm, ref);
 
 	hash_del(&om->node);
 	spin_unlock(&odp_mms_lock);
@@ -64,25 +64,25 @@ static void odp_mm_release(struct kref *ref)
 }
 
 /**
- * odp_mm_put - drop a reference
- * @om: what odp_mm_get() gave
+ * mirage_odp_mm_put - drop a reference
+ * @om: what mirage_odp_mm_get() gave
  *
  * Process context.
  */
-void odp_mm_put(struct odp_mm *om)
+void mirage_odp_mm_put(struct mirage_odp_mm *om)
 {
 	kref_put_lock(&om->ref, odp_mm_release, &odp_mms_lock);
 }
 
 /**
- * odp_mm_get - the one of an address space, made when it is the first
+ * mirage_odp_mm_get - the one of an address space, made when it is the first
  * @mm: the address space
  *
  * Process context. Return: with a reference, or NULL.
  */
-struct odp_mm *odp_mm_get(struct mm_struct *mm)
+struct mirage_odp_mm *mirage_odp_mm_get(struct mm_struct *mm)
 {
-	struct odp_mm *om, *fresh = NULL;
+	struct mirage_odp_mm *om, *fresh = NULL;
 
 	spin_lock(&odp_mms_lock);
 	om = odp_mm_find(mm);
@@ -112,41 +112,41 @@ struct odp_mm *odp_mm_get(struct mm_struct *mm)
 }
 
 /* A worker is free again: for the next one that waits. */
-static void odp_job_next(struct odp_mm *om)
+static void odp_job_next(struct mirage_odp_mm *om)
 {
-	struct odp_job *next;
+	struct mirage_odp_job *next;
 
 	spin_lock_bh(&om->lock);
-	next = list_first_entry_or_null(&om->pending, struct odp_job, node);
+	next = list_first_entry_or_null(&om->pending, struct mirage_odp_job, node);
 	if (next)
 		list_del(&next->node);
 	else
 		om->active--;
 	spin_unlock_bh(&om->lock);
 	if (next)
-		queue_work(odp_wq, &next->work);
+		queue_work(mirage_odp_wq, &next->work);
 }
 
 static void odp_job_work(struct work_struct *work)
 {
-	struct odp_job *job = container_of(work, struct odp_job, work);
-	struct odp_mm *om = job->mm;
+	struct mirage_odp_job *job = container_of(work, struct mirage_odp_job, work);
+	struct mirage_odp_mm *om = job->mm;
 
 	job->run(job);
 	odp_job_next(om);
-	odp_mm_put(om);
+	mirage_odp_mm_put(om);
 }
 
 /**
- * odp_job_queue - have something done by a worker, when it is its turn
+ * mirage_odp_job_queue - have something done by a worker, when it is its turn
  * @om: of the address space it may sleep for; whoever queues has a reference
  * @job: not queued now; @job->run may queue it again
  * @run: what to do
  *
  * Any context but hardirq, spinlocks may be held.
  */
-void odp_job_queue(struct odp_mm *om, struct odp_job *job,
-		   void (*run)(struct odp_job *job))
+void mirage_odp_job_queue(struct mirage_odp_mm *om, struct mirage_odp_job *job,
+			  void (*run)(struct mirage_odp_job *job))
 {
 	bool now;
 
@@ -162,5 +162,5 @@ void odp_job_queue(struct odp_mm *om, struct odp_job *job,
 		list_add_tail(&job->node, &om->pending);
 	spin_unlock_bh(&om->lock);
 	if (now)
-		queue_work(odp_wq, &job->work);
+		queue_work(mirage_odp_wq, &job->work);
 }

@@ -9,25 +9,25 @@
 #include <linux/workqueue.h>
 
 struct mm_struct;
-struct odp_mm;
+struct mirage_odp_mm;
 
 /**
- * struct odp_job - a piece of that work
+ * struct mirage_odp_job - a piece of that work
  * @work: runs it
  * @node: in odp_mm.pending while it waits for its turn
  * @mm: whose it is
  * @run: what to do; may free the job, or queue it again
  */
-struct odp_job {
+struct mirage_odp_job {
 	struct work_struct work;
 	struct list_head node;
-	struct odp_mm *mm;
-	void (*run)(struct odp_job *job);
+	struct mirage_odp_mm *mm;
+	void (*run)(struct mirage_odp_job *job);
 };
 
-struct odp_mm *odp_mm_get(struct mm_struct *mm);
-void odp_mm_put(struct odp_mm *om);
-void odp_job_queue(struct odp_mm *om, struct odp_job *job,
-		   void (*run)(struct odp_job *job));
+struct mirage_odp_mm *mirage_odp_mm_get(struct mm_struct *mm);
+void mirage_odp_mm_put(struct mirage_odp_mm *om);
+void mirage_odp_job_queue(struct mirage_odp_mm *om, struct mirage_odp_job *job,
+			  void (*run)(struct mirage_odp_job *job));
 
 #endif

@@ -20,7 +20,7 @@ static int pin_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 }
 
 static int pin_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
-			   struct odp_waiter *w)
+			   struct mirage_odp_waiter *w)
 {
 	return -ESRCH;
 }
@@ -31,14 +31,14 @@ static void pin_dereg(struct mirage_mr *mr)
 	ib_umem_release(mr->priv);
 }
 
-static const struct mr_backend pin_backend = {
+static const struct mirage_mr_backend pin_backend = {
 	.fault_now = pin_fault_now,
 	.fault_raise = pin_fault_raise,
 	.dereg = pin_dereg,
 };
 
 /* Physically contiguous and aligned, so that they need one entry. */
-static bool pin_is_whole(const unsigned long *pfns, unsigned long n)
+static bool pin_is_huge(const unsigned long *pfns, unsigned long n)
 {
 	unsigned long first = page_to_pfn(mirror_pfn_page(pfns[0])), i;
 
@@ -53,9 +53,9 @@ static bool pin_is_whole(const unsigned long *pfns, unsigned long n)
 static int pin_commit(struct mirage_mr *mr, u64 iova, unsigned long *pfns,
 		      unsigned long n)
 {
-	if (pin_is_whole(pfns, n))
+	if (pin_is_huge(pfns, n))
 		pfns[0] |= (MTT_CHUNK_SHIFT - PAGE_SHIFT) << MIRROR_PFN_ORDER_SHIFT;
-	return mtt_commit(&mr->mtt, iova, n, pfns, NULL, NULL);
+	return mirage_mtt_commit(&mr->mtt, iova, n, pfns, NULL, NULL);
 }
 
 static int pin_fill(struct mirage_mr *mr, struct ib_umem *umem)
@@ -91,7 +91,7 @@ static int pin_fill(struct mirage_mr *mr, struct ib_umem *umem)
 }
 
 /**
- * pin_create - pin the pages of a region and fill its table
+ * mirage_pin_create - pin the pages of a region and fill its table
  * @mr: the region, with its bounds and rights set, and the table initialised
  *
  * Process context. On error the caller kills the table.
@@ -99,7 +99,7 @@ static int pin_fill(struct mirage_mr *mr, struct ib_umem *umem)
  * Return: 0, or the errno of ib_umem_get_va(): -ENOMEM for RLIMIT_MEMLOCK too,
  * -EFAULT where no memory is.
  */
-int pin_create(struct mirage_mr *mr)
+int mirage_pin_create(struct mirage_mr *mr)
 {
 	struct ib_umem *umem;
 	int err;
@@ -110,7 +110,7 @@ int pin_create(struct mirage_mr *mr)
 		return PTR_ERR(umem);
 	err = pin_fill(mr, umem);
 	if (err) {
-		mtt_kill(&mr->mtt);
+		mirage_mtt_kill(&mr->mtt);
 		ib_umem_release(umem);
 		return err;
 	}
@@ -120,10 +120,10 @@ int pin_create(struct mirage_mr *mr)
 }
 
 /**
- * pin_writable - were the pages pinned for writing?
+ * mirage_pin_writable - were the pages pinned for writing?
  * @mr: a pinned region
  */
-bool pin_writable(const struct mirage_mr *mr)
+bool mirage_pin_writable(const struct mirage_mr *mr)
 {
 	const struct ib_umem *umem = mr->priv;
 

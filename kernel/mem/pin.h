@@ -9,7 +9,7 @@
 
 struct mirage_mr;
 
-int pin_create(struct mirage_mr *mr);
-bool pin_writable(const struct mirage_mr *mr);
+int mirage_pin_create(struct mirage_mr *mr);
+bool mirage_pin_writable(const struct mirage_mr *mr);
 
 #endif

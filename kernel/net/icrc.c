@@ -44,7 +44,7 @@ static u32 id_low[256], id_high[256];
 /* What turns that byte of the BTH into ones. */
 static u32 to_ones[256];
 
-static __always_inline u32 of_8(u32 crc, const u8 *p)
+static __always_inline u32 icrc_crc_8(u32 crc, const u8 *p)
 {
 	u64 x = get_unaligned_le64(p) ^ crc;
 
@@ -54,7 +54,7 @@ static __always_inline u32 of_8(u32 crc, const u8 *p)
 	       slice[1][x >> 48 & 0xff] ^ slice[0][x >> 56];
 }
 
-static __always_inline u32 of_4(u32 crc, const u8 *p)
+static __always_inline u32 icrc_crc_4(u32 crc, const u8 *p)
 {
 	u32 x = get_unaligned_le32(p) ^ crc;
 
@@ -63,17 +63,17 @@ static __always_inline u32 of_4(u32 crc, const u8 *p)
 }
 
 /* Of a multiple of four bytes. */
-static u32 crc_of(u32 crc, const u8 *p, size_t len)
+static u32 icrc_crc_of(u32 crc, const u8 *p, size_t len)
 {
 	if (len > FEW_BYTES)
 		return crc32_le(crc, p, len);
 	for (; len >= 8; len -= 8, p += 8)
-		crc = of_8(crc, p);
-	return len ? of_4(crc, p) : crc;
+		crc = icrc_crc_8(crc, p);
+	return len ? icrc_crc_4(crc, p) : crc;
 }
 
 /* The state that so many bytes of zero make into this one. */
-static u32 before(u32 crc, unsigned int bytes)
+static u32 icrc_state_before(u32 crc, unsigned int bytes)
 {
 	unsigned int bits = bytes * 8;
 
@@ -82,7 +82,7 @@ static u32 before(u32 crc, unsigned int bytes)
 	return crc;
 }
 
-void icrc_init(void)
+void mirage_icrc_init(void)
 {
 	u8 bytes[2 + ID_TO_BTH] = { 0 };
 	int i, j;
@@ -93,7 +93,7 @@ void icrc_init(void)
 			slice[j][i] = crc32_le(0, bytes, 1 + j);
 	}
 	for (i = 0; i < 256; i++)
-		to_ones[i] = before(i ^ 0xff, BTH_VARIANT);
+		to_ones[i] = icrc_state_before(i ^ 0xff, BTH_VARIANT);
 	for (i = 0; i < 256; i++) {
 		bytes[0] = i;
 		id_high[i] = crc32_le(0, bytes, sizeof(bytes));
@@ -101,7 +101,7 @@ void icrc_init(void)
 	}
 }
 
-static u8 *put_v4(u8 *p, const struct icrc_flow *flow, u16 udp_len)
+static u8 *icrc_put_v4(u8 *p, const struct mirage_icrc_flow *flow, u16 udp_len)
 {
 	p[0] = 0x45;
 	p[1] = 0xff;			/* type of service */
@@ -116,7 +116,7 @@ static u8 *put_v4(u8 *p, const struct icrc_flow *flow, u16 udp_len)
 	return p + V4_LEN;
 }
 
-static u8 *put_v6(u8 *p, const struct icrc_flow *flow, u16 udp_len)
+static u8 *icrc_put_v6(u8 *p, const struct mirage_icrc_flow *flow, u16 udp_len)
 {
 	p[0] = 0x6f;			/* traffic class and flow label */
 	memset(p + 1, 0xff, 3);
@@ -128,31 +128,31 @@ static u8 *put_v6(u8 *p, const struct icrc_flow *flow, u16 udp_len)
 	return p + V6_LEN;
 }
 
-u32 icrc_seed(const struct icrc_flow *flow, u16 len)
+u32 mirage_icrc_seed(const struct mirage_icrc_flow *flow, u16 len)
 {
 	u8 head[ONES_LEN + V6_LEN + UDP_LEN];
 	u16 udp_len = UDP_LEN + len;
 	u8 *p = head + ONES_LEN;
 
 	memset(head, 0xff, ONES_LEN);
-	p = flow->v6 ? put_v6(p, flow, udp_len) : put_v4(p, flow, udp_len);
+	p = flow->v6 ? icrc_put_v6(p, flow, udp_len) : icrc_put_v4(p, flow, udp_len);
 	memcpy(p, &flow->sport, 2);
 	memcpy(p + 2, &flow->dport, 2);
 	put_unaligned_be16(udp_len, p + 4);
 	memset(p + 6, 0xff, 2);		/* checksum */
 	p += UDP_LEN;
-	return crc_of(~0u, head, p - head);
+	return icrc_crc_of(~0u, head, p - head);
 }
 
-u32 icrc_of(u32 seed, u16 id, const void *data, u16 len)
+u32 mirage_icrc_of(u32 seed, u16 id, const void *data, u16 len)
 {
 	const u8 *bth = data;
 
 	seed ^= id_low[id & 0xff] ^ id_high[id >> 8] ^ to_ones[bth[BTH_VARIANT]];
-	return ~crc_of(seed, data, len - PKT_ICRC_LEN);
+	return ~icrc_crc_of(seed, data, len - PKT_ICRC_LEN);
 }
 
-void icrc_put(u32 seed, u16 id, void *data, u16 len)
+void mirage_icrc_put(u32 seed, u16 id, void *data, u16 len)
 {
-	put_unaligned_le32(icrc_of(seed, id, data, len), data + len - PKT_ICRC_LEN);
+	put_unaligned_le32(mirage_icrc_of(seed, id, data, len), data + len - PKT_ICRC_LEN);
 }

@@ -10,7 +10,7 @@
 #include <linux/types.h>
 
 /**
- * struct icrc_flow - what the ICRCs of all packets of one flow have in common
+ * struct mirage_icrc_flow - what the ICRCs of all packets of one flow have in common
  * @v6: IP version
  * @saddr: source; an IPv4 address in the first four bytes
  * @daddr: destination
@@ -18,7 +18,7 @@
  * @dport: UDP destination port
  * @frag: IPv4: flags and fragment offset
  */
-struct icrc_flow {
+struct mirage_icrc_flow {
 	bool v6;
 	u8 saddr[16];
 	u8 daddr[16];
@@ -28,36 +28,36 @@ struct icrc_flow {
 };
 
 /**
- * icrc_seed - the CRC's state in front of the BTH
+ * mirage_icrc_seed - the CRC's state in front of the BTH
  * @flow: whose packet; there are no IP options and no extension headers
  * @len: UDP payload, from the BTH through the ICRC
  *
  * The same for all packets of a flow that are equally long: worth keeping.
  * Return: the state for an IPv4 identification of 0.
  */
-u32 icrc_seed(const struct icrc_flow *flow, u16 len);
+u32 mirage_icrc_seed(const struct mirage_icrc_flow *flow, u16 len);
 
 /**
- * icrc_of - the ICRC of a packet
- * @seed: of icrc_seed()
+ * mirage_icrc_of - the ICRC of a packet
+ * @seed: of mirage_icrc_seed()
  * @id: IPv4 identification, host order; 0 for IPv6
  * @data: from the BTH on; what stands in the ICRC's own place is not read
  * @len: of that, through the ICRC; at least BTH and ICRC, a multiple of four
  *
  * Return: what goes there with put_unaligned_le32().
  */
-u32 icrc_of(u32 seed, u16 id, const void *data, u16 len);
+u32 mirage_icrc_of(u32 seed, u16 id, const void *data, u16 len);
 
 /**
- * icrc_put - the same of a packet of our own, and to its place
+ * mirage_icrc_put - the same of a packet of our own, and to its place
  * @seed: as above
  * @id: as above
  * @data: as above
  * @len: as above
  */
-void icrc_put(u32 seed, u16 id, void *data, u16 len);
+void mirage_icrc_put(u32 seed, u16 id, void *data, u16 len);
 
-/** icrc_init - before any of these */
-void icrc_init(void);
+/** mirage_icrc_init - before any of these */
+void mirage_icrc_init(void);
 
 #endif

@@ -49,16 +49,16 @@
  * @more: goes on with these
  */
 struct net_inlet {
-	struct net_host *host;
+	struct mirage_net_host *host;
 	struct socket *sock;
 	atomic_t pending;
 	struct tasklet_struct more;
 };
 
 /**
- * struct net_host - what a network namespace has
+ * struct mirage_net_host - what a network namespace has
  * @net: the namespace
- * @devs: devices that called net_open()
+ * @devs: devices that called mirage_net_open()
  * @only: the one of @devs when it is the only one
  * @inlet: by IP version, IPv6 is 1; NULL without sockets
  * @gro_off: GRO is not to merge; it did so with what does not belong together
@@ -66,7 +66,7 @@ struct net_inlet {
  * @gro_since: in jiffies; while @gro_off, since then
  * @dead: the namespace ends
  */
-struct net_host {
+struct mirage_net_host {
 	struct net *net;
 	struct list_head devs;
 	struct mirage_dev __rcu *only;
@@ -79,7 +79,7 @@ struct net_host {
 
 /* The device that this CPU found last; good while net_generation has not moved. */
 struct net_found {
-	struct net_host *host;
+	struct mirage_net_host *host;
 	struct mirage_dev *dev;
 	union ib_gid gid;
 	int generation;
@@ -90,7 +90,7 @@ static unsigned int net_id __read_mostly;
 static atomic_t net_generation = ATOMIC_INIT(1);
 static DEFINE_PER_CPU(struct net_found, net_found);
 
-static void destination(const struct sk_buff *skb, union ib_gid *gid)
+static void net_destination(const struct sk_buff *skb, union ib_gid *gid)
 {
 	if (skb->protocol == htons(ETH_P_IP))
 		ipv6_addr_set_v4mapped(ip_hdr(skb)->daddr, (struct in6_addr *)gid);
@@ -98,7 +98,7 @@ static void destination(const struct sk_buff *skb, union ib_gid *gid)
 		memcpy(gid, &ipv6_hdr(skb)->daddr, sizeof(*gid));
 }
 
-static struct mirage_dev *dev_by_gid(struct net_host *host, const union ib_gid *gid)
+static struct mirage_dev *net_dev_by_gid(struct mirage_net_host *host, const union ib_gid *gid)
 {
 	const struct ib_gid_attr *attr;
 	struct mirage_dev *dev;
@@ -114,19 +114,20 @@ static struct mirage_dev *dev_by_gid(struct net_host *host, const union ib_gid *
 	return NULL;
 }
 
-static struct mirage_dev *dev_by_address(struct net_host *host, const struct sk_buff *skb)
+static struct mirage_dev *net_dev_by_address(struct mirage_net_host *host,
+					     const struct sk_buff *skb)
 {
 	struct net_found *found = this_cpu_ptr(&net_found);
 	int generation = atomic_read_acquire(&net_generation);
 	struct mirage_dev *dev;
 	union ib_gid gid;
 
-	destination(skb, &gid);
+	net_destination(skb, &gid);
 	if (found->generation == generation && found->host == host &&
 	    !memcmp(&found->gid, &gid, sizeof(gid)))
 		return found->dev;
 
-	dev = dev_by_gid(host, &gid);
+	dev = net_dev_by_gid(host, &gid);
 	if (dev)
 		*found = (struct net_found) {
 			.host = host, .dev = dev, .gid = gid, .generation = generation,
@@ -135,7 +136,7 @@ static struct mirage_dev *dev_by_address(struct net_host *host, const struct sk_
 }
 
 /* A group belongs to a netdev, or to the one below a VLAN. */
-static struct mirage_dev *dev_by_netdev(struct net_host *host, const struct sk_buff *skb)
+static struct mirage_dev *net_dev_by_netdev(struct mirage_net_host *host, const struct sk_buff *skb)
 {
 	struct net_device *netdev = dev_get_by_index_rcu(host->net, skb->skb_iif);
 	struct mirage_dev *dev;
@@ -151,25 +152,25 @@ static struct mirage_dev *dev_by_netdev(struct net_host *host, const struct sk_b
 }
 
 /* With one device there is no question; a QP compares the addresses with its path's. */
-static struct mirage_dev *dev_of(struct net_host *host, const struct sk_buff *skb)
+static struct mirage_dev *net_dev_of(struct mirage_net_host *host, const struct sk_buff *skb)
 {
 	struct mirage_dev *dev;
 
-	if (net_is_multicast(skb))
-		return dev_by_netdev(host, skb);
+	if (mirage_net_is_multicast(skb))
+		return net_dev_by_netdev(host, skb);
 	dev = rcu_dereference(host->only);
-	return dev ? dev : dev_by_address(host, skb);
+	return dev ? dev : net_dev_by_address(host, skb);
 }
 
 /* No options, no extension headers: the ICRC knows none. */
-static bool headers_ok(const struct sk_buff *skb)
+static bool net_headers_ok(const struct sk_buff *skb)
 {
 	return skb_network_header_len(skb) ==
 	       (skb->protocol == htons(ETH_P_IP) ? sizeof(struct iphdr) :
 						   sizeof(struct ipv6hdr));
 }
 
-static void count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
+static void net_count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
 {
 	unsigned int size = skb_shinfo(skb)->gso_size;
 
@@ -183,7 +184,7 @@ static void count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
 }
 
 /* What a local sender made stays whole all the same. */
-static void gro_switch(struct net_host *host, bool on)
+static void net_gro_switch(struct mirage_net_host *host, bool on)
 {
 	struct net_inlet *inlet;
 	int v6;
@@ -198,9 +199,9 @@ static void gro_switch(struct net_host *host, bool on)
 	}
 }
 
-void net_merged_wrongly(struct mirage_dev *dev)
+void mirage_net_merged_wrongly(struct mirage_dev *dev)
 {
-	struct net_host *host;
+	struct mirage_net_host *host;
 
 	rcu_read_lock();
 	host = READ_ONCE(dev->net_host);
@@ -210,50 +211,50 @@ void net_merged_wrongly(struct mirage_dev *dev)
 			host->gro_failures = 0;
 		}
 		if (++host->gro_failures >= GRO_FAILURES)
-			gro_switch(host, false);
+			net_gro_switch(host, false);
 	}
 	rcu_read_unlock();
 }
 
-static void receive(struct net_host *host, struct sk_buff *skb)
+static void net_receive(struct mirage_net_host *host, struct sk_buff *skb)
 {
-	struct mirage_dev *dev = dev_of(host, skb);
+	struct mirage_dev *dev = net_dev_of(host, skb);
 
 	if (unlikely(READ_ONCE(host->gro_off)) &&
 	    time_after(jiffies, host->gro_since + GRO_PAUSE))
-		gro_switch(host, true);
+		net_gro_switch(host, true);
 	if (!dev) {
 		kfree_skb(skb);
 		return;
 	}
-	count_rx(dev, skb);
-	if (!headers_ok(skb)) {
+	net_count_rx(dev, skb);
+	if (!net_headers_ok(skb)) {
 		mirage_stat_inc(dev, MIRAGE_STAT_RX_MALFORMED);
 		kfree_skb(skb);
 		return;
 	}
 	skb_dst_drop(skb);
 	skb->dev = NULL;
-	*net_cb(skb) = (struct net_cb) { .dev = dev };
-	wire_input(dev, skb);
+	*mirage_net_cb(skb) = (struct mirage_net_cb) { .dev = dev };
+	mirage_wire_input(dev, skb);
 }
 
 /* A look costs less than an attempt to take one that is not there. */
-static bool is_empty(struct sock *sk)
+static bool net_is_empty(struct sock *sk)
 {
 	return skb_queue_empty_lockless(&udp_sk(sk)->reader_queue) &&
 	       skb_queue_empty_lockless(&sk->sk_receive_queue);
 }
 
 /* In softirq, by the one who made @pending more than 0. */
-static void drain(struct net_inlet *inlet, struct sock *sk)
+static void net_drain(struct net_inlet *inlet, struct sock *sk)
 {
 	int err, calls = 1, left = DRAIN_MAX;
 	struct sk_buff *skb;
 
 	do {
-		while (!is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
-			receive(inlet->host, skb);
+		while (!net_is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
+			net_receive(inlet->host, skb);
 			/* Other CPUs may bring more than this one can do. */
 			if (unlikely(!--left)) {
 				tasklet_schedule(&inlet->more);
@@ -264,18 +265,18 @@ static void drain(struct net_inlet *inlet, struct sock *sk)
 	} while (calls);
 }
 
-static void drain_more(struct tasklet_struct *t)
+static void net_drain_more(struct tasklet_struct *t)
 {
 	struct net_inlet *inlet = container_of(t, struct net_inlet, more);
 	struct sock *sk = inlet->sock->sk;
 
 	rcu_read_lock();
 	if (rcu_dereference_sk_user_data(sk))
-		drain(inlet, sk);
+		net_drain(inlet, sk);
 	rcu_read_unlock();
 }
 
-static void data_ready(struct sock *sk)
+static void net_data_ready(struct sock *sk)
 {
 	struct net_inlet *inlet;
 
@@ -283,11 +284,11 @@ static void data_ready(struct sock *sk)
 	inlet = rcu_dereference_sk_user_data(sk);
 	/* Who finds another CPU at it leaves its own to that. */
 	if (inlet && !atomic_fetch_inc(&inlet->pending))
-		drain(inlet, sk);
+		net_drain(inlet, sk);
 	rcu_read_unlock();
 }
 
-static void tune(struct socket *sock)
+static void net_tune_socket(struct socket *sock)
 {
 	struct sock *sk = sock->sk;
 	int on = 1;
@@ -306,7 +307,7 @@ static void tune(struct socket *sock)
 		pr_notice_once("mirage: no GRO on UDP sockets\n");
 }
 
-static struct net_inlet *inlet_open(struct net_host *host, bool v6)
+static struct net_inlet *net_inlet_open(struct mirage_net_host *host, bool v6)
 {
 	struct udp_port_cfg cfg = {
 		.family = v6 ? AF_INET6 : AF_INET,
@@ -320,19 +321,19 @@ static struct net_inlet *inlet_open(struct net_host *host, bool v6)
 	if (!inlet)
 		return ERR_PTR(-ENOMEM);
 	inlet->host = host;
-	tasklet_setup(&inlet->more, drain_more);
+	tasklet_setup(&inlet->more, net_drain_more);
 	err = udp_sock_create(host->net, &cfg, &inlet->sock);
 	if (err) {
 		kfree(inlet);
 		return ERR_PTR(err);
 	}
-	tune(inlet->sock);
+	net_tune_socket(inlet->sock);
 	rcu_assign_sk_user_data(inlet->sock->sk, inlet);
-	WRITE_ONCE(inlet->sock->sk->sk_data_ready, data_ready);
+	WRITE_ONCE(inlet->sock->sk->sk_data_ready, net_data_ready);
 	return inlet;
 }
 
-static void inlets_close(struct net_host *host)
+static void net_inlets_close(struct mirage_net_host *host)
 {
 	struct net_inlet *inlet[2];
 	int v6;
@@ -358,29 +359,29 @@ static void inlets_close(struct net_host *host)
 }
 
 /* A host without IPv6 is one. */
-static int inlets_open(struct net_host *host)
+static int net_inlets_open(struct mirage_net_host *host)
 {
 	struct net_inlet *inlet;
 
 	lockdep_assert_held(&net_mutex);
 	if (rcu_access_pointer(host->inlet[0]))
 		return 0;
-	inlet = inlet_open(host, false);
+	inlet = net_inlet_open(host, false);
 	if (IS_ERR(inlet))
 		return PTR_ERR(inlet);
 	rcu_assign_pointer(host->inlet[0], inlet);
 
-	inlet = inlet_open(host, true);
+	inlet = net_inlet_open(host, true);
 	if (!IS_ERR(inlet)) {
 		rcu_assign_pointer(host->inlet[1], inlet);
 	} else if (PTR_ERR(inlet) != -EAFNOSUPPORT && PTR_ERR(inlet) != -EPFNOSUPPORT) {
-		inlets_close(host);
+		net_inlets_close(host);
 		return PTR_ERR(inlet);
 	}
 	return 0;
 }
 
-static void devs_changed(struct net_host *host)
+static void net_devs_changed(struct mirage_net_host *host)
 {
 	struct list_head *devs = &host->devs;
 
@@ -390,16 +391,16 @@ static void devs_changed(struct net_host *host)
 	atomic_inc(&net_generation);
 }
 
-static int open_locked(struct mirage_dev *dev)
+static int net_open_locked(struct mirage_dev *dev)
 {
-	struct net_host *host = net_generic(dev_net(dev->netdev), net_id);
+	struct mirage_net_host *host = net_generic(dev_net(dev->netdev), net_id);
 	int err;
 
 	if (dev->net_host)
 		return 0;
 	if (host->dead)
 		return -ENETDOWN;
-	err = inlets_open(host);
+	err = net_inlets_open(host);
 	if (err == -EADDRINUSE && !dev->net_refused) {
 		dev->net_refused = true;
 		dev_notice(&dev->ibdev.dev,
@@ -410,62 +411,62 @@ static int open_locked(struct mirage_dev *dev)
 		return err;
 	WRITE_ONCE(dev->net_host, host);
 	list_add_tail_rcu(&dev->net_entry, &host->devs);
-	devs_changed(host);
+	net_devs_changed(host);
 	return 0;
 }
 
-int net_open(struct mirage_dev *dev)
+int mirage_net_open(struct mirage_dev *dev)
 {
 	int err;
 
 	mutex_lock(&net_mutex);
-	err = open_locked(dev);
+	err = net_open_locked(dev);
 	mutex_unlock(&net_mutex);
 	return err;
 }
 
-static void close_locked(struct mirage_dev *dev)
+static void net_close_locked(struct mirage_dev *dev)
 {
-	struct net_host *host = dev->net_host;
+	struct mirage_net_host *host = dev->net_host;
 
 	if (!host)
 		return;
 	WRITE_ONCE(dev->net_host, NULL);
 	list_del_rcu(&dev->net_entry);
-	devs_changed(host);
+	net_devs_changed(host);
 	if (list_empty(&host->devs))
-		inlets_close(host);
+		net_inlets_close(host);
 	else
 		synchronize_net();
 }
 
-void net_close(struct mirage_dev *dev)
+void mirage_net_close(struct mirage_dev *dev)
 {
 	mutex_lock(&net_mutex);
-	close_locked(dev);
+	net_close_locked(dev);
 	mutex_unlock(&net_mutex);
 }
 
-void net_addresses_changed(struct mirage_dev *dev)
+void mirage_net_addresses_changed(struct mirage_dev *dev)
 {
 	atomic_inc(&net_generation);
 }
 
-struct net_host *net_host(struct net *net)
+struct mirage_net_host *mirage_net_host_of(struct net *net)
 {
 	return net_generic(net, net_id);
 }
 
-struct sock *net_sock(const struct net_host *host, bool v6)
+struct sock *mirage_net_sock(const struct mirage_net_host *host, bool v6)
 {
 	struct net_inlet *inlet = rcu_dereference_bh(host->inlet[v6]);
 
 	return inlet ? inlet->sock->sk : NULL;
 }
 
-static int __net_init host_init(struct net *net)
+static int __net_init net_host_init(struct net *net)
 {
-	struct net_host *host = net_generic(net, net_id);
+	struct mirage_net_host *host = net_generic(net, net_id);
 
 	host->net = net;
 	INIT_LIST_HEAD(&host->devs);
@@ -473,53 +474,53 @@ static int __net_init host_init(struct net *net)
 }
 
 /* A device whose netdev went back to the initial namespace may still be there. */
-static void __net_exit host_exit(struct net *net)
+static void __net_exit net_host_exit(struct net *net)
 {
-	struct net_host *host = net_generic(net, net_id);
+	struct mirage_net_host *host = net_generic(net, net_id);
 	struct mirage_dev *dev, *next;
 
 	mutex_lock(&net_mutex);
 	host->dead = true;
 	list_for_each_entry_safe(dev, next, &host->devs, net_entry)
-		close_locked(dev);
+		net_close_locked(dev);
 	mutex_unlock(&net_mutex);
 }
 
-static struct pernet_operations host_ops = {
-	.init = host_init,
-	.exit = host_exit,
+static struct pernet_operations net_host_ops = {
+	.init = net_host_init,
+	.exit = net_host_exit,
 	.id = &net_id,
-	.size = sizeof(struct net_host),
+	.size = sizeof(struct mirage_net_host),
 };
 
-/** net_init - before the first device. Return: 0 or -ENOMEM */
-int net_init(void)
+/** mirage_net_init - before the first device. Return: 0 or -ENOMEM */
+int mirage_net_init(void)
 {
 	int err;
 
-	icrc_init();
-	err = net_rx_init();
+	mirage_icrc_init();
+	err = mirage_net_rx_init();
 	if (err)
 		return err;
-	err = net_tx_init();
+	err = mirage_net_tx_init();
 	if (err)
 		goto exit_rx;
-	err = register_pernet_subsys(&host_ops);
+	err = register_pernet_subsys(&net_host_ops);
 	if (err)
 		goto exit_tx;
 	return 0;
 
 exit_tx:
-	net_tx_exit();
+	mirage_net_tx_exit();
 exit_rx:
-	net_rx_exit();
+	mirage_net_rx_exit();
 	return err;
 }
 
-/** net_exit - after the last device */
-void net_exit(void)
+/** mirage_net_exit - after the last device */
+void mirage_net_exit(void)
 {
-	unregister_pernet_subsys(&host_ops);
-	net_tx_exit();
-	net_rx_exit();
+	unregister_pernet_subsys(&net_host_ops);
+	mirage_net_tx_exit();
+	mirage_net_rx_exit();
 }

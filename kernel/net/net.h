@@ -5,9 +5,9 @@
  * Only these files know sockets and skbs' insides. One pair of sockets (IPv4, IPv6) a
  * network namespace, shared by its devices, opened when first needed.
  *
- *	out	net_tx_segment() -> fill -> net_tx_seal() -> ... -> net_tx_flush()	net_tx.c
- *	in	socket -> wire_input() (wire.c)						net.c
- *		  -> net_segment() for each packet					net_rx.c
+ *	out	mirage_net_tx_segment() -> fill -> mirage_net_tx_seal() -> ... -> mirage_net_tx_flush()	net_tx.c
+ *	in	socket -> mirage_wire_input() (wire.c)						net.c
+ *		  -> mirage_net_segment() for each packet					net_rx.c
  */
 #ifndef MIRAGE_NET_H
 #define MIRAGE_NET_H
@@ -21,10 +21,10 @@
 #include "net/packet.h"
 
 struct mirage_dev;
-struct net_host;
+struct mirage_net_host;
 
 /**
- * struct net_path - how to a peer
+ * struct mirage_net_path - how to a peer
  * @dev: whose, for its counters
  * @net: the namespace; a reference is held, as by a process's socket
  * @host: its sockets
@@ -43,11 +43,11 @@ struct net_host;
  *
  * Owned by who sends with it: no lock.
  */
-struct net_path {
+struct mirage_net_path {
 	struct mirage_dev *dev;
 	struct net *net;
-	struct net_host *host;
-	struct icrc_flow flow;
+	struct mirage_net_host *host;
+	struct mirage_icrc_flow flow;
 	struct dst_entry *dst;
 	u32 cookie;
 	int oif;
@@ -61,32 +61,32 @@ struct net_path {
 };
 
 /**
- * net_path_init - a path to where an address vector says
- * @path: filled; released by net_path_release()
+ * mirage_net_path_init - a path to where an address vector says
+ * @path: filled; released by mirage_net_path_release()
  * @dev: the device
  * @ah: RoCE address, with ->grh.sgid_attr
  * @qpn: ours
  * @peer: the peer's, or 0: both give entropy to the source port
  *
- * Any context; net_open() may come later. The route itself is looked up when the first
+ * Any context; mirage_net_open() may come later. The route itself is looked up when the first
  * packet is sent. Return: 0; -EINVAL for GIDs that are no IP addresses of one family;
  * -ENETDOWN when the namespace ends.
  */
-int net_path_init(struct net_path *path, struct mirage_dev *dev,
-		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer);
+int mirage_net_path_init(struct mirage_net_path *path, struct mirage_dev *dev,
+			 const struct rdma_ah_attr *ah, u32 qpn, u32 peer);
 
-/** net_path_release - any context; once more, or on a path that is all zero, is no harm */
-void net_path_release(struct net_path *path);
+/** mirage_net_path_release - any context; once more, or on a path that is all zero, is no harm */
+void mirage_net_path_release(struct mirage_net_path *path);
 
 /**
- * struct net_tx - a super-packet under construction
+ * struct mirage_net_tx - a super-packet under construction
  *
  * Packets of one path that are equally long, the last one may be shorter, go as one
  * UDP GSO skb. Without @skb it is empty. On the sender's stack or in its object; BHs are
- * off from its first net_tx_segment() to net_tx_flush(), which must come.
+ * off from its first mirage_net_tx_segment() to mirage_net_tx_flush(), which must come.
  */
-struct net_tx {
-	struct net_path *path;
+struct mirage_net_tx {
+	struct mirage_net_path *path;
 	struct sk_buff *skb;
 	struct sock *sk;	/* through which it is sent, or NULL */
 	void *segment;		/* the open ones */
@@ -104,7 +104,7 @@ struct net_tx {
 };
 
 /**
- * net_tx_run - room for more packets of one length
+ * mirage_net_tx_batch - room for more packets of one length
  * @tx: the super-packet; ->num says how many there is room for, one at least
  * @path: whereto
  * @len: of each, BTH through ICRC; of several a multiple of 4, without pad
@@ -117,62 +117,64 @@ struct net_tx {
  * memory, or with too much on its way through a slow queue: flush, and again in a jiffy
  * or more.
  */
-void *net_tx_run(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more);
+void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len, u32 num,
+			  u32 more);
 
-/** net_tx_segment - net_tx_run() for one packet */
-static inline void *net_tx_segment(struct net_tx *tx, struct net_path *path, u32 len,
-				   u32 more)
+/** mirage_net_tx_segment - mirage_net_tx_batch() for one packet */
+static inline void *mirage_net_tx_segment(struct mirage_net_tx *tx, struct mirage_net_path *path,
+					  u32 len,
+					  u32 more)
 {
-	return net_tx_run(tx, path, len, 1, more);
+	return mirage_net_tx_batch(tx, path, len, 1, more);
 }
 
-/** net_tx_last - the last of the packets that net_tx_run() made room for */
-static inline void *net_tx_last(const struct net_tx *tx)
+/** mirage_net_tx_last - the last of the packets that mirage_net_tx_batch() made room for */
+static inline void *mirage_net_tx_last(const struct mirage_net_tx *tx)
 {
 	return tx->segment + (tx->num - 1) * tx->seg_len;
 }
 
-/** net_tx_seal - packets are complete but for pad and ICRC, which are put in here */
-void net_tx_seal(struct net_tx *tx);
+/** mirage_net_tx_seal - packets are complete but for pad and ICRC, which are put in here */
+void mirage_net_tx_seal(struct mirage_net_tx *tx);
 
 /**
- * net_tx_reopen - the packet sealed last, to be changed in place and sealed anew
+ * mirage_net_tx_reopen - the packet sealed last, to be changed in place and sealed anew
  *
- * Return: its start, as of net_tx_segment(); NULL when it is gone already.
+ * Return: its start, as of mirage_net_tx_segment(); NULL when it is gone already.
  */
-void *net_tx_reopen(struct net_tx *tx);
+void *mirage_net_tx_reopen(struct mirage_net_tx *tx);
 
-/** net_tx_cancel - what net_tx_run() made room for is not sent */
-void net_tx_cancel(struct net_tx *tx);
+/** mirage_net_tx_cancel - what mirage_net_tx_batch() made room for is not sent */
+void mirage_net_tx_cancel(struct mirage_net_tx *tx);
 
-/** net_tx_send - net_tx_flush() of a super-packet that there is */
-void net_tx_send(struct net_tx *tx);
+/** mirage_net_tx_send - mirage_net_tx_flush() of a super-packet that there is */
+void mirage_net_tx_send(struct mirage_net_tx *tx);
 
 /**
- * net_tx_flush - send what there is
+ * mirage_net_tx_flush - send what there is
  *
  * Nothing is reported: what is lost here is lost like on any wire (and counted).
  */
-static inline void net_tx_flush(struct net_tx *tx)
+static inline void mirage_net_tx_flush(struct mirage_net_tx *tx)
 {
 	if (tx->skb)
-		net_tx_send(tx);
+		mirage_net_tx_send(tx);
 }
 
 /**
- * struct net_seg - one packet of a received skb
+ * struct mirage_net_seg - one packet of a received skb
  * @pkt: its headers
- * @payload: its bytes, contiguous, good until the next net_segment() on this CPU
+ * @payload: its bytes, contiguous, good until the next mirage_net_segment() on this CPU
  * @next: offset of the next packet, or 0
  */
-struct net_seg {
-	struct pkt pkt;
+struct mirage_net_seg {
+	struct mirage_pkt pkt;
 	const void *payload;
 	u32 next;
 };
 
 /**
- * struct net_cb - in skb->cb of what wire_input() gets, for as long as it is held
+ * struct mirage_net_cb - in skb->cb of what mirage_wire_input() gets, for as long as it is held
  * @dev: whose address it was sent to
  * @off: the first packet not yet consumed; 0 at first
  * @end: the first one that is no more of what is held, or 0
@@ -180,7 +182,7 @@ struct net_seg {
  * @seed_len: 0 at first
  * @fixed_id: all its packets have the IPv4 identification of the first, see net_rx.c
  */
-struct net_cb {
+struct mirage_net_cb {
 	struct mirage_dev *dev;
 	u32 off;
 	u32 end;
@@ -189,120 +191,121 @@ struct net_cb {
 	bool fixed_id;
 };
 
-static inline struct net_cb *net_cb(struct sk_buff *skb)
+static inline struct mirage_net_cb *mirage_net_cb(struct sk_buff *skb)
 {
-	BUILD_BUG_ON(sizeof(struct net_cb) > sizeof(skb->cb));
-	return (struct net_cb *)skb->cb;
+	BUILD_BUG_ON(sizeof(struct mirage_net_cb) > sizeof(skb->cb));
+	return (struct mirage_net_cb *)skb->cb;
 }
 
 /**
- * net_segment - look at one packet
+ * mirage_net_segment - look at one packet
  * @skb: received, or a clone of it; read only
- * @off: of its BTH: net_cb(skb)->off at first, then @seg->next
+ * @off: of its BTH: mirage_net_cb(skb)->off at first, then @seg->next
  * @seg: filled
  *
  * BHs off. Checks lengths, headers and ICRC; needs nothing of @skb but its data. Return:
  * 0; -EINVAL: malformed, -EBADMSG: the ICRC is wrong (both counted here; ->next is right
  * all the same).
  */
-int net_segment(struct sk_buff *skb, u32 off, struct net_seg *seg);
+int mirage_net_segment(struct sk_buff *skb, u32 off, struct mirage_net_seg *seg);
 
 /* Packets, and bytes of theirs, that are looked at and then copied in one go. */
-#define NET_RUN_MAX	16
-#define NET_RUN_BYTES	SZ_16K
+#define MIRAGE_NET_BATCH_MAX	16
+#define MIRAGE_NET_BATCH_BYTES	SZ_16K
 
 /**
- * struct net_run - packets of one length, each in one piece
+ * struct mirage_net_batch - packets of one length, each in one piece
  * @pkt: headers of the first
  * @at: where each begins
  * @len: of each
  * @num: how many there are
  */
-struct net_run {
-	struct pkt pkt;
-	const u8 *at[NET_RUN_MAX];
+struct mirage_net_batch {
+	struct mirage_pkt pkt;
+	const u8 *at[MIRAGE_NET_BATCH_MAX];
 	u32 len;
 	u32 num;
 };
 
 /**
- * net_run_find - does a packet begin a run?
- * @skb: as in net_segment()
+ * mirage_net_batch_find - does a packet begin a run?
+ * @skb: as in mirage_net_segment()
  * @off: of the packet; not the first of @skb
  * @run: filled if so
  *
  * BHs off. Nothing is checked but the headers of the first. Return: whether there are
- * two packets at least; else, or if their headers are wrong, it is for net_segment().
+ * two packets at least; else, or if their headers are wrong, it is for mirage_net_segment().
  */
-bool net_run_find(const struct sk_buff *skb, u32 off, struct net_run *run);
+bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *run);
 
 /**
- * net_run_check - the part of a run that differs by nothing but consecutive PSNs
- * @skb: as in net_run_find()
- * @off: as in net_run_find()
+ * mirage_net_batch_check - the part of a run that differs by nothing but consecutive PSNs
+ * @skb: as in mirage_net_batch_find()
+ * @off: as in mirage_net_batch_find()
  * @run: the run; its packets have no extension headers
  * @num: how many to look at
  * @ack: is any of these asked to be acknowledged?
  *
  * BHs off. Return: packets that are, and whose ICRCs are right; with less than @num the
- * next one is for net_segment().
+ * next one is for mirage_net_segment().
  */
-u32 net_run_check(struct sk_buff *skb, u32 off, const struct net_run *run, u32 num,
-		  bool *ack);
+u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
+			   u32 num,
+			   bool *ack);
 
-/** net_next - offset of the packet after that at @off, or 0; nothing is checked */
-u32 net_next(const struct sk_buff *skb, u32 off);
+/** mirage_net_next - offset of the packet after that at @off, or 0; nothing is checked */
+u32 mirage_net_next(const struct sk_buff *skb, u32 off);
 
-/** net_peek_bth - whose the packet at @off is, unchecked; false if it is too short */
-bool net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn);
+/** mirage_net_peek_bth - whose the packet at @off is, unchecked; false if it is too short */
+bool mirage_net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn);
 
-/** net_skip - offset of the first packet after @off for another QP or direction, or 0 */
-u32 net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response);
+/** mirage_net_skip - offset of the first packet after @off for another QP or direction, or 0 */
+u32 mirage_net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response);
 
-/** net_is_multicast - was the skb sent to a group? */
-bool net_is_multicast(const struct sk_buff *skb);
+/** mirage_net_is_multicast - was the skb sent to a group? */
+bool mirage_net_is_multicast(const struct sk_buff *skb);
 
-/** net_same_peer - was the skb sent from @path's destination to its source? */
-bool net_same_peer(const struct sk_buff *skb, const struct net_path *path);
+/** mirage_net_same_peer - was the skb sent from @path's destination to its source? */
+bool mirage_net_same_peer(const struct sk_buff *skb, const struct mirage_net_path *path);
 
 /**
- * net_grh - the 40 bytes in front of a datagram's payload (IBA 11.4.1.2; annex A17.4.5.1)
+ * mirage_net_grh - the 40 bytes in front of a datagram's payload (IBA 11.4.1.2; annex A17.4.5.1)
  * @skb: the datagram
  * @grh: an IPv6 header, or an IPv4 one in its last 20 bytes
  * Return: IB_WC flags' network header type: RDMA_NETWORK_IPV4 or RDMA_NETWORK_IPV6.
  */
-enum rdma_network_type net_grh(const struct sk_buff *skb, void *grh);
+enum rdma_network_type mirage_net_grh(const struct sk_buff *skb, void *grh);
 
 /**
- * net_open - sockets of the device's namespace, from now on
- * @dev: the device; once is enough, more do no harm; net_close() at its end
+ * mirage_net_open - sockets of the device's namespace, from now on
+ * @dev: the device; once is enough, more do no harm; mirage_net_close() at its end
  *
  * Process context, may sleep. Return: 0; -EADDRINUSE: somebody else (Soft-RoCE) owns
  * UDP port 4791 of the namespace: the device works within itself only, and the next
  * call tries again.
  */
-int net_open(struct mirage_dev *dev);
+int mirage_net_open(struct mirage_dev *dev);
 
-/** net_close - may sleep; when it returns, wire_input() gets nothing for @dev any more */
-void net_close(struct mirage_dev *dev);
+/** mirage_net_close - may sleep; when it returns, mirage_wire_input() gets nothing for @dev any more */
+void mirage_net_close(struct mirage_dev *dev);
 
-/** net_addresses_changed - @dev has a GID more or less; any context */
-void net_addresses_changed(struct mirage_dev *dev);
+/** mirage_net_addresses_changed - @dev has a GID more or less; any context */
+void mirage_net_addresses_changed(struct mirage_dev *dev);
 
-/** net_merged_wrongly - packets of one skb, for @dev, had no common header; BHs off */
-void net_merged_wrongly(struct mirage_dev *dev);
+/** mirage_net_merged_wrongly - packets of one skb, for @dev, had no common header; BHs off */
+void mirage_net_merged_wrongly(struct mirage_dev *dev);
 
-/** net_host - what a namespace has of ours; good while a reference on it is held */
-struct net_host *net_host(struct net *net);
+/** mirage_net_host_of - what a namespace has of ours; good while a reference on it is held */
+struct mirage_net_host *mirage_net_host_of(struct net *net);
 
-/** net_sock - the namespace's socket; NULL while there is none; good while BHs are off */
-struct sock *net_sock(const struct net_host *host, bool v6);
+/** mirage_net_sock - the namespace's socket; NULL while there is none; good while BHs are off */
+struct sock *mirage_net_sock(const struct mirage_net_host *host, bool v6);
 
-int net_init(void);
-void net_exit(void);
-int net_tx_init(void);
-void net_tx_exit(void);
-int net_rx_init(void);
-void net_rx_exit(void);
+int mirage_net_init(void);
+void mirage_net_exit(void);
+int mirage_net_tx_init(void);
+void mirage_net_tx_exit(void);
+int mirage_net_rx_init(void);
+void mirage_net_rx_exit(void);
 
 #endif

@@ -53,12 +53,12 @@ struct net_pool {
 
 static struct net_pool __percpu *net_pool __read_mostly;
 
-int net_path_init(struct net_path *path, struct mirage_dev *dev,
-		  const struct rdma_ah_attr *ah, u32 qpn, u32 peer)
+int mirage_net_path_init(struct mirage_net_path *path, struct mirage_dev *dev,
+			 const struct rdma_ah_attr *ah, u32 qpn, u32 peer)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
 	const struct in6_addr *saddr, *daddr = (const void *)&grh->dgid;
-	struct icrc_flow *flow = &path->flow;
+	struct mirage_icrc_flow *flow = &path->flow;
 	const struct net_device *netdev;
 	struct net *net;
 
@@ -72,10 +72,10 @@ int net_path_init(struct net_path *path, struct mirage_dev *dev,
 	if (!net)
 		return -ENETDOWN;
 
-	*path = (struct net_path) {
+	*path = (struct mirage_net_path) {
 		.dev = dev,
 		.net = net,
-		.host = net_host(net),
+		.host = mirage_net_host_of(net),
 		.oif = dev->netdev->ifindex,
 		.label = cpu_to_be32(grh->flow_label & IB_GRH_FLOWLABEL_MASK),
 		.id = get_random_u32(),
@@ -102,15 +102,15 @@ int net_path_init(struct net_path *path, struct mirage_dev *dev,
 	return 0;
 }
 
-void net_path_release(struct net_path *path)
+void mirage_net_path_release(struct mirage_net_path *path)
 {
 	dst_release(path->dst);
 	if (path->net)
 		put_net(path->net);
-	*path = (struct net_path) { };
+	*path = (struct mirage_net_path) { };
 }
 
-static __be32 v4_addr(const u8 *addr)
+static __be32 net_tx_v4_addr(const u8 *addr)
 {
 	__be32 v4;
 
@@ -119,25 +119,25 @@ static __be32 v4_addr(const u8 *addr)
 }
 
 /* An address of this host, of another netdev perhaps, is reached through lo. */
-static struct dst_entry *route4(const struct net_path *path)
+static struct dst_entry *net_tx_route4(const struct mirage_net_path *path)
 {
-	const struct icrc_flow *flow = &path->flow;
-	__be32 daddr = v4_addr(flow->daddr);
+	const struct mirage_icrc_flow *flow = &path->flow;
+	__be32 daddr = net_tx_v4_addr(flow->daddr);
 	bool local = inet_addr_type(path->net, daddr) == RTN_LOCAL;
 	struct flowi4 fl4 = { };
 	struct rtable *rt;
 
 	flowi4_init_output(&fl4, local ? 0 : path->oif, 0, path->tos & ~INET_ECN_MASK,
 			   RT_SCOPE_UNIVERSE, IPPROTO_UDP, 0, daddr,
-			   v4_addr(flow->saddr), flow->dport, flow->sport,
+			   net_tx_v4_addr(flow->saddr), flow->dport, flow->sport,
 			   sock_net_uid(path->net, NULL));
 	rt = ip_route_output_flow(path->net, &fl4, NULL);
 	return IS_ERR(rt) ? NULL : &rt->dst;
 }
 
-static struct dst_entry *route6(const struct net_path *path)
+static struct dst_entry *net_tx_route6(const struct mirage_net_path *path)
 {
-	const struct icrc_flow *flow = &path->flow;
+	const struct mirage_icrc_flow *flow = &path->flow;
 	const struct in6_addr *daddr = (const void *)flow->daddr;
 	struct flowi6 fl6 = {
 		.flowi6_oif = path->oif,
@@ -158,19 +158,19 @@ static struct dst_entry *route6(const struct net_path *path)
 	return IS_ERR(dst) ? NULL : dst;
 }
 
-static struct dst_entry *route(struct net_path *path)
+static struct dst_entry *net_tx_route(struct mirage_net_path *path)
 {
 	if (path->dst && dst_check(path->dst, path->cookie))
 		return path->dst;
 
 	dst_release(path->dst);
-	path->dst = path->flow.v6 ? route6(path) : route4(path);
+	path->dst = path->flow.v6 ? net_tx_route6(path) : net_tx_route4(path);
 	if (path->dst && path->flow.v6)
 		path->cookie = rt6_get_cookie(dst_rt6_info(path->dst));
 	return path->dst;
 }
 
-static void put_udp(struct sk_buff *skb, const struct icrc_flow *flow)
+static void net_tx_put_udp(struct sk_buff *skb, const struct mirage_icrc_flow *flow)
 {
 	struct udphdr *udp = skb_push(skb, sizeof(*udp));
 
@@ -185,7 +185,8 @@ static void put_udp(struct sk_buff *skb, const struct icrc_flow *flow)
 					      (const struct in6_addr *)flow->daddr,
 					      skb->len, IPPROTO_UDP, 0);
 	else
-		udp->check = ~csum_tcpudp_magic(v4_addr(flow->saddr), v4_addr(flow->daddr),
+		udp->check = ~csum_tcpudp_magic(net_tx_v4_addr(flow->saddr),
+						net_tx_v4_addr(flow->daddr),
 						skb->len, IPPROTO_UDP, 0);
 	skb->ip_summed = CHECKSUM_PARTIAL;
 	skb->csum_start = skb_transport_header(skb) - skb->head;
@@ -193,7 +194,7 @@ static void put_udp(struct sk_buff *skb, const struct icrc_flow *flow)
 }
 
 /* Length and checksum are put in by ip_local_out(). */
-static void put_v4(struct sk_buff *skb, const struct net_path *path, u16 id)
+static void net_tx_put_v4(struct sk_buff *skb, const struct mirage_net_path *path, u16 id)
 {
 	struct iphdr *ip = skb_push(skb, sizeof(*ip));
 
@@ -206,12 +207,12 @@ static void put_v4(struct sk_buff *skb, const struct net_path *path, u16 id)
 	ip->frag_off = path->flow.frag;
 	ip->ttl = path->ttl;
 	ip->protocol = IPPROTO_UDP;
-	ip->saddr = v4_addr(path->flow.saddr);
-	ip->daddr = v4_addr(path->flow.daddr);
+	ip->saddr = net_tx_v4_addr(path->flow.saddr);
+	ip->daddr = net_tx_v4_addr(path->flow.daddr);
 	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 }
 
-static void put_v6(struct sk_buff *skb, const struct net_path *path)
+static void net_tx_put_v6(struct sk_buff *skb, const struct mirage_net_path *path)
 {
 	struct ipv6hdr *ip = skb_push(skb, sizeof(*ip));
 
@@ -225,16 +226,16 @@ static void put_v6(struct sk_buff *skb, const struct net_path *path)
 	memset(IP6CB(skb), 0, sizeof(*IP6CB(skb)));
 }
 
-static void put_headers(const struct net_tx *tx)
+static void net_tx_put_headers(const struct mirage_net_tx *tx)
 {
-	struct net_path *path = tx->path;
+	struct mirage_net_path *path = tx->path;
 	struct sk_buff *skb = tx->skb;
 
-	put_udp(skb, &path->flow);
+	net_tx_put_udp(skb, &path->flow);
 	if (path->flow.v6)
-		put_v6(skb, path);
+		net_tx_put_v6(skb, path);
 	else
-		put_v4(skb, path, tx->id);
+		net_tx_put_v4(skb, path, tx->id);
 	skb->priority = rt_tos2priority(path->tos);
 
 	if (tx->segs > 1) {
@@ -244,17 +245,17 @@ static void put_headers(const struct net_tx *tx)
 	}
 }
 
-static bool transmit(struct net_tx *tx)
+static bool net_tx_transmit(struct mirage_net_tx *tx)
 {
-	struct net_path *path = tx->path;
+	struct mirage_net_path *path = tx->path;
 	struct sk_buff *skb = tx->skb;
 	struct sock *sk = tx->sk;
 	struct dst_entry *dst;
 
-	dst = sk ? route(path) : NULL;
+	dst = sk ? net_tx_route(path) : NULL;
 	if (!dst)
 		return false;
-	put_headers(tx);
+	net_tx_put_headers(tx);
 	/* The path keeps the route; who queues the skb takes a reference of its own. */
 	skb_dst_set_noref(skb, dst);
 	skb_set_owner_w(skb, sk);
@@ -265,12 +266,12 @@ static bool transmit(struct net_tx *tx)
 	return true;
 }
 
-void net_tx_send(struct net_tx *tx)
+void mirage_net_tx_send(struct mirage_net_tx *tx)
 {
-	struct net_path *path = tx->path;
+	struct mirage_net_path *path = tx->path;
 
 	path->id += tx->segs;
-	if (transmit(tx)) {
+	if (net_tx_transmit(tx)) {
 		mirage_stat_add(path->dev, MIRAGE_STAT_TX_PACKETS, tx->segs);
 		mirage_stat_add(path->dev, MIRAGE_STAT_TX_BYTES, tx->bytes);
 		if (tx->segs > 1)
@@ -282,7 +283,7 @@ void net_tx_send(struct net_tx *tx)
 	tx->skb = NULL;
 }
 
-static struct page_frag *pool_frag(void)
+static struct page_frag *net_tx_pool_frag(void)
 {
 	struct net_pool *pool = this_cpu_ptr(net_pool);
 
@@ -290,7 +291,7 @@ static struct page_frag *pool_frag(void)
 }
 
 /* The first page that nobody else has: it was used not long ago. */
-static struct page_frag *pool_next(void)
+static struct page_frag *net_tx_pool_next(void)
 {
 	struct net_pool *pool = this_cpu_ptr(net_pool);
 	unsigned int i;
@@ -303,7 +304,7 @@ static struct page_frag *pool_next(void)
 	return &pool->frag[pool->cur];
 }
 
-static void frag_drop(struct page_frag *frag)
+static void net_tx_frag_drop(struct page_frag *frag)
 {
 	if (frag->page)
 		put_page(frag->page);
@@ -311,39 +312,39 @@ static void frag_drop(struct page_frag *frag)
 }
 
 /* No large page to be had, and a small one is too small: what just suffices. */
-static bool frag_small(struct page_frag *frag, u32 len)
+static bool net_tx_frag_small(struct page_frag *frag, u32 len)
 {
 	unsigned int order = get_order(len);
 
-	frag_drop(frag);
+	net_tx_frag_drop(frag);
 	frag->page = alloc_pages(POOL_GFP | __GFP_COMP, order);
 	frag->size = frag->page ? PAGE_SIZE << order : 0;
 	return frag->page;
 }
 
-static bool refill(u32 len)
+static bool net_tx_refill(u32 len)
 {
-	struct page_frag *frag = pool_frag();
+	struct page_frag *frag = net_tx_pool_frag();
 
 	if (frag->size - frag->offset >= len)
 		return true;
-	frag = pool_next();
+	frag = net_tx_pool_next();
 	/* Of a time when there were no larger ones. */
 	if (unlikely(frag->size < len))
-		frag_drop(frag);
+		net_tx_frag_drop(frag);
 	if (skb_page_frag_refill(len, frag, POOL_GFP) && frag->size - frag->offset >= len)
 		return true;
-	return frag_small(frag, len);
+	return net_tx_frag_small(frag, len);
 }
 
-static void *room_in_frag(struct net_tx *tx, u32 len, u32 num)
+static void *net_tx_room_in_frag(struct mirage_net_tx *tx, u32 len, u32 num)
 {
 	struct skb_shared_info *info = skb_shinfo(tx->skb);
 	struct page_frag *frag;
 
-	if (!refill(len))
+	if (!net_tx_refill(len))
 		return NULL;
-	frag = pool_frag();
+	frag = net_tx_pool_frag();
 	if (info->nr_frags == MAX_SKB_FRAGS &&
 	    !skb_can_coalesce(tx->skb, info->nr_frags, frag->page, frag->offset))
 		return NULL;
@@ -352,10 +353,10 @@ static void *room_in_frag(struct net_tx *tx, u32 len, u32 num)
 	return page_address(frag->page) + frag->offset;
 }
 
-static void *room(struct net_tx *tx, u32 len, u32 num)
+static void *net_tx_room(struct mirage_net_tx *tx, u32 len, u32 num)
 {
 	if (skb_is_nonlinear(tx->skb) || skb_tailroom(tx->skb) < len)
-		return room_in_frag(tx, len, num);
+		return net_tx_room_in_frag(tx, len, num);
 	tx->in_frag = false;
 	tx->num = 1;
 	return skb_tail_pointer(tx->skb);
@@ -365,17 +366,17 @@ static void *room(struct net_tx *tx, u32 len, u32 num)
  * The skb's own room is a piece of this CPU's page, too: that costs a fraction of what an
  * allocation does.
  */
-static bool new_skb(struct net_tx *tx, u32 linear)
+static bool net_tx_new_skb(struct mirage_net_tx *tx, u32 linear)
 {
 	u32 size = SKB_DATA_ALIGN(HEADROOM + linear) +
 		   SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
-	struct page_frag *frag = pool_frag();
+	struct page_frag *frag = net_tx_pool_frag();
 
 	tx->skb = NULL;
 	frag->offset = ALIGN(frag->offset, SMP_CACHE_BYTES);
-	if (!refill(size))
+	if (!net_tx_refill(size))
 		return false;
-	frag = pool_frag();
+	frag = net_tx_pool_frag();
 	tx->skb = napi_build_skb(page_address(frag->page) + frag->offset, size);
 	if (!tx->skb)
 		return false;
@@ -386,36 +387,37 @@ static bool new_skb(struct net_tx *tx, u32 linear)
 }
 
 /* Is there more of ours in the queues below than those should have to hold? */
-static bool is_clogged(const struct sock *sk)
+static bool net_tx_is_clogged(const struct sock *sk)
 {
 	return sk && sk_wmem_alloc_get(sk) > READ_ONCE(sk->sk_sndbuf);
 }
 
-static void *begin(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more)
+static void *net_tx_begin(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len, u32 num,
+			  u32 more)
 {
 	u32 linear = len + more <= LINEAR_MAX ? len + more : 0;
 	void *segment;
 
-	*tx = (struct net_tx) {
+	*tx = (struct mirage_net_tx) {
 		.path = path,
 		/* Those of a host that is not open for this device may go at any time. */
 		.sk = READ_ONCE(path->dev->net_host) ?
-		      net_sock(path->host, path->flow.v6) : NULL,
+		      mirage_net_sock(path->host, path->flow.v6) : NULL,
 		.gso_size = len,
 		.id = path->id,
 	};
-	if (is_clogged(tx->sk) || !new_skb(tx, linear))
+	if (net_tx_is_clogged(tx->sk) || !net_tx_new_skb(tx, linear))
 		return NULL;
-	segment = room(tx, len, num);
+	segment = net_tx_room(tx, len, num);
 	if (segment)
 		return segment;
 
 	kfree_skb(tx->skb);
-	return new_skb(tx, len) ? room(tx, len, num) : NULL;
+	return net_tx_new_skb(tx, len) ? net_tx_room(tx, len, num) : NULL;
 }
 
 /* How many more packets of a length, if any, are to go with what there is. */
-static u32 fits(const struct net_tx *tx, const struct net_path *path, u32 len)
+static u32 net_tx_fits(const struct mirage_net_tx *tx, const struct mirage_net_path *path, u32 len)
 {
 	if (tx->path != path || path->single || tx->closed || len > tx->gso_size)
 		return 0;
@@ -424,27 +426,28 @@ static u32 fits(const struct net_tx *tx, const struct net_path *path, u32 len)
 	return min_t(u32, SEGS_MAX - tx->segs, (BYTES_MAX - tx->bytes) / len);
 }
 
-void *net_tx_run(struct net_tx *tx, struct net_path *path, u32 len, u32 num, u32 more)
+void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len, u32 num,
+			  u32 more)
 {
-	u32 fit = tx->skb ? fits(tx, path, len) : 0;
+	u32 fit = tx->skb ? net_tx_fits(tx, path, len) : 0;
 	void *segment = NULL;
 
 	lockdep_assert_in_softirq();
 	if (fit)
-		segment = room(tx, len, min(num, fit));
+		segment = net_tx_room(tx, len, min(num, fit));
 	if (!segment) {
-		net_tx_flush(tx);
+		mirage_net_tx_flush(tx);
 		num = path->single ? 1 : min3(num, SEGS_MAX, (u32)(BYTES_MAX / len));
-		segment = begin(tx, path, len, num, more);
+		segment = net_tx_begin(tx, path, len, num, more);
 	}
 	tx->segment = segment;
 	tx->seg_len = len;
 	return segment;
 }
 
-static void add_frag(struct sk_buff *skb, u32 len)
+static void net_tx_add_frag(struct sk_buff *skb, u32 len)
 {
-	struct page_frag *frag = pool_frag();
+	struct page_frag *frag = net_tx_pool_frag();
 	int i = skb_shinfo(skb)->nr_frags;
 
 	if (skb_can_coalesce(skb, i, frag->page, frag->offset)) {
@@ -459,12 +462,12 @@ static void add_frag(struct sk_buff *skb, u32 len)
 	skb->truesize += len;
 }
 
-static void append(struct net_tx *tx)
+static void net_tx_append(struct mirage_net_tx *tx)
 {
 	u32 len = tx->num * tx->seg_len;
 
 	if (tx->in_frag)
-		add_frag(tx->skb, len);
+		net_tx_add_frag(tx->skb, len);
 	else
 		skb_put(tx->skb, len);
 	tx->segs += tx->num;
@@ -474,29 +477,29 @@ static void append(struct net_tx *tx)
 	tx->last_len = tx->seg_len;
 }
 
-void net_tx_seal(struct net_tx *tx)
+void mirage_net_tx_seal(struct mirage_net_tx *tx)
 {
 	u16 id = tx->id + tx->segs - tx->reopened, len = tx->seg_len;
-	unsigned int pad = pkt_pad(tx->segment);
-	struct net_path *path = tx->path;
+	unsigned int pad = mirage_pkt_pad(tx->segment);
+	struct mirage_net_path *path = tx->path;
 	void *segment = tx->segment;
 	u32 i;
 
 	if (pad)
 		memset(segment + len - PKT_ICRC_LEN - pad, 0, pad);
 	if (path->seed_len != len) {
-		path->seed = icrc_seed(&path->flow, len);
+		path->seed = mirage_icrc_seed(&path->flow, len);
 		path->seed_len = len;
 	}
 	for (i = 0; i < tx->num; i++, segment += len)
-		icrc_put(path->seed, path->flow.v6 ? 0 : id + i, segment, len);
+		mirage_icrc_put(path->seed, path->flow.v6 ? 0 : id + i, segment, len);
 	if (!tx->reopened)
-		append(tx);
+		net_tx_append(tx);
 	tx->reopened = false;
 	tx->segment = NULL;
 }
 
-void *net_tx_reopen(struct net_tx *tx)
+void *mirage_net_tx_reopen(struct mirage_net_tx *tx)
 {
 	if (!tx->skb)
 		return NULL;
@@ -507,7 +510,7 @@ void *net_tx_reopen(struct net_tx *tx)
 	return tx->segment;
 }
 
-void net_tx_cancel(struct net_tx *tx)
+void mirage_net_tx_cancel(struct mirage_net_tx *tx)
 {
 	tx->segment = NULL;
 	if (tx->segs)
@@ -516,15 +519,15 @@ void net_tx_cancel(struct net_tx *tx)
 	tx->skb = NULL;
 }
 
-/** net_tx_init - before the first packet. Return: 0 or -ENOMEM */
-int net_tx_init(void)
+/** mirage_net_tx_init - before the first packet. Return: 0 or -ENOMEM */
+int mirage_net_tx_init(void)
 {
 	net_pool = alloc_percpu(struct net_pool);
 	return net_pool ? 0 : -ENOMEM;
 }
 
-/** net_tx_exit - give the pages back */
-void net_tx_exit(void)
+/** mirage_net_tx_exit - give the pages back */
+void mirage_net_tx_exit(void)
 {
 	struct net_pool *pool;
 	int cpu, i;

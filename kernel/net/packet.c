@@ -95,7 +95,7 @@
 	[PKT_##t | PKT_ATOMIC_ACKNOWLEDGE] = {						\
 		HAS(PKT_AETH | PKT_ATOMICACK), ANSWER, ONLY }
 
-const struct pkt_op pkt_ops[256] = {
+const struct mirage_pkt_op mirage_pkt_ops[256] = {
 	SENDS(RC), WRITES(RC), RELIABLES(RC),
 	SENDS(XRC), WRITES(XRC), RELIABLES(XRC),
 	SENDS(UC), WRITES(UC),
@@ -140,9 +140,9 @@ static const struct {
 	[IB_UVERBS_WR_ATOMIC_WRITE].only = PKT_ATOMIC_WRITE,
 };
 
-u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last)
+u8 mirage_pkt_opcode(enum mirage_pkt_transport transport, u8 wr, bool first, bool last)
 {
-	const struct pkt_op *op;
+	const struct mirage_pkt_op *op;
 	u8 opcode = transport;
 
 	if (wr >= OP_COUNT)
@@ -153,15 +153,15 @@ u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last)
 	else
 		opcode |= last ? kinds[wr].last : kinds[wr].middle;
 
-	op = &pkt_ops[opcode];
+	op = &mirage_pkt_ops[opcode];
 	if (!op->valid || op->class != mirage_ops[wr].class ||
 	    op->first != first || op->last != last)
 		return PKT_NONE;
 	return opcode;
 }
 
-/* The extension headers of a packet that is long enough, in the order of enum pkt_ext. */
-static void parse_ext(struct pkt *pkt, const u8 *p)
+/* The extension headers of a packet that is long enough, in the order of enum mirage_pkt_ext. */
+static void pkt_parse_ext(struct mirage_pkt *pkt, const u8 *p)
 {
 	u16 ext = pkt->op->ext;
 
@@ -207,26 +207,26 @@ static void parse_ext(struct pkt *pkt, const u8 *p)
 		pkt->ex = get_unaligned_be32(p);
 }
 
-int pkt_parse(struct pkt *pkt, const void *data, unsigned int len)
+int mirage_pkt_parse(struct mirage_pkt *pkt, const void *data, unsigned int len)
 {
-	const struct pkt_op *op;
+	const struct mirage_pkt_op *op;
 	unsigned int overhead;
 	const u8 *bth = data;
 	u32 psn;
 
 	if (len < PKT_BTH_LEN + PKT_ICRC_LEN)
 		return -EINVAL;
-	op = &pkt_ops[bth[0]];
+	op = &mirage_pkt_ops[bth[0]];
 	if (!op->valid || bth[1] & BTH_VERSION)
 		return -EINVAL;
 
 	psn = get_unaligned_be32(bth + 8);
-	*pkt = (struct pkt) {
+	*pkt = (struct mirage_pkt) {
 		.op = op,
 		.opcode = bth[0],
 		.solicited = bth[1] & BTH_SOLICITED,
 		.ack = psn & BTH_ACKREQ,
-		.pad = pkt_pad(bth),
+		.pad = mirage_pkt_pad(bth),
 		.pkey = get_unaligned_be16(bth + 2),
 		.qpn = get_unaligned_be32(bth + 4) & PSN_MASK,
 		.psn = psn & PSN_MASK,
@@ -242,11 +242,11 @@ int pkt_parse(struct pkt *pkt, const void *data, unsigned int len)
 	if (!pkt->payload && pkt->pad)
 		return -EINVAL;
 	if (op->ext)
-		parse_ext(pkt, bth + PKT_BTH_LEN);
+		pkt_parse_ext(pkt, bth + PKT_BTH_LEN);
 	return 0;
 }
 
-static void build_ext(u8 *p, const struct pkt *pkt)
+static void pkt_build_ext(u8 *p, const struct mirage_pkt *pkt)
 {
 	u16 ext = pkt->op->ext;
 
@@ -291,11 +291,11 @@ static void build_ext(u8 *p, const struct pkt *pkt)
 		put_unaligned_be32(pkt->ex, p);
 }
 
-unsigned int pkt_build(void *to, struct pkt *pkt)
+unsigned int mirage_pkt_build(void *to, struct mirage_pkt *pkt)
 {
 	u8 *bth = to;
 
-	pkt->op = &pkt_ops[pkt->opcode];
+	pkt->op = &mirage_pkt_ops[pkt->opcode];
 	pkt->pad = -pkt->payload & 3;
 
 	bth[0] = pkt->opcode;
@@ -304,11 +304,11 @@ unsigned int pkt_build(void *to, struct pkt *pkt)
 	put_unaligned_be16(pkt->pkey, bth + 2);
 	put_unaligned_be32(pkt->qpn & PSN_MASK, bth + 4);
 	put_unaligned_be32((pkt->ack ? BTH_ACKREQ : 0) | (pkt->psn & PSN_MASK), bth + 8);
-	build_ext(bth + PKT_BTH_LEN, pkt);
+	pkt_build_ext(bth + PKT_BTH_LEN, pkt);
 	return pkt->op->len;
 }
 
-void pkt_repeat(void *first, unsigned int len, unsigned int num)
+void mirage_pkt_repeat(void *first, unsigned int len, unsigned int num)
 {
 	u32 psn = get_unaligned_be32(first + 8);
 	u8 *bth = first;

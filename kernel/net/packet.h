@@ -21,7 +21,7 @@
 #define PKT_HDR_MAX	(PKT_BTH_LEN + 4 + 28 + 4)
 
 /* Upper three bits of a BTH opcode. */
-enum pkt_transport {
+enum mirage_pkt_transport {
 	PKT_RC	= 0x00,
 	PKT_UC	= 0x20,
 	PKT_UD	= 0x60,
@@ -29,7 +29,7 @@ enum pkt_transport {
 };
 
 /* Lower five bits; not every transport has all of them. */
-enum pkt_kind {
+enum mirage_pkt_kind {
 	PKT_SEND_FIRST			= 0x00,
 	PKT_SEND_MIDDLE			= 0x01,
 	PKT_SEND_LAST			= 0x02,
@@ -57,7 +57,7 @@ enum pkt_kind {
 	PKT_ATOMIC_WRITE		= 0x1d,
 };
 
-/* pkt_opcode() of what there is not */
+/* mirage_pkt_opcode() of what there is not */
 #define PKT_NONE	0xff
 
 /* What of an opcode is the same for all transports. */
@@ -65,7 +65,7 @@ enum pkt_kind {
 #define PKT_TRANSPORT	0xe0
 
 /* Extension headers, in the order they stand in. */
-enum pkt_ext {
+enum mirage_pkt_ext {
 	PKT_XRCETH	= 1 << 0,	/* 4 bytes */
 	PKT_DETH	= 1 << 1,	/* 8 */
 	PKT_FETH	= 1 << 2,	/* 4 */
@@ -78,9 +78,9 @@ enum pkt_ext {
 };
 
 /**
- * struct pkt_op - facts of one BTH opcode
+ * struct mirage_pkt_op - facts of one BTH opcode
  * @valid: there is such an opcode
- * @ext: extension headers, enum pkt_ext
+ * @ext: extension headers, enum mirage_pkt_ext
  * @len: of BTH and extension headers
  * @class: what kind of request it is (part) of, OP_NONE for a response
  * @response: it answers a request: for the requester's side
@@ -90,11 +90,11 @@ enum pkt_ext {
  * @wr: enum ib_uverbs_wr_opcode of the request that it ends, or begins; meaningless for
  *	a response
  */
-struct pkt_op {
+struct mirage_pkt_op {
 	bool valid;
 	u16 ext;
 	u8 len;
-	enum op_class class;
+	enum mirage_op_class class;
 	bool response;
 	bool first;
 	bool last;
@@ -103,8 +103,8 @@ struct pkt_op {
 };
 
 /**
- * struct pkt - a packet's headers
- * @op: facts of @opcode; set by pkt_parse() and pkt_build()
+ * struct mirage_pkt - a packet's headers
+ * @op: facts of @opcode; set by mirage_pkt_parse() and mirage_pkt_build()
  * @opcode: BTH
  * @solicited: BTH SE
  * @ack: BTH AckReq
@@ -127,8 +127,8 @@ struct pkt_op {
  * @srqn: XRCETH
  * @flush: FETH: placement type in bits 0-3, selectivity in bits 4-5
  */
-struct pkt {
-	const struct pkt_op *op;
+struct mirage_pkt {
+	const struct mirage_pkt_op *op;
 	u8 opcode;
 	bool solicited;
 	bool ack;
@@ -152,7 +152,7 @@ struct pkt {
 	u32 flush;
 };
 
-extern const struct pkt_op pkt_ops[256];
+extern const struct mirage_pkt_op mirage_pkt_ops[256];
 
 /* AETH syndromes (IBA 9.7.5.1.2): the kind in the upper three bits. */
 #define AETH_KIND		0x60
@@ -167,14 +167,14 @@ extern const struct pkt_op pkt_ops[256];
 
 #define PSN_MASK	0xffffff
 
-/** psn_cmp - how far @a is ahead of @b, modulo 2^24: negative when it is behind */
-static inline s32 psn_cmp(u32 a, u32 b)
+/** mirage_psn_cmp - how far @a is ahead of @b, modulo 2^24: negative when it is behind */
+static inline s32 mirage_psn_cmp(u32 a, u32 b)
 {
 	return (s32)((a - b) << 8) >> 8;
 }
 
 /**
- * pkt_opcode - the BTH opcode of a part of a request
+ * mirage_pkt_opcode - the BTH opcode of a part of a request
  * @transport: whose
  * @wr: enum ib_uverbs_wr_opcode
  * @first: it begins the message
@@ -184,10 +184,10 @@ static inline s32 psn_cmp(u32 a, u32 b)
  *
  * Return: the opcode; PKT_NONE when the transport has none such.
  */
-u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
+u8 mirage_pkt_opcode(enum mirage_pkt_transport transport, u8 wr, bool first, bool last);
 
 /**
- * pkt_parse - read the headers of a packet
+ * mirage_pkt_parse - read the headers of a packet
  * @pkt: filled
  * @data: from the BTH on
  * @len: bytes there, through the ICRC
@@ -198,38 +198,38 @@ u8 pkt_opcode(enum pkt_transport transport, u8 wr, bool first, bool last);
  * Return: 0; -EINVAL: truncated, an unknown opcode or transport version, lengths
  * that contradict each other, a payload that its opcode has not.
  */
-int pkt_parse(struct pkt *pkt, const void *data, unsigned int len);
+int mirage_pkt_parse(struct mirage_pkt *pkt, const void *data, unsigned int len);
 
-/** pkt_ask - set AckReq in the headers of a packet, at its BTH */
-static inline void pkt_ask(void *bth)
+/** mirage_pkt_ask - set AckReq in the headers of a packet, at its BTH */
+static inline void mirage_pkt_ask(void *bth)
 {
 	((u8 *)bth)[8] |= 0x80;
 }
 
-/** pkt_pad - BTH's pad count of the packet at @data */
-static inline unsigned int pkt_pad(const void *data)
+/** mirage_pkt_pad - BTH's pad count of the packet at @data */
+static inline unsigned int mirage_pkt_pad(const void *data)
 {
 	return ((const u8 *)data)[1] >> 4 & 3;
 }
 
 /**
- * pkt_repeat - headers of packets that differ by their PSNs
+ * mirage_pkt_repeat - headers of packets that differ by their PSNs
  * @first: the first, built; the others follow it
  * @len: bytes from one to the next
  * @num: packets, the first included
  *
  * For headers of up to PKT_BTH_LEN + 4 bytes; so many are written: payloads come later.
  */
-void pkt_repeat(void *first, unsigned int len, unsigned int num);
+void mirage_pkt_repeat(void *first, unsigned int len, unsigned int num);
 
 /**
- * pkt_follows - is a packet like the one before it, but for its PSN, the next one?
+ * mirage_pkt_follows - is a packet like the one before it, but for its PSN, the next one?
  * @prev: the one before, from its BTH on, without extension headers
  * @bth: the packet
  *
  * AckReq does not count.
  */
-static inline bool pkt_follows(const void *prev, const void *bth)
+static inline bool mirage_pkt_follows(const void *prev, const void *bth)
 {
 	u32 psn = get_unaligned_be32(prev + 8) + 1;
 
@@ -237,19 +237,19 @@ static inline bool pkt_follows(const void *prev, const void *bth)
 	       !((psn ^ get_unaligned_be32(bth + 8)) & PSN_MASK);
 }
 
-/** pkt_asks - AckReq of the packet at its BTH */
-static inline bool pkt_asks(const void *bth)
+/** mirage_pkt_asks - AckReq of the packet at its BTH */
+static inline bool mirage_pkt_asks(const void *bth)
 {
 	return ((const u8 *)bth)[8] & 0x80;
 }
 
 /**
- * pkt_build - write the headers of a packet
+ * mirage_pkt_build - write the headers of a packet
  * @to: where; room for PKT_HDR_MAX
  * @pkt: what; ->op and ->pad are set here, from ->opcode and ->payload
  *
- * ->opcode must be one of pkt_ops. Return: their length, the ->len of its pkt_ops.
+ * ->opcode must be one of mirage_pkt_ops. Return: their length, the ->len of its mirage_pkt_ops.
  */
-unsigned int pkt_build(void *to, struct pkt *pkt);
+unsigned int mirage_pkt_build(void *to, struct mirage_pkt *pkt);
 
 #endif

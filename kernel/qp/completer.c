@@ -8,16 +8,16 @@
 #include "wire/wire.h"
 
 /**
- * comp_send_visibly - post the CQE of the send work request under way
+ * mirage_complete_send_visibly - post the CQE of the send work request under way
  * @qp: the QP; the caller is its runner
- * @status: as comp_send()
- * @err: as comp_send()
+ * @status: as mirage_complete_send()
+ * @err: as mirage_complete_send()
  *
- * Return: as comp_send().
+ * Return: as mirage_complete_send().
  */
-int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
+int mirage_complete_send_visibly(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	const struct req *req = &qp->req;
+	const struct mirage_requester *req = &qp->req;
 	const struct mirage_cqe cqe = {
 		.wr_id = req->wqe.head.wr_id,
 		.byte_len = req->hdr.length,
@@ -33,7 +33,7 @@ int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
 }
 
 /**
- * comp_wire - complete the oldest send work request that is under way on the wire
+ * mirage_complete_wr - complete the oldest send work request that is under way on the wire
  * @qp: the QP; the requester's lock is held
  * @head: our copy
  * @op: facts of its opcode, or NULL
@@ -41,15 +41,16 @@ int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err)
  * @status: how
  * @err: the errno behind a bad status, or 0
  *
- * Return: as comp_send().
+ * Return: as mirage_complete_send().
  */
-int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
-	      u32 length, enum ib_wc_status status, int err)
+int mirage_complete_wr(struct mirage_qp *qp, const struct mirage_send_wqe *head,
+		       const struct mirage_op *op,
+		       u32 length, enum ib_wc_status status, int err)
 {
 	struct mirage_cqe *slot;
 
 	lockdep_assert_held(&qp->wire->req.lock);
-	ring_consume(&qp->sq);
+	mirage_ring_consume(&qp->sq);
 	if (status == IB_WC_SUCCESS && !qp->sig_all &&
 	    !(head->flags & MIRAGE_WQE_SIGNALED))
 		return 0;
@@ -74,14 +75,14 @@ int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op
 }
 
 /**
- * comp_recv - complete a receive work request
+ * mirage_complete_recv - complete a receive work request
  * @qp: the QP; its lock is held
  * @cqe: all but the QP's number and its ring's slots
  * @solicited: the sender asked for an event
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
  */
-int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited)
+int mirage_complete_recv(struct mirage_qp *qp, struct mirage_cqe *cqe, bool solicited)
 {
 	lockdep_assert_held(&qp->lock);
 
@@ -95,13 +96,13 @@ int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited)
 }
 
 /**
- * comp_flush_sends - flush what the process has posted to the send queue
+ * mirage_complete_flush_sends - flush what the process has posted to the send queue
  * @qp: the QP, in error; the caller is its runner
  *
  * What is posted from now on comes with a kick. A CQ that overflows meanwhile is
  * dead and has said so.
  */
-void comp_flush_sends(struct qp *qp)
+void mirage_complete_flush_sends(struct mirage_qp *qp)
 {
 	struct mirage_cqe cqe = {
 		.qp_num = qp->qpn,
@@ -112,26 +113,26 @@ void comp_flush_sends(struct qp *qp)
 	int left;
 
 	/* An XRC target has none. Looked at once: the process can move it for ever. */
-	left = qp->sq.hdr ? ring_pending(&qp->sq) : 0;
+	left = qp->sq.hdr ? mirage_ring_pending(&qp->sq) : 0;
 
 	for (; left > 0; left--) {
 		const struct mirage_send_wqe *wqe;
 
-		wqe = ring_slot(&qp->sq, qp->sq.index);
+		wqe = mirage_ring_slot(&qp->sq, qp->sq.index);
 		cqe.wr_id = READ_ONCE(wqe->wr_id);
-		ring_consume(&qp->sq);
+		mirage_ring_consume(&qp->sq);
 		cqe.cons = qp->sq.index;
 		mirage_cq_post(qp->scq, &cqe, false);
 	}
 }
 
 /**
- * comp_flush_recvs - flush the receive queue
+ * mirage_complete_flush_recvs - flush the receive queue
  * @qp: the QP, in error; its lock is held
  *
  * What is posted from now on comes with a kick.
  */
-void comp_flush_recvs(struct qp *qp)
+void mirage_complete_flush_recvs(struct mirage_qp *qp)
 {
 	struct mirage_cqe cqe = {
 		.status = IB_WC_WR_FLUSH_ERR,
@@ -143,19 +144,19 @@ void comp_flush_recvs(struct qp *qp)
 	if (qp->resp.have_wqe) {
 		qp->resp.have_wqe = false;
 		cqe.wr_id = qp->resp.wqe.wr_id;
-		comp_recv(qp, &cqe, false);
+		mirage_complete_recv(qp, &cqe, false);
 	}
 	if (!qp->rq.hdr)
 		return;
 
-	ring_want_kick(&qp->rq, true);
+	mirage_ring_want_doorbell(&qp->rq, true);
 	/* Looked at once: the process can move it for ever. */
-	for (left = ring_pending(&qp->rq); left > 0; left--) {
+	for (left = mirage_ring_pending(&qp->rq); left > 0; left--) {
 		const struct mirage_recv_wqe *wqe;
 
-		wqe = ring_slot(&qp->rq, qp->rq.index);
+		wqe = mirage_ring_slot(&qp->rq, qp->rq.index);
 		cqe.wr_id = READ_ONCE(wqe->wr_id);
-		ring_consume(&qp->rq);
-		comp_recv(qp, &cqe, false);
+		mirage_ring_consume(&qp->rq);
+		mirage_complete_recv(qp, &cqe, false);
 	}
 }

@@ -2,8 +2,8 @@
 /*
  * Completions of a QP
  */
-#ifndef MIRAGE_COMP_H
-#define MIRAGE_COMP_H
+#ifndef MIRAGE_COMPLETER_H
+#define MIRAGE_COMPLETER_H
 
 #include <rdma/ib_verbs.h>
 
@@ -11,15 +11,16 @@
 
 struct mirage_send_wqe;
 
-int comp_send_visibly(struct qp *qp, enum ib_wc_status status, int err);
-int comp_wire(struct qp *qp, const struct mirage_send_wqe *head, const struct op *op,
-	      u32 length, enum ib_wc_status status, int err);
-int comp_recv(struct qp *qp, struct mirage_cqe *cqe, bool solicited);
-void comp_flush_sends(struct qp *qp);
-void comp_flush_recvs(struct qp *qp);
+int mirage_complete_send_visibly(struct mirage_qp *qp, enum ib_wc_status status, int err);
+int mirage_complete_wr(struct mirage_qp *qp, const struct mirage_send_wqe *head,
+		       const struct mirage_op *op,
+		       u32 length, enum ib_wc_status status, int err);
+int mirage_complete_recv(struct mirage_qp *qp, struct mirage_cqe *cqe, bool solicited);
+void mirage_complete_flush_sends(struct mirage_qp *qp);
+void mirage_complete_flush_recvs(struct mirage_qp *qp);
 
 /**
- * comp_send - complete the send work request under way
+ * mirage_complete_send - complete the send work request under way
  * @qp: the QP; the caller is its runner
  * @status: how
  * @err: the errno behind a bad status, or 0
@@ -29,21 +30,23 @@ void comp_flush_recvs(struct qp *qp);
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
  */
-static __always_inline int comp_send(struct qp *qp, enum ib_wc_status status, int err)
+static __always_inline int mirage_complete_send(struct mirage_qp *qp, enum ib_wc_status status,
+						int err)
 {
-	ring_consume(&qp->sq);
+	mirage_ring_consume(&qp->sq);
 	if (likely(status == IB_WC_SUCCESS) && !qp->sig_all &&
 	    !(qp->req.wqe.head.flags & MIRAGE_WQE_SIGNALED))
 		return 0;
-	return comp_send_visibly(qp, status, err);
+	return mirage_complete_send_visibly(qp, status, err);
 }
 
 /**
- * comp_fill_recv - what every receive completion of success says
+ * mirage_complete_fill_recv - what every receive completion of success says
  * @qp: the QP; its lock is held
  * @slot: from mirage_cq_begin(); the caller fills in the message's part
  */
-static __always_inline void comp_fill_recv(const struct qp *qp, struct mirage_cqe *slot)
+static __always_inline void mirage_complete_fill_recv(const struct mirage_qp *qp,
+						      struct mirage_cqe *slot)
 {
 	slot->wr_id = qp->resp.wqe.wr_id;
 	slot->status = IB_WC_SUCCESS;

@@ -22,7 +22,7 @@
  * The end of a wait races with the parking for it:
  *
  *	runner					fault worker
- *	odp_fault_raise()
+ *	mirage_odp_fault_raise()
  *						wake: running? woken = true
  *	woken? go on, do not park
  *
@@ -37,7 +37,7 @@
 #include "qp/qp.h"
 
 /*
- * A system call executes this many rounds of req_run() before a worker takes over,
+ * A system call executes this many rounds of mirage_requester_run() before a worker takes over,
  * so that another thread's posts can not keep it for ever.
  */
 #define ENGINE_ROUNDS	256
@@ -45,13 +45,13 @@
 /* The same for a softirq: its CPU has other packets to look at. */
 #define ENGINE_ROUNDS_ATOMIC	16
 
-static struct qp *engine_qp(struct engine *e)
+static struct mirage_qp *engine_qp(struct mirage_engine *e)
 {
-	return container_of(e, struct qp, engine);
+	return container_of(e, struct mirage_qp, engine);
 }
 
 /* Becomes the runner, or leaves a note for the one there is. */
-static bool engine_claim(struct engine *e, bool urgent)
+static bool engine_claim(struct mirage_engine *e, bool urgent)
 {
 	bool claimed = false;
 
@@ -71,7 +71,7 @@ static bool engine_claim(struct engine *e, bool urgent)
 }
 
 /* Becomes the runner because the wait that parked it is over. */
-static bool engine_claim_woken(struct engine *e)
+static bool engine_claim_woken(struct mirage_engine *e)
 {
 	bool claimed = false;
 
@@ -91,7 +91,7 @@ static bool engine_claim_woken(struct engine *e)
  * Gives the engine back, idle or parked. False: it has to go on instead, since
  * somebody kicked it, or what it would wait for is over.
  */
-static bool engine_release_locked(struct engine *e, int parked)
+static bool engine_release_locked(struct mirage_engine *e, int parked)
 	__must_hold(&e->lock)
 {
 	bool released;
@@ -114,7 +114,7 @@ static bool engine_release_locked(struct engine *e, int parked)
 	return released;
 }
 
-static bool engine_release(struct engine *e, int parked)
+static bool engine_release(struct mirage_engine *e, int parked)
 {
 	bool released;
 
@@ -124,20 +124,20 @@ static bool engine_release(struct engine *e, int parked)
 	return released;
 }
 
-static void engine_queue(struct engine *e, unsigned long delay)
+static void engine_queue(struct mirage_engine *e, unsigned long delay)
 {
-	struct qp *qp = engine_qp(e);
+	struct mirage_qp *qp = engine_qp(e);
 
 	kref_get(&qp->ref);
 	if (!queue_delayed_work(qp->dev->wq, &e->work, delay))
-		qp_put(qp);
+		mirage_qp_put(qp);
 }
 
 /*
  * Gives the engine to a worker, in a while perhaps. That one must not find it running:
  * it would leave a note, and who has had enough would go on.
  */
-static bool engine_hand_over(struct engine *e, unsigned long delay)
+static bool engine_hand_over(struct mirage_engine *e, unsigned long delay)
 {
 	bool released;
 
@@ -148,18 +148,18 @@ static bool engine_hand_over(struct engine *e, unsigned long delay)
 	return released;
 }
 
-static void engine_unraise(struct engine *e)
+static void engine_unraise(struct mirage_engine *e)
 {
 	spin_lock_bh(&e->lock);
 	e->raised = false;
 	spin_unlock_bh(&e->lock);
-	qp_put(engine_qp(e));
+	mirage_qp_put(engine_qp(e));
 }
 
 /* Raises a fault, unless the wait for the last one was cut short. */
-static int engine_raise(struct engine *e)
+static int engine_raise(struct mirage_engine *e)
 {
-	struct miss *miss = &e->miss;
+	struct mirage_miss *miss = &e->miss;
 	int ret;
 
 	spin_lock_bh(&e->lock);
@@ -183,9 +183,9 @@ static int engine_raise(struct engine *e)
  * Brings the missing bytes in, or raises a fault. True: go on; false: something
  * will wake us.
  */
-static bool engine_fault(struct engine *e)
+static bool engine_fault(struct mirage_engine *e)
 {
-	struct miss *miss = &e->miss;
+	struct mirage_miss *miss = &e->miss;
 	struct mirage_mr *mr = miss->mr;
 	bool wait = false;
 	int ret;
@@ -209,9 +209,9 @@ static bool engine_fault(struct engine *e)
 }
 
 /* One round. True: the engine was given back. */
-static bool engine_round(struct engine *e)
+static bool engine_round(struct mirage_engine *e)
 {
-	switch (req_run(engine_qp(e))) {
+	switch (mirage_requester_run(engine_qp(e))) {
 	case ENGINE_IDLE:
 		return engine_release(e, PARKED_NOT);
 	case ENGINE_FAULT:
@@ -225,20 +225,20 @@ static bool engine_round(struct engine *e)
 }
 
 /* Has the runner had its share? */
-static bool engine_tired(const struct engine *e, unsigned int rounds)
+static bool engine_tired(const struct mirage_engine *e, unsigned int rounds)
 {
 	if (e->atomic)
 		return rounds >= ENGINE_ROUNDS_ATOMIC;
 	return rounds >= ENGINE_ROUNDS || fatal_signal_pending(current);
 }
 
-static void engine_run(struct engine *e, bool atomic)
+static void engine_run(struct mirage_engine *e, bool atomic)
 {
 	unsigned int rounds = 0;
 
 	e->atomic = atomic;
 	while (!engine_round(e)) {
-		engine_breathe(e);
+		mirage_engine_breathe(e);
 		if (!engine_tired(e, ++rounds))
 			continue;
 		if (engine_hand_over(e, 0))
@@ -247,7 +247,7 @@ static void engine_run(struct engine *e, bool atomic)
 }
 
 /* A delay is over. Takes the reference that was held for it. */
-static void engine_resume(struct engine *e)
+static void engine_resume(struct mirage_engine *e)
 {
 	bool claimed;
 
@@ -256,18 +256,18 @@ static void engine_resume(struct engine *e)
 	spin_unlock_bh(&e->lock);
 	if (claimed)
 		engine_run(e, false);
-	qp_put(engine_qp(e));
+	mirage_qp_put(engine_qp(e));
 }
 
 static void engine_work(struct work_struct *work)
 {
-	engine_resume(container_of(work, struct engine, work.work));
+	engine_resume(container_of(work, struct mirage_engine, work.work));
 }
 
-static void engine_wake(struct odp_waiter *w, int err)
+static void engine_wake(struct mirage_odp_waiter *w, int err)
 {
-	struct engine *e = container_of(w, struct engine, waiter);
-	struct qp *qp = engine_qp(e);
+	struct mirage_engine *e = container_of(w, struct mirage_engine, waiter);
+	struct mirage_qp *qp = engine_qp(e);
 	bool claimed;
 
 	spin_lock_bh(&e->lock);
@@ -279,11 +279,11 @@ static void engine_wake(struct odp_waiter *w, int err)
 	spin_unlock_bh(&e->lock);
 	if (claimed)
 		engine_run(e, false);
-	qp_put(qp);
+	mirage_qp_put(qp);
 }
 
-/** engine_init - an idle engine */
-void engine_init(struct engine *e)
+/** mirage_engine_init - an idle engine */
+void mirage_engine_init(struct mirage_engine *e)
 {
 	spin_lock_init(&e->lock);
 	init_waitqueue_head(&e->idle);
@@ -292,78 +292,78 @@ void engine_init(struct engine *e)
 }
 
 /**
- * engine_kick - there may be something to do: do it here
+ * mirage_engine_doorbell - there may be something to do: do it here
  * @e: the engine
  *
  * Task context, no locks held. Moves data until the queue is empty, parked, or a
  * system call's share is used up.
  */
-void engine_kick(struct engine *e)
+void mirage_engine_doorbell(struct mirage_engine *e)
 {
 	if (engine_claim(e, false))
 		engine_run(e, false);
 }
 
 /**
- * engine_kick_atomic - engine_kick() for who may not sleep
+ * mirage_engine_doorbell_atomic - mirage_engine_doorbell() for who may not sleep
  * @e: the engine
  *
  * Any context but hardirq; no lock is held that the engine's work takes, which for a
  * wire is its requester's.
  */
-void engine_kick_atomic(struct engine *e)
+void mirage_engine_doorbell_atomic(struct mirage_engine *e)
 {
 	if (engine_claim(e, false))
 		engine_run(e, true);
 }
 
 /**
- * engine_kick_urgent - engine_kick_atomic() even if it waits for a page
+ * mirage_engine_doorbell_urgent - mirage_engine_doorbell_atomic() even if it waits for a page
  * @e: the engine
  *
  * Any context but hardirq, locks as there.
  */
-void engine_kick_urgent(struct engine *e)
+void mirage_engine_doorbell_urgent(struct mirage_engine *e)
 {
 	if (engine_claim(e, true))
 		engine_run(e, true);
 }
 
 /**
- * engine_kick_worker - there may be something to do, but not here
+ * mirage_engine_doorbell_worker - there may be something to do, but not here
  * @e: the engine
  *
  * Any context but hardirq, locks may be held. Ends a delay.
  */
-void engine_kick_worker(struct engine *e)
+void mirage_engine_doorbell_worker(struct mirage_engine *e)
 {
-	struct qp *qp = engine_qp(e);
+	struct mirage_qp *qp = engine_qp(e);
 
 	kref_get(&qp->ref);
 	if (mod_delayed_work(qp->dev->wq, &e->work, 0))
-		qp_put(qp);
+		mirage_qp_put(qp);
 }
 
 /**
- * engine_end_delay - what it waits for a timer for may have happened
+ * mirage_engine_end_delay - what it waits for a timer for may have happened
  * @e: the engine
  *
  * Task context, no locks held. Does nothing unless it waits for a delay.
  */
-void engine_end_delay(struct engine *e)
+void mirage_engine_end_delay(struct mirage_engine *e)
 {
 	if (cancel_delayed_work(&e->work))
 		engine_resume(e);
 }
 
 /**
- * engine_stop - nobody executes when this returns, nor will until engine_start()
+ * mirage_engine_stop - nobody executes when this returns, nor will until mirage_engine_start()
  * @e: the engine
  *
  * Task context; waits for the present runner's present round, which never waits for
  * a page.
  */
-void engine_stop(struct engine *e)
+void mirage_engine_stop(struct mirage_engine *e)
 {
 	spin_lock_bh(&e->lock);
 	e->stopped = true;
@@ -371,18 +371,18 @@ void engine_stop(struct engine *e)
 
 	wait_event(e->idle, !READ_ONCE(e->running));
 	/* Either we take the waiter back, or its wake is under way and short. */
-	if (READ_ONCE(e->raised) && odp_fault_cancel(&e->waiter))
+	if (READ_ONCE(e->raised) && mirage_odp_fault_cancel(&e->waiter))
 		engine_unraise(e);
 	wait_event(e->idle, !READ_ONCE(e->raised));
 	if (cancel_delayed_work_sync(&e->work))
-		qp_put(engine_qp(e));
+		mirage_qp_put(engine_qp(e));
 }
 
 /**
- * engine_start - may execute again, from a requester that was reset
+ * mirage_engine_start - may execute again, from a requester that was reset
  * @e: the engine, stopped
  */
-void engine_start(struct engine *e)
+void mirage_engine_start(struct mirage_engine *e)
 {
 	spin_lock_bh(&e->lock);
 	e->stopped = false;

@@ -13,10 +13,10 @@
 #include "mem/cursor.h"
 #include "mem/odp.h"
 
-struct qp;
+struct mirage_qp;
 
 /* What a run of the requester ended with. */
-enum engine_verdict {
+enum mirage_engine_verdict {
 	ENGINE_IDLE,		/* nothing to do until the next kick */
 	ENGINE_MORE,		/* more to do, but the caller's share is used up */
 	ENGINE_FAULT,		/* engine.miss has to be brought in first */
@@ -24,7 +24,7 @@ enum engine_verdict {
 };
 
 /**
- * struct engine - the executor of one send queue
+ * struct mirage_engine - the executor of one send queue
  * @lock: protects the flags up to @parked; innermost, BHs off
  * @running: somebody executes; everything of the requester is theirs
  * @again: there was a kick meanwhile
@@ -43,7 +43,7 @@ enum engine_verdict {
  * @work: goes on after a delay, or with a share too large for a system call; holds
  *	a reference on the QP while queued
  */
-struct engine {
+struct mirage_engine {
 	spinlock_t lock;		/* the flags up to parked */
 	bool running;
 	bool again;
@@ -54,28 +54,28 @@ struct engine {
 	bool stopped;
 	enum { PARKED_NOT, PARKED_FAULT, PARKED_DELAY } parked;
 	wait_queue_head_t idle;
-	struct odp_waiter waiter;
+	struct mirage_odp_waiter waiter;
 	bool atomic;
 	int fault_error;
-	struct miss miss;
+	struct mirage_miss miss;
 	unsigned long delay;
 	struct delayed_work work;
 };
 
-/** engine_breathe - between two steps of a runner: let others run, if it may */
-static inline void engine_breathe(const struct engine *e)
+/** mirage_engine_breathe - between two steps of a runner: let others run, if it may */
+static inline void mirage_engine_breathe(const struct mirage_engine *e)
 {
 	if (!e->atomic)
 		cond_resched();
 }
 
-void engine_init(struct engine *e);
-void engine_kick(struct engine *e);
-void engine_kick_atomic(struct engine *e);
-void engine_kick_urgent(struct engine *e);
-void engine_kick_worker(struct engine *e);
-void engine_end_delay(struct engine *e);
-void engine_stop(struct engine *e);
-void engine_start(struct engine *e);
+void mirage_engine_init(struct mirage_engine *e);
+void mirage_engine_doorbell(struct mirage_engine *e);
+void mirage_engine_doorbell_atomic(struct mirage_engine *e);
+void mirage_engine_doorbell_urgent(struct mirage_engine *e);
+void mirage_engine_doorbell_worker(struct mirage_engine *e);
+void mirage_engine_end_delay(struct mirage_engine *e);
+void mirage_engine_stop(struct mirage_engine *e);
+void mirage_engine_start(struct mirage_engine *e);
 
 #endif

@@ -18,33 +18,33 @@
 
 static void qp_release(struct kref *ref)
 {
-	struct qp *qp = container_of(ref, struct qp, ref);
+	struct mirage_qp *qp = container_of(ref, struct mirage_qp, ref);
 
 	/* Who woke for a held datagram has no more use for it. */
 	kfree(qp->ud);
 	kfree_rcu(qp, rcu);
 }
 
-/** qp_put - drop a reference of qp_get(); any context */
-void qp_put(struct qp *qp)
+/** mirage_qp_put - drop a reference of mirage_qp_get(); any context */
+void mirage_qp_put(struct mirage_qp *qp)
 {
 	kref_put(&qp->ref, qp_release);
 }
 
 /**
- * qp_get - find a QP by its number
+ * mirage_qp_get - find a QP by its number
  * @dev: the device
  * @qpn: the number
  *
  * Any context. What is found may be on its way out: look at its state under its
  * lock. Return: the QP with a reference, or NULL.
  */
-struct qp *qp_get(struct mirage_dev *dev, u32 qpn)
+struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn)
 {
-	struct qp *qp;
+	struct mirage_qp *qp;
 
 	rcu_read_lock();
-	qp = qp_find(dev, qpn);
+	qp = mirage_qp_find(dev, qpn);
 	if (qp && !kref_get_unless_zero(&qp->ref))
 		qp = NULL;
 	rcu_read_unlock();
@@ -52,11 +52,11 @@ struct qp *qp_get(struct mirage_dev *dev, u32 qpn)
 }
 
 /**
- * qp_event - raise an asynchronous event
+ * mirage_qp_event - raise an asynchronous event
  * @qp: the QP; its lock is held, and its state is not RESET
  * @type: the event
  */
-void qp_event(struct qp *qp, enum ib_event_type type)
+void mirage_qp_event(struct mirage_qp *qp, enum ib_event_type type)
 {
 	struct ib_event event = {
 		.device = &qp->dev->ibdev,
@@ -70,13 +70,13 @@ void qp_event(struct qp *qp, enum ib_event_type type)
 }
 
 /**
- * qp_error_locked - put a QP in error and flush it
+ * mirage_qp_error_locked - put a QP in error and flush it
  * @qp: the QP; its lock is held
  * @event: to raise, or 0
  *
  * The receive queue is flushed here, the send queue by its runner or a worker.
  */
-void qp_error_locked(struct qp *qp, enum ib_event_type event)
+void mirage_qp_error_locked(struct mirage_qp *qp, enum ib_event_type event)
 {
 	lockdep_assert_held(&qp->lock);
 	if (qp->state == IB_QPS_ERR || qp->state == IB_QPS_RESET)
@@ -84,42 +84,42 @@ void qp_error_locked(struct qp *qp, enum ib_event_type event)
 
 	WRITE_ONCE(qp->state, IB_QPS_ERR);
 	if (event)
-		qp_event(qp, event);
-	resp_reset(qp);
-	ud_drop_held(qp);
-	comp_flush_recvs(qp);
+		mirage_qp_event(qp, event);
+	mirage_responder_reset(qp);
+	mirage_ud_drop_held(qp);
+	mirage_complete_flush_recvs(qp);
 	if (qp->srq)
-		qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
-	engine_kick_worker(&qp->engine);
+		mirage_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
+	mirage_engine_doorbell_worker(&qp->engine);
 }
 
-/** qp_error - qp_error_locked() for who does not hold the QP's lock */
-void qp_error(struct qp *qp, enum ib_event_type event)
+/** mirage_qp_error - mirage_qp_error_locked() for who does not hold the QP's lock */
+void mirage_qp_error(struct mirage_qp *qp, enum ib_event_type event)
 {
 	spin_lock_bh(&qp->lock);
-	qp_error_locked(qp, event);
+	mirage_qp_error_locked(qp, event);
 	spin_unlock_bh(&qp->lock);
 }
 
 /**
- * qp_send_error - a send work request has failed
+ * mirage_qp_send_error - a send work request has failed
  * @qp: the QP; the caller is its runner
  *
  * Without a connection only the send queue is in error (IBA 10.3.1.6): its owner may
  * bring it back, and receives go on.
  */
-void qp_send_error(struct qp *qp)
+void mirage_qp_send_error(struct mirage_qp *qp)
 {
 	spin_lock_bh(&qp->lock);
 	if (qp->transport == OP_RC)
-		qp_error_locked(qp, 0);
+		mirage_qp_error_locked(qp, 0);
 	else if (qp->state == IB_QPS_RTS || qp->state == IB_QPS_SQD)
 		WRITE_ONCE(qp->state, IB_QPS_SQE);
 	spin_unlock_bh(&qp->lock);
 }
 
 /* No number: the type is not one of ours. */
-static enum op_transport transport_of(enum ib_qp_type type)
+static enum mirage_op_transport qp_transport_of(enum ib_qp_type type)
 {
 	switch (type) {
 	case IB_QPT_RC:
@@ -136,124 +136,124 @@ static enum op_transport transport_of(enum ib_qp_type type)
 	}
 }
 
-static bool has_sq(enum ib_qp_type type)
+static bool qp_has_sq(enum ib_qp_type type)
 {
 	return type != IB_QPT_XRC_TGT;
 }
 
-static bool has_rq(enum ib_qp_type type)
+static bool qp_has_rq(enum ib_qp_type type)
 {
 	return type != IB_QPT_XRC_TGT && type != IB_QPT_XRC_INI;
 }
 
-static int check_init_attr(const struct ib_qp_init_attr *attr, bool kernel)
+static int qp_check_init_attr(const struct ib_qp_init_attr *attr, bool kernel)
 {
 	u32 flags = attr->qp_type == IB_QPT_UD ? IB_QP_CREATE_BLOCK_MULTICAST_LOOPBACK : 0;
 	const struct ib_qp_cap *cap = &attr->cap;
 
-	if (attr->create_flags & ~flags || !transport_of(attr->qp_type))
+	if (attr->create_flags & ~flags || !qp_transport_of(attr->qp_type))
 		return -EOPNOTSUPP;
 	if (attr->qp_type == IB_QPT_GSI && !kernel)
 		return -EOPNOTSUPP;
-	if (has_sq(attr->qp_type) &&
+	if (qp_has_sq(attr->qp_type) &&
 	    (cap->max_send_wr > MIRAGE_MAX_WR || cap->max_send_sge > MIRAGE_MAX_SGE ||
 	     cap->max_inline_data > MIRAGE_MAX_INLINE))
 		return -EINVAL;
-	if (has_rq(attr->qp_type) && !attr->srq &&
+	if (qp_has_rq(attr->qp_type) && !attr->srq &&
 	    (cap->max_recv_wr > MIRAGE_MAX_WR || cap->max_recv_sge > MIRAGE_MAX_SGE))
 		return -EINVAL;
 	return 0;
 }
 
 /* Makes the send ring, and tells in *cap what it holds. */
-static int make_sq(struct qp *qp, struct ib_qp_cap *cap)
+static int qp_make_sq(struct mirage_qp *qp, struct ib_qp_cap *cap)
 {
 	u32 stride;
 
-	if (!has_sq(qp->type)) {
+	if (!qp_has_sq(qp->type)) {
 		cap->max_send_wr = 0;
 		cap->max_send_sge = 0;
 		cap->max_inline_data = 0;
 		return 0;
 	}
 	cap->max_send_sge = max(cap->max_send_sge, 1U);
-	stride = wqe_send_stride(cap->max_send_sge, cap->max_inline_data);
+	stride = mirage_wqe_send_stride(cap->max_send_sge, cap->max_inline_data);
 	cap->max_send_wr = roundup_pow_of_two(max(cap->max_send_wr, 1U));
 	cap->max_inline_data = min_t(u32, stride - sizeof(struct mirage_send_wqe),
 				     MIRAGE_MAX_INLINE);
-	return ring_create(&qp->sq, qp->uctx, cap->max_send_wr, stride);
+	return mirage_ring_create(&qp->sq, qp->uctx, cap->max_send_wr, stride);
 }
 
-static int make_rq(struct qp *qp, struct ib_qp_cap *cap)
+static int qp_make_rq(struct mirage_qp *qp, struct ib_qp_cap *cap)
 {
-	if (qp->srq || !has_rq(qp->type)) {
+	if (qp->srq || !qp_has_rq(qp->type)) {
 		cap->max_recv_wr = 0;
 		cap->max_recv_sge = 0;
 		return 0;
 	}
 	cap->max_recv_sge = max(cap->max_recv_sge, 1U);
 	cap->max_recv_wr = roundup_pow_of_two(max(cap->max_recv_wr, 1U));
-	return ring_create(&qp->rq, qp->uctx, cap->max_recv_wr,
-			   wqe_recv_stride(cap->max_recv_sge));
+	return mirage_ring_create(&qp->rq, qp->uctx, cap->max_recv_wr,
+				  mirage_wqe_recv_stride(cap->max_recv_sge));
 }
 
-static void drop_rings(struct qp *qp)
+static void qp_drop_rings(struct mirage_qp *qp)
 {
-	ring_destroy(&qp->sq);
-	ring_destroy(&qp->rq);
+	mirage_ring_destroy(&qp->sq);
+	mirage_ring_destroy(&qp->rq);
 }
 
-static int make_rings(struct qp *qp, struct ib_qp_cap *cap)
+static int qp_make_rings(struct mirage_qp *qp, struct ib_qp_cap *cap)
 {
-	int ret = make_sq(qp, cap) ?: make_rq(qp, cap);
+	int ret = qp_make_sq(qp, cap) ?: qp_make_rq(qp, cap);
 
 	if (ret)
-		drop_rings(qp);
+		qp_drop_rings(qp);
 	return ret;
 }
 
-static int respond(const struct qp *qp, struct ib_udata *udata)
+static int qp_respond(const struct mirage_qp *qp, struct ib_udata *udata)
 {
 	struct mirage_create_qp_resp resp = {
 		.max_inline = qp->cap.max_inline_data,
 	};
 
-	ring_info(&qp->sq, &resp.sq);
-	ring_info(&qp->rq, &resp.rq);
+	mirage_ring_info(&qp->sq, &resp.sq);
+	mirage_ring_info(&qp->rq, &resp.rq);
 	return ib_copy_to_udata(udata, &resp, min(sizeof(resp), udata->outlen));
 }
 
-static void kick_send_tasklet(struct tasklet_struct *t);
-static void kick_recv_work(struct work_struct *work);
+static void qp_send_doorbell_tasklet(struct tasklet_struct *t);
+static void qp_recv_doorbell_work(struct work_struct *work);
 
-static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *attr,
-			   struct ib_ucontext *uctx)
+static struct mirage_qp *qp_alloc(struct ib_qp *ibqp, const struct ib_qp_init_attr *attr,
+				  struct ib_ucontext *uctx)
 {
 	struct mirage_dev *dev = to_mdev(ibqp->device);
-	struct qp *qp = kzalloc_obj(*qp, GFP_KERNEL_ACCOUNT);
+	struct mirage_qp *qp = kzalloc_obj(*qp, GFP_KERNEL_ACCOUNT);
 
 	if (!qp)
 		return NULL;
 	kref_init(&qp->ref);
 	mutex_init(&qp->mutex);
 	spin_lock_init(&qp->lock);
-	engine_init(&qp->engine);
+	mirage_engine_init(&qp->engine);
 	qp->dev = dev;
 	qp->ibqp = ibqp;
 	spin_lock_init(&qp->post_lock);
-	tasklet_setup(&qp->send_kick, kick_send_tasklet);
-	INIT_WORK(&qp->recv_kick, kick_recv_work);
+	tasklet_setup(&qp->send_doorbell, qp_send_doorbell_tasklet);
+	INIT_WORK(&qp->recv_doorbell, qp_recv_doorbell_work);
 	qp->uctx = uctx;
 	qp->type = attr->qp_type;
 	/* Nothing is connected to an initiator. */
 	qp->peer_type = attr->qp_type == IB_QPT_XRC_INI ? IB_QPT_XRC_TGT : attr->qp_type;
-	qp->transport = transport_of(attr->qp_type);
+	qp->transport = qp_transport_of(attr->qp_type);
 	qp->pd = ibqp->pd;
 	qp->xrcd = attr->xrcd;
 	qp->scq = to_mcq(attr->send_cq);
 	qp->rcq = to_mcq(attr->recv_cq);
 	/* A target takes those that its requests name; the core keeps none for it. */
-	if (attr->srq && has_rq(qp->type)) {
+	if (attr->srq && qp_has_rq(qp->type)) {
 		qp->srq = to_msrq(attr->srq);
 		qp->srqn = qp->srq->srqn;
 	}
@@ -263,13 +263,13 @@ static struct qp *alloc_qp(struct ib_qp *ibqp, const struct ib_qp_init_attr *att
 	return qp;
 }
 
-static struct qp **recent(const struct qp *qp)
+static struct mirage_qp **qp_recent_slot(const struct mirage_qp *qp)
 {
 	return &qp->dev->recent_qp[qp->qpn % MIRAGE_RECENT_QPS];
 }
 
 /* Nothing is found by the number yet. */
-static int reserve_qpn(struct qp *qp)
+static int qp_reserve_qpn(struct mirage_qp *qp)
 {
 	struct xarray *qps = &qp->dev->qps;
 
@@ -293,42 +293,42 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		     struct ib_udata *udata)
 {
 	struct mirage_dev *dev = to_mdev(ibqp->device);
-	struct qp *qp;
+	struct mirage_qp *qp;
 	int ret;
 
-	ret = check_init_attr(attr, !udata);
+	ret = qp_check_init_attr(attr, !udata);
 	if (ret)
 		return ret;
 	if (!mirage_limit_get(&dev->num_qp, MIRAGE_MAX_QP))
 		return -ENOMEM;
 	ret = -ENOMEM;
-	qp = alloc_qp(ibqp, attr, udata_context(udata));
+	qp = qp_alloc(ibqp, attr, udata_context(udata));
 	if (!qp)
 		goto err_limit;
-	ret = ud_create(qp) ?: make_rings(qp, &attr->cap);
+	ret = mirage_ud_create(qp) ?: qp_make_rings(qp, &attr->cap);
 	if (ret)
 		goto err_free;
 	qp->cap = attr->cap;
 
-	ret = reserve_qpn(qp);
+	ret = qp_reserve_qpn(qp);
 	if (ret < 0)
 		goto err_rings;
-	ret = udata ? respond(qp, udata) : 0;
+	ret = udata ? qp_respond(qp, udata) : 0;
 	if (ret)
 		goto err_qpn;
 
 	ibqp->qp_num = qp->qpn;
-	container_of(ibqp, struct mirage_qp, ibqp)->qp = qp;
+	container_of(ibqp, struct mirage_ibqp, ibqp)->qp = qp;
 	/* From here on a peer may find it. */
 	xa_store(&dev->qps, qp->qpn, qp, GFP_KERNEL);
 	/* What it is before where it is found. */
-	smp_store_release(recent(qp), qp);
+	smp_store_release(qp_recent_slot(qp), qp);
 	return 0;
 
 err_qpn:
 	xa_erase(&dev->qps, qp->qpn);
 err_rings:
-	drop_rings(qp);
+	qp_drop_rings(qp);
 err_free:
 	kfree(qp->ud);
 	kfree(qp);
@@ -338,25 +338,25 @@ err_limit:
 }
 
 /**
- * qp_silence - to RESET, with nothing under way in either direction
+ * mirage_qp_silence - to RESET, with nothing under way in either direction
  * @qp: the QP
  *
  * When it returns nobody runs on the QP, and nobody begins to before it leaves RESET and
- * engine_start(). Rings, requests and datagrams are the caller's to reset. May sleep,
+ * mirage_engine_start(). Rings, requests and datagrams are the caller's to reset. May sleep,
  * never for a page.
  */
-void qp_silence(struct qp *qp)
+void mirage_qp_silence(struct mirage_qp *qp)
 {
-	engine_stop(&qp->engine);
-	wire_disconnect(qp);
+	mirage_engine_stop(&qp->engine);
+	mirage_wire_disconnect(qp);
 	/* A peer's runner that already has the QP finds it gone under the lock. */
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
-	resp_reset(qp);
-	ud_drop_held(qp);
+	mirage_responder_reset(qp);
+	mirage_ud_drop_held(qp);
 	spin_unlock_bh(&qp->lock);
 	/* Whoever put it in error before that may have queued the worker. */
-	engine_stop(&qp->engine);
+	mirage_engine_stop(&qp->engine);
 }
 
 /**
@@ -369,167 +369,167 @@ void qp_silence(struct qp *qp)
  */
 int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 {
-	struct qp *qp = to_qp(ibqp);
+	struct mirage_qp *qp = to_mqp(ibqp);
 	struct mirage_dev *dev = qp->dev;
 
 	/* Nobody finds it any more, but the number is not free yet. */
 	xa_store(&dev->qps, qp->qpn, NULL, GFP_KERNEL);
-	cmpxchg(recent(qp), qp, NULL);
-	tasklet_kill(&qp->send_kick);
-	qp_silence(qp);
+	cmpxchg(qp_recent_slot(qp), qp, NULL);
+	tasklet_kill(&qp->send_doorbell);
+	mirage_qp_silence(qp);
 
-	mw_end_qp(dev, qp->qpn);
+	mirage_mw_end_qp(dev, qp->qpn);
 	xa_erase(&dev->qps, qp->qpn);
-	req_reset(qp);
-	ud_reset(qp);
-	drop_rings(qp);
+	mirage_requester_reset(qp);
+	mirage_ud_reset(qp);
+	qp_drop_rings(qp);
 	mirage_limit_put(&dev->num_qp);
-	qp_put(qp);
+	mirage_qp_put(qp);
 	return 0;
 }
 
 /* A receive was posted that somebody waits for: flush it, or let the peer go on. */
-static void kick_recv(struct qp *qp)
+static void qp_recv_doorbell(struct mirage_qp *qp)
 {
-	struct qp *peer = NULL;
+	struct mirage_qp *peer = NULL;
 
 	spin_lock_bh(&qp->lock);
 	if (qp->state == IB_QPS_ERR) {
-		comp_flush_recvs(qp);
+		mirage_complete_flush_recvs(qp);
 	} else if (qp->state != IB_QPS_RESET) {
 		if (qp->srq)
-			mirage_srq_kicked(qp->srq);
-		else if (has_rq(qp->type))
-			ring_want_kick(&qp->rq, false);
+			mirage_srq_doorbell_rung(qp->srq);
+		else if (qp_has_rq(qp->type))
+			mirage_ring_want_doorbell(&qp->rq, false);
 		if (qp->rnr_peer && !qp->wire)
-			peer = qp_get(qp->dev, qp->attr.dest_qp_num);
+			peer = mirage_qp_get(qp->dev, qp->attr.dest_qp_num);
 		qp->rnr_peer = false;
 	}
 	spin_unlock_bh(&qp->lock);
 
 	if (peer) {
-		engine_end_delay(&peer->engine);
-		qp_put(peer);
+		mirage_engine_end_delay(&peer->engine);
+		mirage_qp_put(peer);
 	}
 }
 
-static void kick_recv_work(struct work_struct *work)
+static void qp_recv_doorbell_work(struct work_struct *work)
 {
-	struct qp *qp = container_of(work, struct qp, recv_kick);
+	struct mirage_qp *qp = container_of(work, struct mirage_qp, recv_doorbell);
 
-	kick_recv(qp);
-	qp_put(qp);
+	qp_recv_doorbell(qp);
+	mirage_qp_put(qp);
 }
 
 /**
- * qp_kick_recv_later - a kernel user has posted a receive that somebody waits for
+ * mirage_qp_recv_doorbell_later - a kernel user has posted a receive that somebody waits for
  * @qp: its QP
  *
  * Any context but hardirq; locks may be held and IRQs be off.
  */
-void qp_kick_recv_later(struct qp *qp)
+void mirage_qp_recv_doorbell_later(struct mirage_qp *qp)
 {
 	kref_get(&qp->ref);
-	if (!queue_work(qp->dev->wq, &qp->recv_kick))
-		qp_put(qp);
+	if (!queue_work(qp->dev->wq, &qp->recv_doorbell))
+		mirage_qp_put(qp);
 }
 
-static void kick_send_tasklet(struct tasklet_struct *t)
+static void qp_send_doorbell_tasklet(struct tasklet_struct *t)
 {
-	struct qp *qp = from_tasklet(qp, t, send_kick);
+	struct mirage_qp *qp = from_tasklet(qp, t, send_doorbell);
 
-	clear_bit(0, &qp->send_kicked);
+	clear_bit(0, &qp->send_doorbell_rung);
 	/* Who finds the bit set has posted before that, and is seen here. */
 	smp_mb__after_atomic();
-	engine_kick_atomic(&qp->engine);
-	qp_put(qp);
+	mirage_engine_doorbell_atomic(&qp->engine);
+	mirage_qp_put(qp);
 }
 
 /**
- * qp_kick_send - a kernel user has posted sends
+ * mirage_qp_send_doorbell - a kernel user has posted sends
  * @qp: its QP
  *
  * Any context but hardirq; locks may be held and IRQs be off. Runs the queue at once
  * where nothing of that is so, and otherwise in a softirq of this CPU: a user's locks
  * and its completion handler shall not meet.
  */
-void qp_kick_send(struct qp *qp)
+void mirage_qp_send_doorbell(struct mirage_qp *qp)
 {
 	if (preemptible() && !rcu_preempt_depth()) {
-		engine_kick(&qp->engine);
+		mirage_engine_doorbell(&qp->engine);
 		return;
 	}
-	if (test_and_set_bit(0, &qp->send_kicked))
+	if (test_and_set_bit(0, &qp->send_doorbell_rung))
 		return;
 	kref_get(&qp->ref);
-	tasklet_schedule(&qp->send_kick);
+	tasklet_schedule(&qp->send_doorbell);
 }
 
 /* The SRQ that a QP takes, or would have taken, a receive from; 0 is none. */
-static u32 waited_srqn(const struct qp *qp)
+static u32 qp_waited_srqn(const struct mirage_qp *qp)
 {
 	return qp->type == IB_QPT_XRC_TGT ? READ_ONCE(qp->rnr_srqn) : qp->srqn;
 }
 
 /**
- * qp_kick_srq - a receive was posted to an SRQ that somebody waits for
+ * mirage_qp_srq_doorbell - a receive was posted to an SRQ that somebody waits for
  * @dev: the device
  * @uctx: whose SRQ; NULL for a kernel user's
  * @srqn: its number
  *
  * Task context, no locks held. Return: 0, or -ENOENT when @uctx has no such SRQ.
  */
-int qp_kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+int mirage_qp_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 {
-	int ret = mirage_srq_kick(dev, uctx, srqn);
+	int ret = mirage_srq_doorbell(dev, uctx, srqn);
 	unsigned long qpn;
-	struct qp *found;
+	struct mirage_qp *found;
 
 	if (ret)
 		return ret;
 	xa_for_each(&dev->qps, qpn, found) {
-		struct qp *qp = qp_get(dev, qpn);
+		struct mirage_qp *qp = mirage_qp_get(dev, qpn);
 
 		if (!qp)
 			continue;
-		if (READ_ONCE(qp->rnr_peer) && srqn == waited_srqn(qp))
-			kick_recv(qp);
-		qp_put(qp);
+		if (READ_ONCE(qp->rnr_peer) && srqn == qp_waited_srqn(qp))
+			qp_recv_doorbell(qp);
+		mirage_qp_put(qp);
 	}
 	return 0;
 }
 
 /**
- * mirage_kick - the doorbell
+ * mirage_ring_doorbell - the doorbell
  * @uctx: who rings
  * @num: QPN or SRQN
- * @what: enum mirage_kick_what
+ * @what: enum mirage_doorbell_queue
  *
  * Task context: the system call of the process. Runs the queue as far as it goes
  * without waiting.
  *
  * Return: 0, -ENOENT when @uctx has no such queue, -EINVAL for an unknown @what.
  */
-int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what)
+int mirage_ring_doorbell(struct ib_ucontext *uctx, u32 num, u32 what)
 {
 	struct mirage_dev *dev = to_mdev(uctx->device);
-	struct qp *qp;
+	struct mirage_qp *qp;
 	int ret = 0;
 
-	if (what == MIRAGE_KICK_SRQ)
-		return qp_kick_srq(dev, uctx, num);
+	if (what == MIRAGE_DOORBELL_SRQ)
+		return mirage_qp_srq_doorbell(dev, uctx, num);
 
-	qp = qp_get(dev, num);
+	qp = mirage_qp_get(dev, num);
 	if (!qp)
 		return -ENOENT;
 	if (qp->uctx != uctx)
 		ret = -ENOENT;
-	else if (what == MIRAGE_KICK_SQ)
-		engine_kick(&qp->engine);
-	else if (what == MIRAGE_KICK_RQ)
-		kick_recv(qp);
+	else if (what == MIRAGE_DOORBELL_SQ)
+		mirage_engine_doorbell(&qp->engine);
+	else if (what == MIRAGE_DOORBELL_RQ)
+		qp_recv_doorbell(qp);
 	else
 		ret = -EINVAL;
-	qp_put(qp);
+	mirage_qp_put(qp);
 	return ret;
 }

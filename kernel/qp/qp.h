@@ -3,7 +3,7 @@
  * Queue pairs
  *
  * The core owns struct ib_qp and frees it as soon as destroy returns, while peers
- * on the same device may still look the QP up: what they touch is struct qp, with
+ * on the same device may still look the QP up: what they touch is struct mirage_qp, with
  * a life of its own.
  */
 #ifndef MIRAGE_QP_H
@@ -22,20 +22,20 @@
 #include "queue/srq.h"
 #include "ud/ud.h"
 
-struct wire;
+struct mirage_wire;
 
 /**
- * struct mirage_qp - the core's handle
+ * struct mirage_ibqp - the core's handle
  * @ibqp: the core's object
  * @qp: ours
  */
-struct mirage_qp {
+struct mirage_ibqp {
 	struct ib_qp ibqp;
-	struct qp *qp;
+	struct mirage_qp *qp;
 };
 
 /**
- * struct qp - one queue pair
+ * struct mirage_qp - one queue pair
  *
  * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
  * and the responder, and is the one lock of a peer that a requester takes. Inside
@@ -47,9 +47,9 @@ struct mirage_qp {
  * @rcu: lookups are lockless
  * @dev: the device
  * @post_lock: kernel users: prod of @sq and @rq; innermost, taken with IRQs off
- * @send_kicked: kernel users: bit 0: @send_kick is scheduled, with a reference
- * @send_kick: kernel users: sends were posted where they could not be executed
- * @recv_kick: kernel users: the same of receives; holds a reference while queued
+ * @send_doorbell_rung: kernel users: bit 0: @send_doorbell is scheduled, with a reference
+ * @send_doorbell: kernel users: sends were posted where they could not be executed
+ * @recv_doorbell: kernel users: the same of receives; holds a reference while queued
  * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
  *	and for the requester while it runs
  * @type: what kind
@@ -83,14 +83,14 @@ struct mirage_qp {
  * @engine: decides who is the requester
  * @ud: what a QP for datagrams has besides, or NULL
  */
-struct qp {
+struct mirage_qp {
 	struct kref ref;
 	struct rcu_head rcu;
 	struct mirage_dev *dev;
 	struct ib_qp *ibqp;
 	enum ib_qp_type type;
 	enum ib_qp_type peer_type;
-	enum op_transport transport;
+	enum mirage_op_transport transport;
 	struct ib_ucontext *uctx;
 	struct ib_pd *pd;
 	struct ib_xrcd *xrcd;
@@ -109,44 +109,44 @@ struct qp {
 	struct ib_qp_attr attr;
 	union ib_gid sgid;
 	union ib_gid dgid;
-	struct ring rq;
+	struct mirage_ring rq;
 	bool rnr_peer;
 	u32 rnr_srqn;
 	bool sqd_notify;
-	struct resp resp;
-	struct wire *wire;
+	struct mirage_responder resp;
+	struct mirage_wire *wire;
 
 	spinlock_t post_lock;		/* see above */
-	unsigned long send_kicked;
-	struct tasklet_struct send_kick;
-	struct work_struct recv_kick;
+	unsigned long send_doorbell_rung;
+	struct tasklet_struct send_doorbell;
+	struct work_struct recv_doorbell;
 
-	struct ring sq ____cacheline_aligned;
-	struct req req;
-	struct engine engine;
-	struct ud *ud;
+	struct mirage_ring sq ____cacheline_aligned;
+	struct mirage_requester req;
+	struct mirage_engine engine;
+	struct mirage_ud *ud;
 };
 
-static inline struct qp *to_qp(struct ib_qp *ibqp)
+static inline struct mirage_qp *to_mqp(struct ib_qp *ibqp)
 {
-	return container_of(ibqp, struct mirage_qp, ibqp)->qp;
+	return container_of(ibqp, struct mirage_ibqp, ibqp)->qp;
 }
 
-/** qp_recv_pd - whose keys a receive work request has; not for an XRC target */
-static inline struct ib_pd *qp_recv_pd(const struct qp *qp)
+/** mirage_qp_recv_pd - whose keys a receive work request has; not for an XRC target */
+static inline struct ib_pd *mirage_qp_recv_pd(const struct mirage_qp *qp)
 {
 	return unlikely(qp->srq) ? qp->srq->ibsrq.pd : qp->pd;
 }
 
-/** qp_flushes - is what stands in the send queue to be flushed? */
-static inline bool qp_flushes(const struct qp *qp)
+/** mirage_qp_flushes - is what stands in the send queue to be flushed? */
+static inline bool mirage_qp_flushes(const struct mirage_qp *qp)
 {
 	/* In error, or that of its send queue alone. */
 	return READ_ONCE(qp->state) >= IB_QPS_SQE;
 }
 
-/** qp_packets - what its packets' opcodes begin with */
-static inline enum pkt_transport qp_packets(const struct qp *qp)
+/** mirage_qp_packets - what its packets' opcodes begin with */
+static inline enum mirage_pkt_transport mirage_qp_packets(const struct mirage_qp *qp)
 {
 	if (qp->type == IB_QPT_XRC_INI || qp->type == IB_QPT_XRC_TGT)
 		return PKT_XRC;
@@ -154,28 +154,28 @@ static inline enum pkt_transport qp_packets(const struct qp *qp)
 }
 
 /**
- * qp_find - find a QP by its number
+ * mirage_qp_find - find a QP by its number
  * @dev: the device
  * @qpn: the number, of whatever origin
  *
- * Under RCU. Return: the QP, or NULL. As qp_get(), but without a reference.
+ * Under RCU. Return: the QP, or NULL. As mirage_qp_get(), but without a reference.
  */
-static __always_inline struct qp *qp_find(struct mirage_dev *dev, u32 qpn)
+static __always_inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, u32 qpn)
 {
-	struct qp *qp = READ_ONCE(dev->recent_qp[qpn % MIRAGE_RECENT_QPS]);
+	struct mirage_qp *qp = READ_ONCE(dev->recent_qp[qpn % MIRAGE_RECENT_QPS]);
 
 	return likely(qp && qp->qpn == qpn) ? qp : xa_load(&dev->qps, qpn);
 }
 
-struct qp *qp_get(struct mirage_dev *dev, u32 qpn);
-void qp_put(struct qp *qp);
-void qp_kick_send(struct qp *qp);
-void qp_kick_recv_later(struct qp *qp);
-void qp_event(struct qp *qp, enum ib_event_type type);
-void qp_silence(struct qp *qp);
-void qp_error_locked(struct qp *qp, enum ib_event_type event);
-void qp_error(struct qp *qp, enum ib_event_type event);
-void qp_send_error(struct qp *qp);
+struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn);
+void mirage_qp_put(struct mirage_qp *qp);
+void mirage_qp_send_doorbell(struct mirage_qp *qp);
+void mirage_qp_recv_doorbell_later(struct mirage_qp *qp);
+void mirage_qp_event(struct mirage_qp *qp, enum ib_event_type type);
+void mirage_qp_silence(struct mirage_qp *qp);
+void mirage_qp_error_locked(struct mirage_qp *qp, enum ib_event_type event);
+void mirage_qp_error(struct mirage_qp *qp, enum ib_event_type event);
+void mirage_qp_send_error(struct mirage_qp *qp);
 
 int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		     struct ib_udata *udata);
@@ -184,7 +184,7 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		    struct ib_qp_init_attr *init);
 int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
-int qp_kick_srq(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
-int mirage_kick(struct ib_ucontext *uctx, u32 num, u32 what);
+int mirage_qp_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
+int mirage_ring_doorbell(struct ib_ucontext *uctx, u32 num, u32 what);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * Which transition and which attributes are legal is the core's table
  * (ib_modify_qp_is_ok(), IBA volume 1, 11.2.5.2); whether their values make sense
- * is check_attr(); what a transition does beside taking the attributes over is one
+ * is qp_check_attr(); what a transition does beside taking the attributes over is one
  * function per source state.
  */
 #include "base/device.h"
@@ -12,7 +12,7 @@
 #include "qp/qp.h"
 #include "wire/wire.h"
 
-static int check_attr(const struct ib_qp_attr *attr, int mask)
+static int qp_check_attr(const struct ib_qp_attr *attr, int mask)
 {
 	if (((mask & IB_QP_PORT) && attr->port_num != 1) ||
 	    ((mask & IB_QP_PKEY_INDEX) && attr->pkey_index) ||
@@ -35,7 +35,7 @@ static int check_attr(const struct ib_qp_attr *attr, int mask)
 	return 0;
 }
 
-static void take_address(struct qp *qp, const struct rdma_ah_attr *ah)
+static void qp_take_address(struct mirage_qp *qp, const struct rdma_ah_attr *ah)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
 
@@ -47,7 +47,7 @@ static void take_address(struct qp *qp, const struct rdma_ah_attr *ah)
 		qp->sgid = grh->sgid_attr->gid;
 }
 
-static void take_attr(struct qp *qp, const struct ib_qp_attr *from, int mask)
+static void qp_take_attr(struct mirage_qp *qp, const struct ib_qp_attr *from, int mask)
 {
 	struct ib_qp_attr *to = &qp->attr;
 
@@ -57,7 +57,7 @@ static void take_attr(struct qp *qp, const struct ib_qp_attr *from, int mask)
 	if (mask & IB_QP_PORT)
 		to->port_num = from->port_num;
 	if (mask & IB_QP_AV)
-		take_address(qp, &from->ah_attr);
+		qp_take_address(qp, &from->ah_attr);
 	if (mask & IB_QP_PATH_MTU)
 		to->path_mtu = from->path_mtu;
 	if (mask & IB_QP_DEST_QPN)
@@ -85,68 +85,68 @@ static void take_attr(struct qp *qp, const struct ib_qp_attr *from, int mask)
 		atomic_inc_return_release(&qp->dev->addressed);
 }
 
-static void enter(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
-		  const struct ib_qp_attr *attr, int mask)
+static void qp_enter_state(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+			   const struct ib_qp_attr *attr, int mask)
 {
 	spin_lock_bh(&qp->lock);
 	/* In error it got there without us: the attributes are of no use then. */
 	if (qp->state == cur) {
-		take_attr(qp, attr, mask);
+		qp_take_attr(qp, attr, mask);
 		WRITE_ONCE(qp->state, to);
 	}
 	spin_unlock_bh(&qp->lock);
 }
 
-static int to_reset(struct qp *qp)
+static int qp_to_reset(struct mirage_qp *qp)
 {
-	qp_silence(qp);
+	mirage_qp_silence(qp);
 	spin_lock_bh(&qp->lock);
 	qp->resp.have_wqe = false;
 	qp->resp.established = false;
 	qp->rnr_peer = false;
 	qp->sqd_notify = false;
 	memset(&qp->attr, 0, sizeof(qp->attr));
-	ring_reset(&qp->rq);
+	mirage_ring_reset(&qp->rq);
 	spin_unlock_bh(&qp->lock);
 
-	req_reset(qp);
-	ud_reset(qp);
-	ring_reset(&qp->sq);
-	engine_start(&qp->engine);
+	mirage_requester_reset(qp);
+	mirage_ud_reset(qp);
+	mirage_ring_reset(&qp->sq);
+	mirage_engine_start(&qp->engine);
 	return 0;
 }
 
-static int to_err(struct qp *qp)
+static int qp_to_err(struct mirage_qp *qp)
 {
-	qp_error(qp, 0);
+	mirage_qp_error(qp, 0);
 	return 0;
 }
 
-static int from_reset_or_init(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
-			      const struct ib_qp_attr *attr, int mask)
+static int qp_from_reset_or_init(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+				 const struct ib_qp_attr *attr, int mask)
 {
 	int err = 0;
 
 	if (to == IB_QPS_RTR && (mask & IB_QP_AV))
-		err = wire_connect(qp, attr);
+		err = mirage_wire_connect(qp, attr);
 	/* Datagrams may come from now on; without the port, those of this device do. */
 	else if (to == IB_QPS_RTR && qp->ud)
-		net_open(qp->dev);
+		mirage_net_open(qp->dev);
 	if (!err)
-		enter(qp, cur, to, attr, mask);
+		qp_enter_state(qp, cur, to, attr, mask);
 	return err;
 }
 
-static int from_rtr(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
-		    const struct ib_qp_attr *attr, int mask)
+static int qp_from_rtr(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		       const struct ib_qp_attr *attr, int mask)
 {
-	enter(qp, cur, to, attr, mask);
-	engine_kick(&qp->engine);
+	qp_enter_state(qp, cur, to, attr, mask);
+	mirage_engine_doorbell(&qp->engine);
 	return 0;
 }
 
-static int from_rts(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
-		    const struct ib_qp_attr *attr, int mask)
+static int qp_from_rts(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		       const struct ib_qp_attr *attr, int mask)
 {
 	if (to == IB_QPS_SQD) {
 		spin_lock_bh(&qp->lock);
@@ -154,55 +154,55 @@ static int from_rts(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 				 attr->en_sqd_async_notify;
 		spin_unlock_bh(&qp->lock);
 	}
-	enter(qp, cur, to, attr, mask);
+	qp_enter_state(qp, cur, to, attr, mask);
 	/* Nothing may be under way: then it is the kick that says "drained". */
-	engine_kick(&qp->engine);
+	mirage_engine_doorbell(&qp->engine);
 	return 0;
 }
 
-static int readdress(struct qp *qp, const struct ib_qp_attr *attr)
+static int qp_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	int err;
 
-	engine_stop(&qp->engine);
-	err = wire_readdress(qp, attr);
-	engine_start(&qp->engine);
+	mirage_engine_stop(&qp->engine);
+	err = mirage_wire_readdress(qp, attr);
+	mirage_engine_start(&qp->engine);
 	return err;
 }
 
-static int from_sqd(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
-		    const struct ib_qp_attr *attr, int mask)
+static int qp_from_sqd(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		       const struct ib_qp_attr *attr, int mask)
 {
 	int err = 0;
 
-	if (to == IB_QPS_SQD && req_busy(qp))
+	if (to == IB_QPS_SQD && mirage_requester_busy(qp))
 		return -EBUSY;
 	if (mask & IB_QP_AV)
-		err = readdress(qp, attr);
+		err = qp_readdress(qp, attr);
 	if (!err)
-		enter(qp, cur, to, attr, mask);
-	engine_kick(&qp->engine);
+		qp_enter_state(qp, cur, to, attr, mask);
+	mirage_engine_doorbell(&qp->engine);
 	return err;
 }
 
-static int from_sqe(struct qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
-		    const struct ib_qp_attr *attr, int mask)
+static int qp_from_sqe(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
+		       const struct ib_qp_attr *attr, int mask)
 {
-	enter(qp, cur, to, attr, mask);
-	engine_kick(&qp->engine);
+	qp_enter_state(qp, cur, to, attr, mask);
+	mirage_engine_doorbell(&qp->engine);
 	return 0;
 }
 
-static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
+static int qp_transit(struct mirage_qp *qp, struct ib_qp_attr *attr, int mask)
 {
-	static int (*const from[])(struct qp *qp, enum ib_qp_state cur,
+	static int (*const from[])(struct mirage_qp *qp, enum ib_qp_state cur,
 				   enum ib_qp_state to, const struct ib_qp_attr *attr, int mask) = {
-		[IB_QPS_RESET] = from_reset_or_init,
-		[IB_QPS_INIT] = from_reset_or_init,
-		[IB_QPS_RTR] = from_rtr,
-		[IB_QPS_RTS] = from_rts,
-		[IB_QPS_SQD] = from_sqd,
-		[IB_QPS_SQE] = from_sqe,
+		[IB_QPS_RESET] = qp_from_reset_or_init,
+		[IB_QPS_INIT] = qp_from_reset_or_init,
+		[IB_QPS_RTR] = qp_from_rtr,
+		[IB_QPS_RTS] = qp_from_rts,
+		[IB_QPS_SQD] = qp_from_sqd,
+		[IB_QPS_SQE] = qp_from_sqe,
 	};
 	enum ib_qp_state cur = READ_ONCE(qp->state), to;
 	int ret;
@@ -215,14 +215,14 @@ static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 		return -EINVAL;
 	if (!ib_modify_qp_is_ok(cur, to, qp->type, mask))
 		return -EINVAL;
-	ret = check_attr(attr, mask);
+	ret = qp_check_attr(attr, mask);
 	if (ret)
 		return ret;
 
 	if (to == IB_QPS_RESET)
-		return to_reset(qp);
+		return qp_to_reset(qp);
 	if (to == IB_QPS_ERR)
-		return to_err(qp);
+		return qp_to_err(qp);
 	if (cur >= ARRAY_SIZE(from))
 		return -EINVAL;
 	return from[cur](qp, cur, to, attr, mask);
@@ -241,11 +241,11 @@ static int transit(struct qp *qp, struct ib_qp_attr *attr, int mask)
 int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		     struct ib_udata *udata)
 {
-	struct qp *qp = to_qp(ibqp);
+	struct mirage_qp *qp = to_mqp(ibqp);
 	int ret;
 
 	mutex_lock(&qp->mutex);
-	ret = transit(qp, attr, mask);
+	ret = qp_transit(qp, attr, mask);
 	mutex_unlock(&qp->mutex);
 	return ret;
 }
@@ -260,7 +260,7 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		    struct ib_qp_init_attr *init)
 {
-	struct qp *qp = to_qp(ibqp);
+	struct mirage_qp *qp = to_mqp(ibqp);
 
 	mutex_lock(&qp->mutex);
 	spin_lock_bh(&qp->lock);
@@ -269,7 +269,7 @@ int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->cur_qp_state = qp->state;
 	attr->rq_psn = qp->resp.psn;
 	attr->sq_psn = READ_ONCE(qp->req.psn);
-	attr->sq_draining = qp->state == IB_QPS_SQD && req_busy(qp);
+	attr->sq_draining = qp->state == IB_QPS_SQD && mirage_requester_busy(qp);
 	attr->path_mig_state = IB_MIG_MIGRATED;
 	attr->cap = qp->cap;
 	spin_unlock_bh(&qp->lock);

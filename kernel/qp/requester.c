@@ -5,7 +5,7 @@
  * A work request is copied and validated, executed by a carrier as far as pages and
  * receive buffers allow, and completed; the next one starts after that. So work
  * requests execute and complete in order, and a fence has nothing to wait for. Over
- * the wire many are under way at once: wire_req.c takes over in req_run() then.
+ * the wire many are under way at once: wire_req.c takes over in mirage_requester_run() then.
  *
  * Timers and retry counts follow IBA volume 1, 9.7.5.
  */
@@ -31,12 +31,12 @@
 #define REQ_BATCH_ATOMIC	1
 
 /* Completes the work request under way, and puts the QP in error with it. */
-static noinline void finish(struct qp *qp, enum ib_wc_status status, int err)
+static noinline void requester_finish(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
 	bool connected = qp->transport == OP_RC;
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
-	bytes_release(&req->local);
+	mirage_cursor_release(&req->local);
 	req->active = false;
 	if (status != IB_WC_SUCCESS)
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
@@ -45,20 +45,20 @@ static noinline void finish(struct qp *qp, enum ib_wc_status status, int err)
 	 * error; in a connection's CQs it stands before what is flushed with it.
 	 */
 	if (status != IB_WC_SUCCESS && !connected)
-		qp_send_error(qp);
-	if (comp_send(qp, status, err))
-		qp_error(qp, IB_EVENT_QP_FATAL);
+		mirage_qp_send_error(qp);
+	if (mirage_complete_send(qp, status, err))
+		mirage_qp_error(qp, IB_EVENT_QP_FATAL);
 	else if (status != IB_WC_SUCCESS && connected)
-		qp_send_error(qp);
+		mirage_qp_send_error(qp);
 }
 
 /* What an atomic alone has stays as it was: nobody else looks at it. */
-static void fill_hdr(struct qp *qp)
+static void requester_fill_hdr(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 	const struct mirage_send_wqe *head = &req->wqe.head;
-	const struct op *op = req->op;
-	struct resp_hdr *hdr = &req->hdr;
+	const struct mirage_op *op = req->op;
+	struct mirage_request *hdr = &req->hdr;
 	/* IB_MTU_256 is 1. */
 	unsigned int shift = qp->attr.path_mtu + 7;
 	u32 length = req->wqe.length;
@@ -89,7 +89,7 @@ static void fill_hdr(struct qp *qp)
 }
 
 /* The fields of a flush stand where an atomic has its operands. */
-static void fill_flush(struct req *req)
+static void requester_fill_flush(struct mirage_requester *req)
 {
 	const struct mirage_send_wqe *head = &req->wqe.head;
 	u32 type = head->swap;
@@ -101,15 +101,16 @@ static void fill_flush(struct req *req)
 }
 
 /**
- * req_check - may a copied work request be executed at all?
+ * mirage_requester_check - may a copied work request be executed at all?
  * @qp: the QP; the caller is its runner
  * @op: facts of its opcode, or NULL
  * @wqe: the copy
  *
  * Return: IB_WC_SUCCESS, or with what it is to be completed.
  */
-inline enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
-				   const struct send_wqe *wqe)
+inline enum ib_wc_status mirage_requester_check(const struct mirage_qp *qp,
+						const struct mirage_op *op,
+						const struct mirage_send_copy *wqe)
 {
 	if (!op || !(op->transports & qp->transport) ||
 	    (wqe->inline_data ? !op->inline_ok : op->word))
@@ -132,14 +133,14 @@ inline enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
 }
 
 /* False: a key is wrong, and the work request is finished with that. */
-static bool open_local(struct qp *qp)
+static bool requester_open_local(struct mirage_qp *qp)
 {
-	const struct send_wqe *wqe = &qp->req.wqe;
-	int ret = bytes_from_sges(&qp->req.local, qp->dev, qp->pd, wqe->sge,
-				  wqe->head.num_sge, qp->req.op->local);
+	const struct mirage_send_copy *wqe = &qp->req.wqe;
+	int ret = mirage_cursor_open_sges(&qp->req.local, qp->dev, qp->pd, wqe->sge,
+					  wqe->head.num_sge, qp->req.op->local);
 
 	if (ret)
-		finish(qp, IB_WC_LOC_PROT_ERR, ret);
+		requester_finish(qp, IB_WC_LOC_PROT_ERR, ret);
 	return !ret;
 }
 
@@ -147,29 +148,29 @@ static bool open_local(struct qp *qp)
  * A small message of one piece mostly goes all the way with BHs off, and needs no
  * reference on its region then.
  */
-static bool may_borrow(const struct qp *qp)
+static bool requester_may_borrow(const struct mirage_qp *qp)
 {
-	const struct req *req = &qp->req;
+	const struct mirage_requester *req = &qp->req;
 
 	return req->wqe.head.num_sge == 1 && req->op->class <= OP_WRITE &&
-	       req->wqe.length - 1 < BYTES_BORROW_MAX && (!qp->ud || ud_sends_once(qp));
+	       req->wqe.length - 1 < MIRAGE_CURSOR_BORROW_MAX && (!qp->ud || mirage_ud_sends_once(qp));
 }
 
 /* It did not: look the region up once more, for longer. */
-static bool keep_local(struct qp *qp)
+static bool requester_keep_local(struct mirage_qp *qp)
 {
-	return likely(!bytes_borrowed(&qp->req.local)) || open_local(qp);
+	return likely(!mirage_cursor_is_borrowed(&qp->req.local)) || requester_open_local(qp);
 }
 
 /* Takes the oldest work request up; it is finished at once when it is bad. */
-static void start(struct qp *qp)
+static void requester_start_wr(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
-	struct send_wqe *wqe = &req->wqe;
+	struct mirage_requester *req = &qp->req;
+	struct mirage_send_copy *wqe = &req->wqe;
 	enum ib_wc_status status;
 	int ret;
 
-	ret = wqe_copy_send(wqe, ring_slot(&qp->sq, qp->sq.index), qp->sq.stride);
+	ret = mirage_wqe_copy_send(wqe, mirage_ring_slot(&qp->sq, qp->sq.index), qp->sq.stride);
 	req->active = true;
 	req->begun = false;
 	req->executed = false;
@@ -177,57 +178,57 @@ static void start(struct qp *qp)
 	req->done = 0;
 	req->rnr_left = qp->attr.rnr_retry;
 	req->retry_left = qp->attr.retry_cnt;
-	req->op = op_of(wqe->head.opcode);
+	req->op = mirage_op_of(wqe->head.opcode);
 	req->hdr.length = 0;
-	bytes_from_buf(&req->local, wqe->inline_data);
+	mirage_cursor_open_buf(&req->local, wqe->inline_data);
 
 	if (ret)
 		status = ret == -EMSGSIZE ? IB_WC_LOC_LEN_ERR : IB_WC_LOC_QP_OP_ERR;
 	else
-		status = req_check(qp, req->op, wqe);
+		status = mirage_requester_check(qp, req->op, wqe);
 	if (qp->ud && status == IB_WC_SUCCESS)
-		status = ud_check(qp);
+		status = mirage_ud_check(qp);
 	if (status != IB_WC_SUCCESS) {
-		finish(qp, status, ret);
+		requester_finish(qp, status, ret);
 		return;
 	}
 
-	fill_hdr(qp);
+	requester_fill_hdr(qp);
 	if (req->op->class == OP_FLUSH)
-		fill_flush(req);
+		requester_fill_flush(req);
 	if (wqe->inline_data)
 		return;
-	if (may_borrow(qp) &&
-	    bytes_borrow(&req->local, qp->dev, qp->pd, wqe->sge, req->op->local))
+	if (requester_may_borrow(qp) &&
+	    mirage_cursor_borrow(&req->local, qp->dev, qp->pd, wqe->sge, req->op->local))
 		return;
-	open_local(qp);
+	requester_open_local(qp);
 }
 
 /* Nobody answers: the local ACK timeout, then again (IBA 9.7.6.1.3). */
-static enum engine_verdict unanswered(struct qp *qp)
+static enum mirage_engine_verdict requester_unanswered(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 	u8 timeout = qp->attr.timeout;
 
 	if (timeout && !req->retry_left--) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RETRY_EXCEEDED);
-		finish(qp, IB_WC_RETRY_EXC_ERR, 0);
+		requester_finish(qp, IB_WC_RETRY_EXC_ERR, 0);
 		return ENGINE_MORE;
 	}
-	qp->engine.delay = timer_ack(timeout);
+	qp->engine.delay = mirage_timer_ack(timeout);
 	return ENGINE_DELAY;
 }
 
 /* No receive buffer: wait as long as the peer says; 7 is "for ever". */
-static enum engine_verdict not_ready(struct qp *qp)
+static enum mirage_engine_verdict requester_not_ready(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
 	if (qp->attr.rnr_retry != 7 && !req->rnr_left--) {
-		finish(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
+		requester_finish(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
 		return ENGINE_MORE;
 	}
-	qp->engine.delay = timer_rnr(READ_ONCE(req->peer->attr.min_rnr_timer));
+	qp->engine.delay = mirage_timer_rnr(READ_ONCE(req->peer->attr.min_rnr_timer));
 	return ENGINE_DELAY;
 }
 
@@ -236,62 +237,63 @@ static enum engine_verdict not_ready(struct qp *qp)
  * error, whether the responder ever gets ready or not. Looked for once, at the
  * first missing page.
  */
-static bool probe(struct qp *qp)
+static bool requester_probe(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
 	if (req->probed || (req->op->class != OP_SEND && req->op->class != OP_WRITE))
 		return false;
 	req->probed = true;
 	req->remote_miss = false;
-	return bytes_missing(&req->local, &qp->engine.miss);
+	return mirage_cursor_find_missing(&req->local, &qp->engine.miss);
 }
 
 /* It is acknowledged. */
-static __always_inline void succeed(struct qp *qp)
+static __always_inline void requester_succeed(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
 	req->psn = (req->psn + req->hdr.packets) & PSN_MASK;
-	bytes_release(&req->local);
+	mirage_cursor_release(&req->local);
 	req->active = false;
-	if (unlikely(comp_send(qp, IB_WC_SUCCESS, 0)))
-		qp_error(qp, IB_EVENT_QP_FATAL);
+	if (unlikely(mirage_complete_send(qp, IB_WC_SUCCESS, 0)))
+		mirage_qp_error(qp, IB_EVENT_QP_FATAL);
 }
 
 /* ENGINE_MORE: that work request is done, or its next step may come at once. */
-static noinline enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
+static noinline enum mirage_engine_verdict requester_answered(struct mirage_qp *qp,
+							      enum mirage_verdict v)
 {
 	/* Nobody answers to UC: whatever became of it, it was sent. */
 	if (qp->transport == OP_UC && v != RESP_MISS && v != RESP_GOES_ON)
 		v = RESP_OK;
 	switch (v) {
 	case RESP_OK:
-		succeed(qp);
+		requester_succeed(qp);
 		break;
 	case RESP_MISS:
 		return ENGINE_FAULT;
 	case RESP_GOES_ON:
 		break;
 	case RESP_SILENT:
-		return probe(qp) ? ENGINE_FAULT : unanswered(qp);
+		return requester_probe(qp) ? ENGINE_FAULT : requester_unanswered(qp);
 	case RESP_RNR:
-		return probe(qp) ? ENGINE_FAULT : not_ready(qp);
+		return requester_probe(qp) ? ENGINE_FAULT : requester_not_ready(qp);
 	case RESP_NAK_INVALID:
-		finish(qp, IB_WC_REM_INV_REQ_ERR, 0);
+		requester_finish(qp, IB_WC_REM_INV_REQ_ERR, 0);
 		break;
 	case RESP_NAK_ACCESS:
-		finish(qp, IB_WC_REM_ACCESS_ERR, 0);
+		requester_finish(qp, IB_WC_REM_ACCESS_ERR, 0);
 		break;
 	case RESP_NAK_OPERATIONAL:
-		finish(qp, IB_WC_REM_OP_ERR, 0);
+		requester_finish(qp, IB_WC_REM_OP_ERR, 0);
 		break;
 	}
 	return ENGINE_MORE;
 }
 
 /**
- * req_local - execute a work request that only changes what a key means
+ * mirage_requester_local - execute a work request that only changes what a key means
  * @qp: the QP; the caller is its runner
  * @op: facts of its opcode, of class OP_LOCAL
  * @head: the copy
@@ -299,10 +301,10 @@ static noinline enum engine_verdict answered(struct qp *qp, enum resp_verdict v)
  *
  * Return: with what it is to be completed.
  */
-enum ib_wc_status req_local(struct qp *qp, const struct op *op,
-			    const struct mirage_send_wqe *head, int *err)
+enum ib_wc_status mirage_requester_local(struct mirage_qp *qp, const struct mirage_op *op,
+					 const struct mirage_send_wqe *head, int *err)
 {
-	struct mw_bind bind = {
+	struct mirage_mw_bind bind = {
 		.rkey = head->rkey,
 		.new_rkey = head->ex,
 		.lkey = head->swap,
@@ -312,85 +314,85 @@ enum ib_wc_status req_local(struct qp *qp, const struct op *op,
 	};
 
 	if (op->wc == IB_WC_BIND_MW)
-		*err = mw_bind(qp->dev, qp->pd, qp->qpn, &bind);
+		*err = mirage_mw_bind(qp->dev, qp->pd, qp->qpn, &bind);
 	else if (op->wc == IB_WC_REG_MR)
-		*err = fast_register(qp->dev, qp->pd, head->ex);
+		*err = mirage_fastreg_execute(qp->dev, qp->pd, head->ex);
 	else
-		*err = mw_invalidate(qp->dev, qp->pd, qp->qpn, head->ex);
+		*err = mirage_mw_invalidate(qp->dev, qp->pd, qp->qpn, head->ex);
 	return *err ? IB_WC_MW_BIND_ERR : IB_WC_SUCCESS;
 }
 
-static enum engine_verdict execute_local(struct qp *qp)
+static enum mirage_engine_verdict requester_execute_local(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 	enum ib_wc_status status;
 	int err;
 
-	status = req_local(qp, req->op, &req->wqe.head, &err);
+	status = mirage_requester_local(qp, req->op, &req->wqe.head, &err);
 	if (err == -ENOMEM) {
 		qp->engine.delay = 1;
 		return ENGINE_DELAY;
 	}
-	finish(qp, status, err);
+	requester_finish(qp, status, err);
 	return ENGINE_MORE;
 }
 
-static enum engine_verdict execute(struct qp *qp)
+static enum mirage_engine_verdict requester_execute(struct mirage_qp *qp)
 {
-	struct engine *e = &qp->engine;
+	struct mirage_engine *e = &qp->engine;
 	int err = e->fault_error;
 
 	e->fault_error = 0;
 	if (qp->req.op->class == OP_LOCAL)
-		return execute_local(qp);
+		return requester_execute_local(qp);
 	if (!err) {
-		enum resp_verdict v = qp->ud ? ud_request(qp, &e->miss) :
-					       direct_request(qp, &e->miss);
+		enum mirage_verdict v = qp->ud ? mirage_ud_request(qp, &e->miss) :
+					       mirage_direct_request(qp, &e->miss);
 
 		if (likely(v == RESP_OK))
-			succeed(qp);
-		else if (keep_local(qp))
-			return answered(qp, v);
+			requester_succeed(qp);
+		else if (requester_keep_local(qp))
+			return requester_answered(qp, v);
 		return ENGINE_MORE;
 	}
-	if (!keep_local(qp))
+	if (!requester_keep_local(qp))
 		return ENGINE_MORE;
 	if (qp->req.remote_miss)
-		return answered(qp, direct_fault_failed(qp, err));
+		return requester_answered(qp, mirage_direct_fault_failed(qp, err));
 
-	finish(qp, IB_WC_LOC_PROT_ERR, err);
+	requester_finish(qp, IB_WC_LOC_PROT_ERR, err);
 	return ENGINE_MORE;
 }
 
 /**
- * req_drained - the send queue is drained: say so if that was asked for
+ * mirage_requester_drained - the send queue is drained: say so if that was asked for
  * @qp: the QP, none of its locks held
  */
-void req_drained(struct qp *qp)
+void mirage_requester_drained(struct mirage_qp *qp)
 {
 	spin_lock_bh(&qp->lock);
 	if (qp->state == IB_QPS_SQD && qp->sqd_notify) {
 		qp->sqd_notify = false;
-		qp_event(qp, IB_EVENT_SQ_DRAINED);
+		mirage_qp_event(qp, IB_EVENT_SQ_DRAINED);
 	}
 	spin_unlock_bh(&qp->lock);
 }
 
-static void flush(struct qp *qp)
+static void requester_flush(struct mirage_qp *qp)
 {
 	if (qp->req.active)
-		finish(qp, IB_WC_WR_FLUSH_ERR, 0);
-	comp_flush_sends(qp);
+		requester_finish(qp, IB_WC_WR_FLUSH_ERR, 0);
+	mirage_complete_flush_sends(qp);
 }
 
 /* Nothing under way: is there a next one, and may it start? */
-static bool next(struct qp *qp)
+static bool requester_take_next(struct mirage_qp *qp)
 {
 	int pending;
 
 	switch (READ_ONCE(qp->state)) {
 	case IB_QPS_SQD:
-		req_drained(qp);
+		mirage_requester_drained(qp);
 		return false;
 	case IB_QPS_RTS:
 		break;
@@ -400,42 +402,42 @@ static bool next(struct qp *qp)
 	if (!qp->sq.hdr)
 		return false;
 
-	pending = ring_pending(&qp->sq);
+	pending = mirage_ring_pending(&qp->sq);
 	if (pending < 0)
-		qp_error(qp, IB_EVENT_QP_FATAL);
+		mirage_qp_error(qp, IB_EVENT_QP_FATAL);
 	if (pending <= 0)
 		return false;
-	start(qp);
+	requester_start_wr(qp);
 	return true;
 }
 
 /* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
-static enum engine_verdict run_some(struct qp *qp)
+static enum mirage_engine_verdict requester_run_some(struct mirage_qp *qp)
 {
 	int i, most = qp->ud ? REQ_DATAGRAMS : REQ_SMALL;
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
 	for (i = 0; i < most; i++) {
-		enum engine_verdict v;
+		enum mirage_engine_verdict v;
 
-		if (unlikely(qp_flushes(qp)))
+		if (unlikely(mirage_qp_flushes(qp)))
 			break;
-		if (!req->active && !next(qp))
+		if (!req->active && !requester_take_next(qp))
 			return ENGINE_IDLE;
 		if (unlikely(!req->active))
 			continue;
-		v = execute(qp);
+		v = requester_execute(qp);
 		if (v != ENGINE_MORE)
 			return v;
 		/* What is copied to each of a group is that many times as long. */
-		if (req->hdr.length > PAGE_SIZE || (qp->ud && ud_fanned_out(qp)))
+		if (req->hdr.length > PAGE_SIZE || (qp->ud && mirage_ud_fanned_out(qp)))
 			break;
 	}
 	return ENGINE_MORE;
 }
 
 /**
- * req_run - execute send work requests
+ * mirage_requester_run - execute send work requests
  * @qp: the QP; the caller is its runner
  *
  * Any context but hardirq, no locks held.
@@ -443,49 +445,49 @@ static enum engine_verdict run_some(struct qp *qp)
  * Return: why it ended; with ENGINE_FAULT @qp->engine.miss is filled, with
  * ENGINE_DELAY @qp->engine.delay.
  */
-enum engine_verdict req_run(struct qp *qp)
+enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 {
 	int i, batch = qp->engine.atomic ? REQ_BATCH_ATOMIC : REQ_BATCH;
 
 	if (qp->wire)
-		return wire_req_run(qp);
+		return mirage_wire_req_run(qp);
 
 	for (i = 0; i < batch; i++) {
-		enum engine_verdict v;
+		enum mirage_engine_verdict v;
 
-		if (qp_flushes(qp)) {
-			flush(qp);
+		if (mirage_qp_flushes(qp)) {
+			requester_flush(qp);
 			return ENGINE_IDLE;
 		}
 		/* Once for all of them: it costs as much as a lookup. */
 		local_bh_disable();
-		v = run_some(qp);
+		v = requester_run_some(qp);
 		if (qp->ud)
-			ud_flush(qp);
+			mirage_ud_flush(qp);
 		local_bh_enable();
 		if (v != ENGINE_MORE)
 			return v;
-		engine_breathe(&qp->engine);
+		mirage_engine_breathe(&qp->engine);
 	}
 	return ENGINE_MORE;
 }
 
-/** req_busy - is a work request under way? */
-bool req_busy(const struct qp *qp)
+/** mirage_requester_busy - is a work request under way? */
+bool mirage_requester_busy(const struct mirage_qp *qp)
 {
-	return qp->wire ? wire_req_busy(qp) : READ_ONCE(qp->req.active);
+	return qp->wire ? mirage_wire_req_busy(qp) : READ_ONCE(qp->req.active);
 }
 
 /**
- * req_reset - forget the work request under way
+ * mirage_requester_reset - forget the work request under way
  * @qp: the QP, its engine stopped
  */
-void req_reset(struct qp *qp)
+void mirage_requester_reset(struct mirage_qp *qp)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
 	if (req->active)
-		bytes_release(&req->local);
+		mirage_cursor_release(&req->local);
 	req->active = false;
-	direct_detach(qp);
+	mirage_direct_detach(qp);
 }

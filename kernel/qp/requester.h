@@ -2,18 +2,18 @@
 /*
  * The requester: one send work request after the other
  */
-#ifndef MIRAGE_REQ_H
-#define MIRAGE_REQ_H
+#ifndef MIRAGE_REQUESTER_H
+#define MIRAGE_REQUESTER_H
 
 #include "mem/cursor.h"
 #include "qp/engine.h"
 #include "qp/responder.h"
 #include "queue/opcode.h"
 
-struct qp;
+struct mirage_qp;
 
 /**
- * struct req - the work request under way
+ * struct mirage_requester - the work request under way
  * @active: there is one
  * @begun: the responder has taken it up, as its message number @msg
  * @executed: an atomic was executed; @old is what it found
@@ -33,35 +33,35 @@ struct qp;
  * @peer: the responder's QP, or what it was; a reference is held
  * @addressed: that of the device when @peer was found to be connected to us
  */
-struct req {
+struct mirage_requester {
 	bool active;
 	bool begun;
 	bool executed;
 	bool remote_miss;
 	bool probed;
-	const struct op *op;
-	struct send_wqe wqe;
-	struct resp_hdr hdr;
-	struct bytes local;
-	struct bytes result;
+	const struct mirage_op *op;
+	struct mirage_send_copy wqe;
+	struct mirage_request hdr;
+	struct mirage_cursor local;
+	struct mirage_cursor result;
 	u32 done;
 	u32 msg;
 	u32 psn;
 	u8 rnr_left;
 	u8 retry_left;
 	u64 old;
-	struct qp *peer;
+	struct mirage_qp *peer;
 	int addressed;
 };
 
-enum ib_wc_status req_check(const struct qp *qp, const struct op *op,
-			    const struct send_wqe *wqe);
-enum ib_wc_status req_local(struct qp *qp, const struct op *op,
-			    const struct mirage_send_wqe *head, int *err);
-bool req_busy(const struct qp *qp);
-void req_drained(struct qp *qp);
-enum engine_verdict req_run(struct qp *qp);
-bool req_busy(const struct qp *qp);
-void req_reset(struct qp *qp);
+enum ib_wc_status mirage_requester_check(const struct mirage_qp *qp, const struct mirage_op *op,
+					 const struct mirage_send_copy *wqe);
+enum ib_wc_status mirage_requester_local(struct mirage_qp *qp, const struct mirage_op *op,
+					 const struct mirage_send_wqe *head, int *err);
+bool mirage_requester_busy(const struct mirage_qp *qp);
+void mirage_requester_drained(struct mirage_qp *qp);
+enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp);
+bool mirage_requester_busy(const struct mirage_qp *qp);
+void mirage_requester_reset(struct mirage_qp *qp);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * The responder: executes requests, whatever carries them
  *
- * A carrier brings a request's header to resp_begin(), moves its bytes to or from
- * resp->bytes, and ends it with resp_end(). One that learns a request piece by piece
- * asks resp_piece() before it moves each. Nothing here knows packets, and nothing
+ * A carrier brings a request's header to mirage_responder_begin(), moves its bytes to or from
+ * resp->bytes, and ends it with mirage_responder_end(). One that learns a request piece by piece
+ * asks mirage_responder_piece() before it moves each. Nothing here knows packets, and nothing
  * below here knows NAKs: an errno of the memory side becomes one in this file.
  *
  * All of it runs under the QP's lock, which a carrier holds for one step at a time;
@@ -23,34 +23,34 @@
 #include "qp/completer.h"
 #include "qp/qp.h"
 
-static __always_inline void release_bytes(struct resp *resp)
+static __always_inline void responder_release_bytes(struct mirage_responder *resp)
 {
-	bytes_release(&resp->bytes);
+	mirage_cursor_release(&resp->bytes);
 	resp->busy = false;
 }
 
 /* The request is answered with a NAK and the QP is in error (IBA 9.9.3.1). */
-static enum resp_verdict nak(struct qp *qp, enum resp_verdict v)
+static enum mirage_verdict responder_send_nak(struct mirage_qp *qp, enum mirage_verdict v)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_REMOTE_ERRORS);
 	if (qp->transport == OP_UC) {
-		release_bytes(&qp->resp);
+		responder_release_bytes(&qp->resp);
 		return v;
 	}
-	qp_error_locked(qp, v == RESP_NAK_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
+	mirage_qp_error_locked(qp, v == RESP_NAK_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
 						   IB_EVENT_QP_REQ_ERR);
 	return v;
 }
 
 /**
- * resp_fail_wqe - the receive work request that was taken has failed
+ * mirage_responder_fail_wqe - the receive work request that was taken has failed
  * @qp: the QP; its lock is held
  * @status: of its completion
  * @err: the errno behind that
  *
  * The QP is in error afterwards.
  */
-void resp_fail_wqe(struct qp *qp, enum ib_wc_status status, int err)
+void mirage_responder_fail_wqe(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
 	struct mirage_cqe cqe = {
 		.wr_id = qp->resp.wqe.wr_id,
@@ -59,27 +59,27 @@ void resp_fail_wqe(struct qp *qp, enum ib_wc_status status, int err)
 		.vendor_err = -err,
 	};
 
-	comp_recv(qp, &cqe, false);
+	mirage_complete_recv(qp, &cqe, false);
 	qp->resp.have_wqe = false;
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
-	qp_error_locked(qp, 0);
+	mirage_qp_error_locked(qp, 0);
 }
 
 /* The same, where a receive work request is what went wrong. */
-static noinline enum resp_verdict nak_wqe(struct qp *qp, enum resp_verdict v,
-					  enum ib_wc_status status, int err)
+static noinline enum mirage_verdict responder_nak_wqe(struct mirage_qp *qp, enum mirage_verdict v,
+						      enum ib_wc_status status, int err)
 {
-	resp_fail_wqe(qp, status, err);
+	mirage_responder_fail_wqe(qp, status, err);
 	return v;
 }
 
 /* Not taken at the first look. */
-static noinline enum resp_verdict not_taken(struct qp *qp, int ret)
+static noinline enum mirage_verdict responder_not_taken(struct mirage_qp *qp, int ret)
 {
 	if (ret == -ENOENT && qp->rq.hdr) {
 		/* Be told when one is posted, and look once more. */
-		ring_want_kick(&qp->rq, true);
-		ret = wqe_pop_recv(&qp->rq, &qp->resp.wqe);
+		mirage_ring_want_doorbell(&qp->rq, true);
+		ret = mirage_wqe_pop_recv(&qp->rq, &qp->resp.wqe);
 	}
 
 	switch (ret) {
@@ -92,29 +92,29 @@ static noinline enum resp_verdict not_taken(struct qp *qp, int ret)
 		qp->rnr_peer = true;
 		return RESP_RNR;
 	case -ENXIO:
-		return nak(qp, RESP_NAK_INVALID);
+		return responder_send_nak(qp, RESP_NAK_INVALID);
 	case -EPROTO:
-		qp_error_locked(qp, qp->rq.hdr ? IB_EVENT_QP_FATAL : 0);
+		mirage_qp_error_locked(qp, qp->rq.hdr ? IB_EVENT_QP_FATAL : 0);
 		return RESP_NAK_OPERATIONAL;
 	default:
-		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_QP_OP_ERR, ret);
+		return responder_nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_QP_OP_ERR, ret);
 	}
 }
 
-static __always_inline enum resp_verdict take_wqe(struct qp *qp)
+static __always_inline enum mirage_verdict responder_take_wqe(struct mirage_qp *qp)
 {
-	struct recv_wqe *wqe = &qp->resp.wqe;
+	struct mirage_recv_copy *wqe = &qp->resp.wqe;
 	int ret;
 
 	if (likely(qp->rq.hdr))
-		ret = wqe_pop_recv(&qp->rq, wqe);
+		ret = mirage_wqe_pop_recv(&qp->rq, wqe);
 	else if (qp->srq)
 		ret = mirage_srq_pop(qp->srq, wqe);
 	else
 		ret = mirage_xsrq_pop(qp->dev, qp->xrcd, qp->resp.srqn, wqe);
 
 	if (unlikely(ret))
-		return not_taken(qp, ret);
+		return responder_not_taken(qp, ret);
 	qp->resp.have_wqe = true;
 	return RESP_OK;
 }
@@ -123,7 +123,7 @@ static __always_inline enum resp_verdict take_wqe(struct qp *qp)
  * An XRC target takes the keys and receives of the SRQ that the request names; one that
  * was taken from another for a request that is begun anew goes back flushed.
  */
-static noinline struct ib_pd *turn_to_srq(struct qp *qp, u32 srqn)
+static noinline struct ib_pd *responder_turn_to_srq(struct mirage_qp *qp, u32 srqn)
 {
 	struct mirage_cqe cqe = {
 		.wr_id = qp->resp.wqe.wr_id,
@@ -133,16 +133,17 @@ static noinline struct ib_pd *turn_to_srq(struct qp *qp, u32 srqn)
 
 	if (qp->resp.have_wqe && qp->resp.srqn != srqn) {
 		qp->resp.have_wqe = false;
-		comp_recv(qp, &cqe, false);
+		mirage_complete_recv(qp, &cqe, false);
 	}
 	qp->resp.srqn = srqn;
 	return mirage_xsrq_pd(qp->dev, qp->xrcd, srqn);
 }
 
 /* May this QP do that at all (IBA 9.7.4.1.2, 9.7.4.1.5)? */
-static __always_inline bool allowed(const struct qp *qp, const struct resp_hdr *hdr)
+static __always_inline bool responder_allowed(const struct mirage_qp *qp,
+					      const struct mirage_request *hdr)
 {
-	const struct op *op = hdr->op;
+	const struct mirage_op *op = hdr->op;
 
 	if ((qp->attr.qp_access_flags & hdr->access) != hdr->access)
 		return false;
@@ -159,29 +160,29 @@ static __always_inline bool allowed(const struct qp *qp, const struct resp_hdr *
 }
 
 /* The message is longer than the receive work request that was taken for it. */
-static noinline enum resp_verdict too_long(struct qp *qp)
+static noinline enum mirage_verdict responder_too_long(struct mirage_qp *qp)
 {
 	/* That one is as good for the next message, unless it is shared. */
 	if (qp->transport == OP_UC && !qp->srq)
-		return nak(qp, RESP_NAK_INVALID);
-	return nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
+		return responder_send_nak(qp, RESP_NAK_INVALID);
+	return responder_nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
 }
 
-static __always_inline enum resp_verdict
-open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
+static __always_inline enum mirage_verdict
+responder_open_recv_bytes(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
-	struct resp *resp = &qp->resp;
+	struct mirage_responder *resp = &qp->resp;
 	/* An XRC target has turned to that of its SRQ. */
-	struct ib_pd *pd = unlikely(qp->srq) ? qp_recv_pd(qp) : resp->pd;
+	struct ib_pd *pd = unlikely(qp->srq) ? mirage_qp_recv_pd(qp) : resp->pd;
 	int ret;
 
 	if (hdr->length > resp->wqe.length)
-		return too_long(qp);
+		return responder_too_long(qp);
 
-	ret = bytes_from_sges(&resp->bytes, qp->dev, pd, resp->wqe.sge,
-			      resp->wqe.num_sge, IB_ACCESS_LOCAL_WRITE);
+	ret = mirage_cursor_open_sges(&resp->bytes, qp->dev, pd, resp->wqe.sge,
+				      resp->wqe.num_sge, IB_ACCESS_LOCAL_WRITE);
 	if (ret)
-		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, ret);
+		return responder_nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, ret);
 	return RESP_OK;
 }
 
@@ -189,19 +190,19 @@ open_recv_bytes(struct qp *qp, const struct resp_hdr *hdr)
  * A flush opens the region for its check alone: what an engine has stored is visible
  * to every CPU and device by the time it is acknowledged.
  */
-static int open_region(struct qp *qp, const struct resp_hdr *hdr)
+static int responder_open_region(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
-	struct bytes *b = &qp->resp.bytes;
+	struct mirage_cursor *b = &qp->resp.bytes;
 	int ret;
 
-	ret = bytes_from_region(b, qp->dev, qp->resp.pd, qp->qpn, hdr->rkey, hdr->addr,
-				hdr->reach, hdr->access);
+	ret = mirage_cursor_open_remote(b, qp->dev, qp->resp.pd, qp->qpn, hdr->rkey, hdr->addr,
+					hdr->reach, hdr->access);
 	/* Bounds are looked at last: everything else was right. */
 	return ret == -ERANGE && hdr->any ? 0 : ret;
 }
 
 /**
- * resp_begin - take a request up
+ * mirage_responder_begin - take a request up
  * @qp: the responder's QP, in a state to receive; its lock is held
  * @hdr: the request
  *
@@ -209,10 +210,10 @@ static int open_region(struct qp *qp, const struct resp_hdr *hdr)
  * @qp->resp.msg its number. RESP_RNR and RESP_SILENT leave everything as it was; a
  * NAK has put the QP in error.
  */
-enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
+enum mirage_verdict mirage_responder_begin(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
-	struct resp *resp = &qp->resp;
-	enum resp_verdict v;
+	struct mirage_responder *resp = &qp->resp;
+	enum mirage_verdict v;
 
 	lockdep_assert_held(&qp->lock);
 	if (hdr->psn != resp->psn) {
@@ -222,25 +223,25 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 	}
 
 	if (unlikely(resp->busy))
-		release_bytes(resp);
+		responder_release_bytes(resp);
 	if (qp->state == IB_QPS_RTR && !resp->established) {
 		resp->established = true;
-		qp_event(qp, IB_EVENT_COMM_EST);
+		mirage_qp_event(qp, IB_EVENT_COMM_EST);
 	}
-	resp->pd = likely(qp->pd) ? qp->pd : turn_to_srq(qp, hdr->srqn);
-	if (!allowed(qp, hdr) || unlikely(!resp->pd))
-		return nak(qp, RESP_NAK_INVALID);
+	resp->pd = likely(qp->pd) ? qp->pd : responder_turn_to_srq(qp, hdr->srqn);
+	if (!responder_allowed(qp, hdr) || unlikely(!resp->pd))
+		return responder_send_nak(qp, RESP_NAK_INVALID);
 	if (hdr->op->recv && !resp->have_wqe) {
-		v = take_wqe(qp);
+		v = responder_take_wqe(qp);
 		if (v != RESP_OK)
 			return v;
 	}
 	if (hdr->op->class == OP_SEND) {
-		v = open_recv_bytes(qp, hdr);
+		v = responder_open_recv_bytes(qp, hdr);
 		if (v != RESP_OK)
 			return v;
-	} else if (open_region(qp, hdr)) {
-		return nak(qp, RESP_NAK_ACCESS);
+	} else if (responder_open_region(qp, hdr)) {
+		return responder_send_nak(qp, RESP_NAK_ACCESS);
 	}
 
 	resp->busy = true;
@@ -250,7 +251,7 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
 }
 
 /**
- * resp_piece - another piece of the send or write that was begun has come
+ * mirage_responder_piece - another piece of the send or write that was begun has come
  * @qp: the responder's QP; its lock is held
  * @hdr: the request, ->op as far as known; ->length of a send is what came before,
  *	and grows
@@ -260,22 +261,23 @@ enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr)
  * Return: RESP_OK: there is room for it, and the length is right so far. RESP_RNR
  * leaves everything as it was. Or a NAK.
  */
-enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool last)
+enum mirage_verdict mirage_responder_piece(struct mirage_qp *qp, struct mirage_request *hdr,
+					   u32 len, bool last)
 {
-	struct resp *resp = &qp->resp;
+	struct mirage_responder *resp = &qp->resp;
 
 	lockdep_assert_held(&qp->lock);
 	if (hdr->op->class == OP_SEND) {
 		if (len > resp->wqe.length - hdr->length)
-			return too_long(qp);
+			return responder_too_long(qp);
 		hdr->length += len;
 		return RESP_OK;
 	}
 
 	if (len > hdr->length - resp->got || (last && len != hdr->length - resp->got))
-		return nak(qp, RESP_NAK_INVALID);
+		return responder_send_nak(qp, RESP_NAK_INVALID);
 	if (hdr->op->recv && !resp->have_wqe) {
-		enum resp_verdict v = take_wqe(qp);
+		enum mirage_verdict v = responder_take_wqe(qp);
 
 		if (v != RESP_OK)
 			return v;
@@ -285,40 +287,41 @@ enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool 
 }
 
 /**
- * resp_again - a read that was answered has to be answered once more
+ * mirage_responder_again - a read that was answered has to be answered once more
  * @qp: the responder's QP; its lock is held
  * @hdr: the read
- * @b: where its bytes are; filled with RESP_OK, and released by bytes_release()
+ * @b: where its bytes are; filled with RESP_OK, and released by mirage_cursor_release()
  *
  * Does not touch the request under way. Return: RESP_OK; RESP_SILENT: what was right
  * then is not any more, or it is no duplicate at all.
  */
-enum resp_verdict resp_again(struct qp *qp, const struct resp_hdr *hdr, struct bytes *b)
+enum mirage_verdict mirage_responder_again(struct mirage_qp *qp, const struct mirage_request *hdr,
+					   struct mirage_cursor *b)
 {
 	struct ib_pd *pd = qp->pd ?: mirage_xsrq_pd(qp->dev, qp->xrcd, hdr->srqn);
 
 	lockdep_assert_held(&qp->lock);
-	if (!pd || !allowed(qp, hdr) ||
-	    bytes_from_region(b, qp->dev, pd, qp->qpn, hdr->rkey, hdr->addr,
-			      hdr->reach, hdr->access))
+	if (!pd || !responder_allowed(qp, hdr) ||
+	    mirage_cursor_open_remote(b, qp->dev, pd, qp->qpn, hdr->rkey, hdr->addr,
+				      hdr->reach, hdr->access))
 		return RESP_SILENT;
 	return RESP_OK;
 }
 
 /**
- * resp_invalid - the request makes no sense where it stands
+ * mirage_responder_invalid - the request makes no sense where it stands
  * @qp: the responder's QP; its lock is held
  *
  * Return: the NAK.
  */
-enum resp_verdict resp_invalid(struct qp *qp)
+enum mirage_verdict mirage_responder_invalid(struct mirage_qp *qp)
 {
 	lockdep_assert_held(&qp->lock);
-	return nak(qp, RESP_NAK_INVALID);
+	return responder_send_nak(qp, RESP_NAK_INVALID);
 }
 
 /**
- * resp_atomic - execute the atomic that was begun
+ * mirage_responder_atomic - execute the atomic that was begun
  * @qp: the responder's QP; its lock is held
  * @hdr: the request
  * @old: what was found
@@ -327,23 +330,25 @@ enum resp_verdict resp_invalid(struct qp *qp)
  * Atomic against the CPU and every other device of the machine (IBA 9.4.5 calls
  * that IB_ATOMIC_GLOB). Return: RESP_OK or RESP_MISS.
  */
-enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *old,
-			      struct miss *miss)
+enum mirage_verdict mirage_responder_atomic(struct mirage_qp *qp, const struct mirage_request *hdr,
+					    u64 *old,
+					    struct mirage_miss *miss)
 {
-	struct seg *seg = &qp->resp.bytes.seg[0];
+	struct mirage_piece *seg = &qp->resp.bytes.seg[0];
 
 	lockdep_assert_held(&qp->lock);
-	if (!mtt_atomic(&seg->mr->mtt, seg->addr, hdr->atomic, hdr->compare_add,
-			hdr->swap, old))
+	if (!mirage_mtt_atomic(&seg->mr->mtt, seg->addr, hdr->atomic, hdr->compare_add,
+			       hdr->swap, old))
 		return RESP_OK;
 
-	miss_set(miss, seg->mr, seg->addr, 8, true);
+	mirage_miss_set(miss, seg->mr, seg->addr, 8, true);
 	return RESP_MISS;
 }
 
-static noinline enum resp_verdict end_xrc_recv(struct qp *qp, const struct resp_hdr *hdr)
+static noinline enum mirage_verdict responder_end_xrc_recv(struct mirage_qp *qp,
+							   const struct mirage_request *hdr)
 {
-	const struct op *op = hdr->op;
+	const struct mirage_op *op = hdr->op;
 	struct mirage_cqe cqe = {
 		.wr_id = qp->resp.wqe.wr_id,
 		.status = IB_WC_SUCCESS,
@@ -355,24 +360,25 @@ static noinline enum resp_verdict end_xrc_recv(struct qp *qp, const struct resp_
 	};
 
 	qp->resp.have_wqe = false;
-	if (!comp_recv(qp, &cqe, hdr->solicited))
+	if (!mirage_complete_recv(qp, &cqe, hdr->solicited))
 		return RESP_OK;
-	qp_error_locked(qp, IB_EVENT_QP_FATAL);
+	mirage_qp_error_locked(qp, IB_EVENT_QP_FATAL);
 	return RESP_NAK_OPERATIONAL;
 }
 
 /* The request used up a receive work request: complete it, where it will be read. */
-static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct resp_hdr *hdr)
+static __always_inline enum mirage_verdict responder_end_recv(struct mirage_qp *qp,
+							      const struct mirage_request *hdr)
 {
-	const struct op *op = hdr->op;
+	const struct mirage_op *op = hdr->op;
 	struct mirage_cqe *slot;
 
 	if (unlikely(!qp->rcq))
-		return end_xrc_recv(qp, hdr);
+		return responder_end_xrc_recv(qp, hdr);
 	qp->resp.have_wqe = false;
 	slot = mirage_cq_begin(qp->rcq);
 	if (likely(slot)) {
-		comp_fill_recv(qp, slot);
+		mirage_complete_fill_recv(qp, slot);
 		slot->opcode = op->recv;
 		slot->byte_len = hdr->length;
 		slot->ex = op->ex ? hdr->ex : 0;
@@ -382,54 +388,55 @@ static __always_inline enum resp_verdict end_recv(struct qp *qp, const struct re
 	}
 	if (likely(!mirage_cq_end(qp->rcq, slot, hdr->solicited)))
 		return RESP_OK;
-	qp_error_locked(qp, IB_EVENT_QP_FATAL);
+	mirage_qp_error_locked(qp, IB_EVENT_QP_FATAL);
 	return RESP_NAK_OPERATIONAL;
 }
 
 /**
- * resp_end - the request's bytes have all been moved
+ * mirage_responder_end - the request's bytes have all been moved
  * @qp: the responder's QP; its lock is held
  * @hdr: the request
  *
  * Return: RESP_OK: acknowledge it; or a NAK.
  */
-enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr)
+enum mirage_verdict mirage_responder_end(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
-	struct resp *resp = &qp->resp;
+	struct mirage_responder *resp = &qp->resp;
 
 	lockdep_assert_held(&qp->lock);
-	release_bytes(resp);
+	responder_release_bytes(resp);
 	if (hdr->op->ex == MIRAGE_WC_WITH_INV &&
-	    mw_invalidate(qp->dev, resp->pd, qp->qpn, hdr->ex))
-		return nak(qp, RESP_NAK_ACCESS);
+	    mirage_mw_invalidate(qp->dev, resp->pd, qp->qpn, hdr->ex))
+		return responder_send_nak(qp, RESP_NAK_ACCESS);
 	resp->psn = (resp->psn + hdr->packets) & PSN_MASK;
-	return hdr->op->recv ? end_recv(qp, hdr) : RESP_OK;
+	return hdr->op->recv ? responder_end_recv(qp, hdr) : RESP_OK;
 }
 
 /**
- * resp_fault_failed - a page of the request's bytes can not be had
+ * mirage_responder_fault_failed - a page of the request's bytes can not be had
  * @qp: the responder's QP; its lock is held
  * @hdr: the request
  * @err: why
  *
  * Return: the NAK.
  */
-enum resp_verdict resp_fault_failed(struct qp *qp, const struct resp_hdr *hdr, int err)
+enum mirage_verdict mirage_responder_fault_failed(struct mirage_qp *qp,
+						  const struct mirage_request *hdr, int err)
 {
 	lockdep_assert_held(&qp->lock);
 	if (hdr->op->class == OP_SEND)
-		return nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, err);
-	return nak(qp, RESP_NAK_ACCESS);
+		return responder_nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_PROT_ERR, err);
+	return responder_send_nak(qp, RESP_NAK_ACCESS);
 }
 
 /**
- * resp_reset - forget the request under way
+ * mirage_responder_reset - forget the request under way
  * @qp: the QP; its lock is held
  *
- * Its receive work request, if it had one, stays for comp_flush_recvs().
+ * Its receive work request, if it had one, stays for mirage_complete_flush_recvs().
  */
-void resp_reset(struct qp *qp)
+void mirage_responder_reset(struct mirage_qp *qp)
 {
 	lockdep_assert_held(&qp->lock);
-	release_bytes(&qp->resp);
+	responder_release_bytes(&qp->resp);
 }

@@ -2,17 +2,17 @@
 /*
  * The responder: executes requests, whatever carries them
  */
-#ifndef MIRAGE_RESP_H
-#define MIRAGE_RESP_H
+#ifndef MIRAGE_RESPONDER_H
+#define MIRAGE_RESPONDER_H
 
 #include "mem/cursor.h"
 #include "net/packet.h"
 #include "queue/opcode.h"
 
-struct qp;
+struct mirage_qp;
 
 /**
- * struct resp_hdr - a request, as a carrier reads it from a header
+ * struct mirage_request - a request, as a carrier reads it from a header
  * @op: facts of its opcode
  * @psn: PSN of its first packet
  * @packets: PSNs it takes
@@ -29,8 +29,8 @@ struct qp;
  * @compare_add: AtomicETH
  * @swap: AtomicETH
  */
-struct resp_hdr {
-	const struct op *op;
+struct mirage_request {
+	const struct mirage_op *op;
 	u32 psn;
 	u32 packets;
 	u32 length;
@@ -42,13 +42,13 @@ struct resp_hdr {
 	u32 ex;
 	u32 srqn;
 	bool solicited;
-	enum mtt_atomic_op atomic;
+	enum mirage_mtt_atomic_op atomic;
 	u64 compare_add;
 	u64 swap;
 };
 
 /* What becomes of a request; the NAKs are those of IBA table 58 (AETH syndromes). */
-enum resp_verdict {
+enum mirage_verdict {
 	RESP_OK,
 	RESP_GOES_ON,		/* bytes left: the next step, at once */
 	RESP_MISS,		/* a page is missing: the same call again, later */
@@ -60,7 +60,7 @@ enum resp_verdict {
 };
 
 /**
- * struct resp - the request under way; protected by the QP's lock
+ * struct mirage_responder - the request under way; protected by the QP's lock
  * @busy: there is one
  * @have_wqe: a receive work request was taken for it
  * @established: IB_EVENT_COMM_EST was raised
@@ -72,7 +72,7 @@ enum resp_verdict {
  * @wqe: the receive work request
  * @bytes: where its bytes go, or come from
  */
-struct resp {
+struct mirage_responder {
 	bool busy;
 	bool have_wqe;
 	bool established;
@@ -81,26 +81,31 @@ struct resp {
 	u32 got;
 	struct ib_pd *pd;
 	u32 srqn;
-	struct recv_wqe wqe;
-	struct bytes bytes;
+	struct mirage_recv_copy wqe;
+	struct mirage_cursor bytes;
 };
 
-/** resp_room - bytes that the send or write that was begun has still room for */
-static inline u32 resp_room(const struct resp *resp, const struct resp_hdr *hdr)
+/** mirage_responder_room - bytes that the send or write that was begun has still room for */
+static inline u32 mirage_responder_room(const struct mirage_responder *resp,
+					const struct mirage_request *hdr)
 {
 	return hdr->op->class == OP_SEND ? resp->wqe.length - hdr->length :
 					   hdr->length - resp->got;
 }
 
-enum resp_verdict resp_begin(struct qp *qp, const struct resp_hdr *hdr);
-enum resp_verdict resp_atomic(struct qp *qp, const struct resp_hdr *hdr, u64 *old,
-			      struct miss *miss);
-enum resp_verdict resp_piece(struct qp *qp, struct resp_hdr *hdr, u32 len, bool last);
-enum resp_verdict resp_again(struct qp *qp, const struct resp_hdr *hdr, struct bytes *b);
-enum resp_verdict resp_invalid(struct qp *qp);
-enum resp_verdict resp_end(struct qp *qp, const struct resp_hdr *hdr);
-enum resp_verdict resp_fault_failed(struct qp *qp, const struct resp_hdr *hdr, int err);
-void resp_fail_wqe(struct qp *qp, enum ib_wc_status status, int err);
-void resp_reset(struct qp *qp);
+enum mirage_verdict mirage_responder_begin(struct mirage_qp *qp, const struct mirage_request *hdr);
+enum mirage_verdict mirage_responder_atomic(struct mirage_qp *qp, const struct mirage_request *hdr,
+					    u64 *old,
+					    struct mirage_miss *miss);
+enum mirage_verdict mirage_responder_piece(struct mirage_qp *qp, struct mirage_request *hdr,
+					   u32 len, bool last);
+enum mirage_verdict mirage_responder_again(struct mirage_qp *qp, const struct mirage_request *hdr,
+					   struct mirage_cursor *b);
+enum mirage_verdict mirage_responder_invalid(struct mirage_qp *qp);
+enum mirage_verdict mirage_responder_end(struct mirage_qp *qp, const struct mirage_request *hdr);
+enum mirage_verdict mirage_responder_fault_failed(struct mirage_qp *qp,
+						  const struct mirage_request *hdr, int err);
+void mirage_responder_fail_wqe(struct mirage_qp *qp, enum ib_wc_status status, int err);
+void mirage_responder_reset(struct mirage_qp *qp);
 
 #endif

@@ -21,19 +21,19 @@ static const u16 rnr_delay[32] = {
 };
 
 /**
- * timer_rnr - the wait after an RNR NAK, in jiffies
+ * mirage_timer_rnr - the wait after an RNR NAK, in jiffies
  * @timer: as in the NAK's syndrome; the lower five bits count
  */
-unsigned long timer_rnr(u8 timer)
+unsigned long mirage_timer_rnr(u8 timer)
 {
 	return max(usecs_to_jiffies(rnr_delay[timer & 31] * 10), 1UL);
 }
 
 /**
- * timer_ack - the local ACK timeout, in jiffies
+ * mirage_timer_ack - the local ACK timeout, in jiffies
  * @timeout: 4.096 us * 2^timeout; 0 is "never", which is looked after once a second
  */
-unsigned long timer_ack(u8 timeout)
+unsigned long mirage_timer_ack(u8 timeout)
 {
 	if (!timeout)
 		return HZ;
@@ -41,11 +41,11 @@ unsigned long timer_ack(u8 timeout)
 }
 
 /**
- * timer_arm - have a requester's timer run out
+ * mirage_timer_arm - have a requester's timer run out
  * @req: the requester; its lock is held
  * @wait: after so many jiffies
  */
-void timer_arm(struct wire_req *req, unsigned long wait)
+void mirage_timer_arm(struct mirage_wire_req *req, unsigned long wait)
 {
 	lockdep_assert_held(&req->lock);
 	req->armed = true;
@@ -53,16 +53,16 @@ void timer_arm(struct wire_req *req, unsigned long wait)
 }
 
 /* Is it a page of ours that the peer's answers wait for? */
-static bool waits_here(const struct wire *wire)
+static bool timer_waits_here(const struct mirage_wire *wire)
 {
 	return wire->responses.parked || wire->responses.draining;
 }
 
 /* What is to be done now; the time to the next look, or 0. */
-static unsigned long due(struct wire *wire)
+static unsigned long timer_due(struct mirage_wire *wire)
 {
-	struct wire_req *req = &wire->req;
-	unsigned long wait = timer_ack(wire->qp->attr.timeout), now = jiffies;
+	struct mirage_wire_req *req = &wire->req;
+	unsigned long wait = mirage_timer_ack(wire->qp->attr.timeout), now = jiffies;
 
 	if (req->failed)
 		return 0;
@@ -71,17 +71,17 @@ static unsigned long due(struct wire *wire)
 			return req->rnr_end - now;
 		req->rnr = false;
 		req->progress = now;
-		wire_rewind(req);
+		mirage_wire_rewind(req);
 	} else if (req->una == READ_ONCE(req->next)) {
 		return 0;
-	} else if (waits_here(wire)) {
+	} else if (timer_waits_here(wire)) {
 		req->progress = now;
 	} else if (time_after_eq(now, req->progress + wait)) {
 		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
 		req->progress = now;
 		req->timeouts++;
 		/* The peer may be slow, not deaf: little at first. */
-		wire_again(wire->qp, WIRE_WINDOW_MIN);
+		mirage_wire_again(wire->qp, WIRE_WINDOW_MIN);
 	}
 	if (!wire->qp->attr.timeout || req->failed)
 		return 0;
@@ -89,20 +89,20 @@ static unsigned long due(struct wire *wire)
 }
 
 /**
- * timer_expired - the callback of a requester's timer
+ * mirage_timer_expired - the callback of a requester's timer
  * @timer: wire_req.timer
  */
-void timer_expired(struct timer_list *timer)
+void mirage_timer_expired(struct timer_list *timer)
 {
-	struct wire_req *req = timer_container_of(req, timer, timer);
-	struct wire *wire = container_of(req, struct wire, req);
+	struct mirage_wire_req *req = timer_container_of(req, timer, timer);
+	struct mirage_wire *wire = container_of(req, struct mirage_wire, req);
 	unsigned long wait;
 
 	spin_lock(&req->lock);
 	req->armed = false;
-	wait = due(wire);
+	wait = timer_due(wire);
 	if (wait)
-		timer_arm(req, wait);
+		mirage_timer_arm(req, wait);
 	spin_unlock(&req->lock);
-	wire_response_end(wire->qp);
+	mirage_wire_response_end(wire->qp);
 }

@@ -8,12 +8,12 @@
 #include <linux/timer.h>
 #include <linux/types.h>
 
-struct wire_req;
+struct mirage_wire_req;
 
-unsigned long timer_rnr(u8 timer);
-unsigned long timer_ack(u8 timeout);
+unsigned long mirage_timer_rnr(u8 timer);
+unsigned long mirage_timer_ack(u8 timeout);
 
-void timer_arm(struct wire_req *req, unsigned long wait);
-void timer_expired(struct timer_list *timer);
+void mirage_timer_arm(struct mirage_wire_req *req, unsigned long wait);
+void mirage_timer_expired(struct timer_list *timer);
 
 #endif

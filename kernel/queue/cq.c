@@ -25,7 +25,7 @@
 
 #define CQ_FLAGS	(MIRAGE_CQ_TIMESTAMP | MIRAGE_CQ_WALLCLOCK)
 
-static void dispatch_overflow(struct mirage_cq *cq)
+static void cq_dispatch_overflow(struct mirage_cq *cq)
 {
 	struct ib_event event = {
 		.device = cq->ibcq.device,
@@ -72,7 +72,7 @@ bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
 int mirage_cq_overflow(struct mirage_cq *cq)
 {
 	if (!xchg(&cq->told, 1))
-		dispatch_overflow(cq);
+		cq_dispatch_overflow(cq);
 	return -EOVERFLOW;
 }
 
@@ -103,7 +103,7 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool soli
 	return ret;
 }
 
-static int entries_for(unsigned int cqe, u32 *entries)
+static int cq_entries_for(unsigned int cqe, u32 *entries)
 {
 	if (!cqe || cqe > MIRAGE_MAX_CQE)
 		return -EINVAL;
@@ -111,7 +111,7 @@ static int entries_for(unsigned int cqe, u32 *entries)
 	return 0;
 }
 
-static int take_flags(struct ib_udata *udata, u32 *flags)
+static int cq_take_flags(struct ib_udata *udata, u32 *flags)
 {
 	struct mirage_create_cq_req req = {};
 	int err;
@@ -147,13 +147,13 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 
 	if (attr->comp_vector >= ibcq->device->num_comp_vectors)
 		return -EINVAL;
-	err = entries_for(attr->cqe, &entries);
+	err = cq_entries_for(attr->cqe, &entries);
 	if (err)
 		return err;
 	/* The core's own flags say less than those of the driver data. */
 	if (attr->flags)
 		return -EOPNOTSUPP;
-	err = udata ? take_flags(udata, &cq->flags) : 0;
+	err = udata ? cq_take_flags(udata, &cq->flags) : 0;
 	if (err)
 		return err;
 	if (!mirage_limit_get(&dev->num_cq, MIRAGE_MAX_CQ))
@@ -161,11 +161,11 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 
 	spin_lock_init(&cq->lock);
 	spin_lock_init(&cq->poll_lock);
-	err = ring_create(&cq->ring, attrs ? attrs->context : NULL, entries,
-			  sizeof(struct mirage_cqe));
+	err = mirage_ring_create(&cq->ring, attrs ? attrs->context : NULL, entries,
+				 sizeof(struct mirage_cqe));
 	if (err)
 		goto put_limit;
-	ring_info(&cq->ring, &resp.ring);
+	mirage_ring_info(&cq->ring, &resp.ring);
 	err = udata ? ib_respond_udata(udata, resp) : 0;
 	if (err)
 		goto destroy_ring;
@@ -174,7 +174,7 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	return 0;
 
 destroy_ring:
-	ring_destroy(&cq->ring);
+	mirage_ring_destroy(&cq->ring);
 put_limit:
 	mirage_limit_put(&dev->num_cq);
 	return err;
@@ -184,7 +184,7 @@ put_limit:
  * Makes *ring the ring of the CQ and leaves the old one in *ring. The indices go on
  * where they were, so the CQEs move to other slots of the same numbers.
  */
-static int switch_ring(struct mirage_cq *cq, struct ring *ring)
+static int cq_switch_ring(struct mirage_cq *cq, struct mirage_ring *ring)
 {
 	u32 cons, index;
 
@@ -195,7 +195,7 @@ static int switch_ring(struct mirage_cq *cq, struct ring *ring)
 		return -EINVAL;
 
 	for (index = cons; index != cq->ring.index; index++)
-		memcpy(ring_slot(ring, index), ring_slot(&cq->ring, index),
+		memcpy(mirage_ring_slot(ring, index), mirage_ring_slot(&cq->ring, index),
 		       sizeof(struct mirage_cqe));
 	ring->index = cq->ring.index;
 	WRITE_ONCE(ring->hdr->cons, cons);
@@ -225,20 +225,20 @@ int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udat
 	struct ib_ucontext *uctx = udata_context(udata);
 	struct mirage_resize_cq_resp resp = {};
 	struct mirage_cq *cq = to_mcq(ibcq);
-	struct ring ring = {};
+	struct mirage_ring ring = {};
 	u32 entries;
 	int err;
 
 	err = ib_is_udata_in_empty(udata);
 	if (err)
 		return err;
-	err = entries_for(cqe, &entries);
+	err = cq_entries_for(cqe, &entries);
 	if (err)
 		return err;
-	err = ring_create(&ring, uctx, entries, sizeof(struct mirage_cqe));
+	err = mirage_ring_create(&ring, uctx, entries, sizeof(struct mirage_cqe));
 	if (err)
 		return err;
-	ring_info(&ring, &resp.ring);
+	mirage_ring_info(&ring, &resp.ring);
 	err = udata ? ib_respond_udata(udata, resp) : 0;
 	if (err)
 		goto destroy_ring;
@@ -246,31 +246,31 @@ int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udat
 	spin_lock_bh(&cq->lock);
 	if (udata) {
 		/* Copies up to 16 MiB: not with interrupts off. */
-		err = switch_ring(cq, &ring);
+		err = cq_switch_ring(cq, &ring);
 	} else {
 		spin_lock_irq(&cq->poll_lock);
-		err = switch_ring(cq, &ring);
+		err = cq_switch_ring(cq, &ring);
 		spin_unlock_irq(&cq->poll_lock);
 	}
 	spin_unlock_bh(&cq->lock);
 
 destroy_ring:
-	ring_destroy(&ring);
+	mirage_ring_destroy(&ring);
 	return err;
 }
 
 /** mirage_destroy_cq - ib_device_ops.destroy_cq; no QP posts to it any more */
 int mirage_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 {
-	ring_destroy(&to_mcq(ibcq)->ring);
+	mirage_ring_destroy(&to_mcq(ibcq)->ring);
 	mirage_limit_put(&to_mdev(ibcq->device)->num_cq);
 	return 0;
 }
 
 /* False: its QP is gone, and with it the user's interest. */
-static bool to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct ib_wc *wc)
+static bool cq_to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct ib_wc *wc)
 {
-	const struct qp *qp = xa_load(&dev->qps, cqe->qp_num);
+	const struct mirage_qp *qp = xa_load(&dev->qps, cqe->qp_num);
 
 	if (!qp)
 		return false;
@@ -328,7 +328,7 @@ int mirage_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 	cons = hdr->cons;
 	/* Pairs with the release store of mirage_cq_post(). */
 	while (n < num && cons != smp_load_acquire(&hdr->prod))
-		n += to_wc(dev, ring_slot(&cq->ring, cons++), wc + n);
+		n += cq_to_wc(dev, mirage_ring_slot(&cq->ring, cons++), wc + n);
 	/* The slots may be written to from here on. */
 	smp_store_release(&hdr->cons, cons);
 	rcu_read_unlock();

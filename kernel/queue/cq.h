@@ -24,7 +24,7 @@
 struct mirage_cq {
 	struct ib_cq ibcq;
 	spinlock_t lock; /* see above */
-	struct ring ring;
+	struct mirage_ring ring;
 	u32 flags;
 	bool overflow;
 	u32 told;
@@ -57,7 +57,7 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe,
 static __always_inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
 	__acquires(&cq->lock)
 {
-	const struct ring *ring = &cq->ring;
+	const struct mirage_ring *ring = &cq->ring;
 	u32 cons;
 
 	spin_lock(&cq->lock);

@@ -4,7 +4,7 @@
  */
 #include "queue/opcode.h"
 
-const struct op mirage_ops[OP_COUNT] = {
+const struct mirage_op mirage_ops[OP_COUNT] = {
 	[IB_UVERBS_WR_RDMA_WRITE] = {
 		.class = OP_WRITE, .transports = OP_RC | OP_UC,
 		.inline_ok = true,

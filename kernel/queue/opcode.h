@@ -12,7 +12,7 @@
 #include "mirage-abi.h"
 
 /* How a request uses the responder. */
-enum op_class {
+enum mirage_op_class {
 	OP_NONE,
 	OP_SEND,	/* bytes into a receive work request */
 	OP_WRITE,	/* bytes into a region */
@@ -23,7 +23,7 @@ enum op_class {
 };
 
 /* Which transports have an opcode. */
-enum op_transport {
+enum mirage_op_transport {
 	OP_RC	= 1 << 0,	/* XRC too */
 	OP_UC	= 1 << 1,
 	OP_UD	= 1 << 2,	/* GSI too */
@@ -31,9 +31,9 @@ enum op_transport {
 };
 
 /**
- * struct op - facts of one opcode
+ * struct mirage_op - facts of one opcode
  * @class: how it uses the responder
- * @transports: enum op_transport
+ * @transports: enum mirage_op_transport
  * @inline_ok: its data may stand in the WQE
  * @word: its payload is one aligned word of 8 bytes in the WQE, stored at once
  * @local: rights needed of the requester's own buffers
@@ -44,8 +44,8 @@ enum op_transport {
  * @ex: what else it carries, as that completion says it: MIRAGE_WC_WITH_IMM,
  *	MIRAGE_WC_WITH_INV or 0
  */
-struct op {
-	enum op_class class;
+struct mirage_op {
+	enum mirage_op_class class;
 	u8 transports;
 	bool inline_ok;
 	bool word;
@@ -61,17 +61,17 @@ struct op {
 
 #define OP_COUNT	(MIRAGE_WR_REG_MR + 1)
 
-extern const struct op mirage_ops[OP_COUNT];
+extern const struct mirage_op mirage_ops[OP_COUNT];
 
 /**
- * op_of - facts of a send opcode
+ * mirage_op_of - facts of a send opcode
  * @wr_opcode: enum ib_uverbs_wr_opcode, unchecked
  *
  * Return: NULL when no QP of this device has such an opcode.
  */
-static inline const struct op *op_of(u8 wr_opcode)
+static inline const struct mirage_op *mirage_op_of(u8 wr_opcode)
 {
-	const struct op *op = &mirage_ops[array_index_nospec(wr_opcode, OP_COUNT)];
+	const struct mirage_op *op = &mirage_ops[array_index_nospec(wr_opcode, OP_COUNT)];
 
 	return wr_opcode < OP_COUNT && op->class != OP_NONE ? op : NULL;
 }

@@ -5,7 +5,7 @@
  * What the provider does in a process: work requests are encoded into the ring, and
  * the queue is kicked. Kernel users post from any context and with their own locks
  * held, even with IRQs off, and expect no completion handler to be called meanwhile:
- * see qp_kick_send().
+ * see mirage_qp_send_doorbell().
  */
 #include <linux/string.h>
 
@@ -25,31 +25,31 @@ static_assert(offsetof(struct ib_sge, lkey) == offsetof(struct mirage_sge, lkey)
  * The slot to write next, or NULL when so many are in use as may be; the poster's lock is
  * held.
  */
-static void *room(const struct ring *ring, u32 most)
+static void *post_room(const struct mirage_ring *ring, u32 most)
 {
 	u32 prod = ring->hdr->prod;
 
-	/* Pairs with the release store of ring_consume(). */
+	/* Pairs with the release store of mirage_ring_consume(). */
 	if (prod - smp_load_acquire(&ring->hdr->cons) >= most)
 		return NULL;
-	return ring_slot(ring, prod);
+	return mirage_ring_slot(ring, prod);
 }
 
-static void push(struct ring *ring)
+static void post_push(struct mirage_ring *ring)
 {
 	/* The slot before the index that covers it. */
 	smp_store_release(&ring->hdr->prod, ring->hdr->prod + 1);
 }
 
 /* Does the consumer wait for what was pushed just now? */
-static bool wants_kick(const struct ring *ring)
+static bool post_wants_doorbell(const struct mirage_ring *ring)
 {
-	/* Between our index and its flag, as ring_want_kick(). */
+	/* Between our index and its flag, as mirage_ring_want_doorbell(). */
 	smp_mb();
-	return READ_ONCE(ring->hdr->cons_flags) & MIRAGE_WANT_KICK;
+	return READ_ONCE(ring->hdr->cons_flags) & MIRAGE_WANT_DOORBELL;
 }
 
-static int put_inline(struct mirage_send_wqe *slot, const struct ib_send_wr *wr, u32 max)
+static int post_put_inline(struct mirage_send_wqe *slot, const struct ib_send_wr *wr, u32 max)
 {
 	void *to = slot + 1;
 	u32 len = 0;
@@ -67,14 +67,14 @@ static int put_inline(struct mirage_send_wqe *slot, const struct ib_send_wr *wr,
 	return 0;
 }
 
-static int put_reg(struct mirage_send_wqe *slot, const struct ib_reg_wr *wr)
+static int post_put_reg(struct mirage_send_wqe *slot, const struct ib_reg_wr *wr)
 {
 	slot->opcode = MIRAGE_WR_REG_MR;
 	slot->ex = wr->key;
-	return fast_prepare(wr->mr, wr->key, wr->access);
+	return mirage_fastreg_prepare(wr->mr, wr->key, wr->access);
 }
 
-static void put_datagram(struct mirage_send_wqe *slot, const struct ib_ud_wr *wr)
+static void post_put_datagram(struct mirage_send_wqe *slot, const struct ib_ud_wr *wr)
 {
 	slot->remote_addr = to_mah(wr->ah)->av->num;
 	slot->rkey = wr->remote_qkey;
@@ -82,8 +82,8 @@ static void put_datagram(struct mirage_send_wqe *slot, const struct ib_ud_wr *wr
 }
 
 /* What else than data an opcode has. */
-static int put_operands(const struct qp *qp, struct mirage_send_wqe *slot,
-			const struct ib_send_wr *wr)
+static int post_put_operands(const struct mirage_qp *qp, struct mirage_send_wqe *slot,
+			     const struct ib_send_wr *wr)
 {
 	switch (wr->opcode) {
 	case IB_WR_RDMA_WRITE:
@@ -102,19 +102,19 @@ static int put_operands(const struct qp *qp, struct mirage_send_wqe *slot,
 	case IB_WR_SEND:
 	case IB_WR_SEND_WITH_IMM:
 		if (qp->ud)
-			put_datagram(slot, ud_wr(wr));
+			post_put_datagram(slot, ud_wr(wr));
 		return 0;
 	case IB_WR_SEND_WITH_INV:
 	case IB_WR_LOCAL_INV:
 		return 0;
 	case IB_WR_REG_MR:
-		return put_reg(slot, reg_wr(wr));
+		return post_put_reg(slot, reg_wr(wr));
 	default:
 		return -EINVAL;
 	}
 }
 
-static u8 flags_of(int send_flags)
+static u8 post_flags_of(int send_flags)
 {
 	return (send_flags & IB_SEND_SIGNALED ? MIRAGE_WQE_SIGNALED : 0) |
 	       (send_flags & IB_SEND_SOLICITED ? MIRAGE_WQE_SOLICITED : 0) |
@@ -122,9 +122,9 @@ static u8 flags_of(int send_flags)
 	       (send_flags & IB_SEND_INLINE ? MIRAGE_WQE_INLINE : 0);
 }
 
-static int put_send(const struct qp *qp, const struct ib_send_wr *wr)
+static int post_put_send(const struct mirage_qp *qp, const struct ib_send_wr *wr)
 {
-	struct mirage_send_wqe *slot = room(&qp->sq, qp->sq.entries);
+	struct mirage_send_wqe *slot = post_room(&qp->sq, qp->sq.entries);
 	int err;
 
 	if (!slot)
@@ -134,16 +134,16 @@ static int put_send(const struct qp *qp, const struct ib_send_wr *wr)
 	*slot = (struct mirage_send_wqe) {
 		.wr_id = wr->wr_id,
 		.opcode = wr->opcode,
-		.flags = flags_of(wr->send_flags),
+		.flags = post_flags_of(wr->send_flags),
 		.num_sge = wr->num_sge,
 		/* The immediate as it is, or the key: the same bytes. */
 		.ex = wr->ex.invalidate_rkey,
 	};
-	err = put_operands(qp, slot, wr);
+	err = post_put_operands(qp, slot, wr);
 	if (err)
 		return err;
 	if (wr->send_flags & IB_SEND_INLINE)
-		return put_inline(slot, wr, qp->cap.max_inline_data);
+		return post_put_inline(slot, wr, qp->cap.max_inline_data);
 	memcpy(slot + 1, wr->sg_list, wr->num_sge * sizeof(*wr->sg_list));
 	return 0;
 }
@@ -162,7 +162,7 @@ static int put_send(const struct qp *qp, const struct ib_send_wr *wr)
 int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		     const struct ib_send_wr **bad_wr)
 {
-	struct qp *qp = to_qp(ibqp);
+	struct mirage_qp *qp = to_mqp(ibqp);
 	unsigned long flags;
 	int err = 0;
 
@@ -174,21 +174,22 @@ int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 
 	spin_lock_irqsave(&qp->post_lock, flags);
 	for (; wr; wr = wr->next) {
-		err = put_send(qp, wr);
+		err = post_put_send(qp, wr);
 		if (err)
 			break;
-		push(&qp->sq);
+		post_push(&qp->sq);
 	}
 	spin_unlock_irqrestore(&qp->post_lock, flags);
 
-	qp_kick_send(qp);
+	mirage_qp_send_doorbell(qp);
 	*bad_wr = wr;
 	return err;
 }
 
-static int put_recv(struct ring *ring, u32 most, const struct ib_recv_wr *wr, u32 max_sge)
+static int post_put_recv(struct mirage_ring *ring, u32 most, const struct ib_recv_wr *wr,
+			 u32 max_sge)
 {
-	struct mirage_recv_wqe *slot = room(ring, most);
+	struct mirage_recv_wqe *slot = post_room(ring, most);
 
 	if (!slot)
 		return -ENOMEM;
@@ -196,18 +197,18 @@ static int put_recv(struct ring *ring, u32 most, const struct ib_recv_wr *wr, u3
 		return -EINVAL;
 	*slot = (struct mirage_recv_wqe) { .wr_id = wr->wr_id, .num_sge = wr->num_sge };
 	memcpy(slot + 1, wr->sg_list, wr->num_sge * sizeof(*wr->sg_list));
-	push(ring);
+	post_push(ring);
 	return 0;
 }
 
 /* Under the poster's lock. *bad_wr is NULL after the last one. */
-static int put_recvs(struct ring *ring, u32 most, const struct ib_recv_wr *wr,
-		     u32 max_sge, const struct ib_recv_wr **bad_wr)
+static int post_put_recvs(struct mirage_ring *ring, u32 most, const struct ib_recv_wr *wr,
+			  u32 max_sge, const struct ib_recv_wr **bad_wr)
 {
 	int err = 0;
 
 	for (; wr; wr = wr->next) {
-		err = put_recv(ring, most, wr, max_sge);
+		err = post_put_recv(ring, most, wr, max_sge);
 		if (err)
 			break;
 	}
@@ -229,7 +230,7 @@ static int put_recvs(struct ring *ring, u32 most, const struct ib_recv_wr *wr,
 int mirage_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		     const struct ib_recv_wr **bad_wr)
 {
-	struct qp *qp = to_qp(ibqp);
+	struct mirage_qp *qp = to_mqp(ibqp);
 	unsigned long flags;
 	bool kick;
 	int err;
@@ -241,11 +242,11 @@ int mirage_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		return -EINVAL;
 
 	spin_lock_irqsave(&qp->post_lock, flags);
-	err = put_recvs(&qp->rq, qp->rq.entries, wr, qp->cap.max_recv_sge, bad_wr);
-	kick = wants_kick(&qp->rq);
+	err = post_put_recvs(&qp->rq, qp->rq.entries, wr, qp->cap.max_recv_sge, bad_wr);
+	kick = post_wants_doorbell(&qp->rq);
 	spin_unlock_irqrestore(&qp->post_lock, flags);
 	if (kick)
-		qp_kick_recv_later(qp);
+		mirage_qp_recv_doorbell_later(qp);
 	return err;
 }
 
@@ -273,8 +274,8 @@ int mirage_post_srq_recv(struct ib_srq *ibsrq, const struct ib_recv_wr *wr,
 		return -EOPNOTSUPP;
 
 	spin_lock_irqsave(&srq->post_lock, flags);
-	err = put_recvs(&srq->ring, READ_ONCE(srq->max_wr), wr, srq->max_sge, bad_wr);
-	kick = wants_kick(&srq->ring);
+	err = post_put_recvs(&srq->ring, READ_ONCE(srq->max_wr), wr, srq->max_sge, bad_wr);
+	kick = post_wants_doorbell(&srq->ring);
 	spin_unlock_irqrestore(&srq->post_lock, flags);
 	if (kick)
 		queue_work(to_mdev(ibsrq->device)->wq, &srq->kick);

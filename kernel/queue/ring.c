@@ -28,12 +28,12 @@ struct ring_memory {
 	size_t size;
 };
 
-static struct ring_memory *to_memory(struct rdma_user_mmap_entry *entry)
+static struct ring_memory *ring_to_memory(struct rdma_user_mmap_entry *entry)
 {
 	return container_of(entry, struct ring_memory, entry);
 }
 
-static struct ring_memory *memory_create(struct ib_ucontext *uctx, size_t size)
+static struct ring_memory *ring_memory_create(struct ib_ucontext *uctx, size_t size)
 {
 	struct ring_memory *mem;
 	int err = -ENOMEM;
@@ -60,7 +60,7 @@ free_mem:
 }
 
 /**
- * ring_create - make a ring
+ * mirage_ring_create - make a ring
  * @ring: filled in; may be in use by nobody
  * @uctx: of the process that may map it; NULL for a kernel user
  * @entries: number of slots, a power of two
@@ -68,7 +68,7 @@ free_mem:
  *
  * May sleep. Return: 0, -EINVAL for a size that no ring has, -ENOMEM.
  */
-int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries, u32 stride)
+int mirage_ring_create(struct mirage_ring *ring, struct ib_ucontext *uctx, u32 entries, u32 stride)
 {
 	struct ring_memory *mem;
 	size_t size;
@@ -80,7 +80,7 @@ int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries, u32 st
 		return -EINVAL;
 
 	if (uctx) {
-		mem = memory_create(uctx, PAGE_ALIGN(size));
+		mem = ring_memory_create(uctx, PAGE_ALIGN(size));
 		if (IS_ERR(mem))
 			return PTR_ERR(mem);
 		ring->entry = &mem->entry;
@@ -99,12 +99,12 @@ int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries, u32 st
 }
 
 /**
- * ring_destroy - let go of a ring
+ * mirage_ring_destroy - let go of a ring
  * @ring: the ring, or one that does not exist; nobody in the kernel uses it any more
  *
  * The process keeps the pages for as long as it maps them. May sleep.
  */
-void ring_destroy(struct ring *ring)
+void mirage_ring_destroy(struct mirage_ring *ring)
 {
 	if (ring->entry)
 		rdma_user_mmap_entry_remove(ring->entry);
@@ -114,28 +114,28 @@ void ring_destroy(struct ring *ring)
 }
 
 /**
- * ring_info - say to the process where a ring is
+ * mirage_ring_info - say to the process where a ring is
  * @ring: the ring; one that does not exist, or is the kernel's own, gives all zero
  * @info: filled in
  */
-void ring_info(const struct ring *ring, struct mirage_ring_info *info)
+void mirage_ring_info(const struct mirage_ring *ring, struct mirage_ring_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	if (!ring->entry)
 		return;
 	info->offset = rdma_user_mmap_get_offset(ring->entry);
-	info->size = to_memory(ring->entry)->size;
+	info->size = ring_to_memory(ring->entry)->size;
 	info->entries = ring->entries;
 	info->stride = ring->stride;
 }
 
 /**
- * ring_reset - empty a ring
+ * mirage_ring_reset - empty a ring
  * @ring: the ring; its queue's lock is held, or nobody else uses it
  *
  * The process must not use the ring meanwhile; if it does, it harms only itself.
  */
-void ring_reset(struct ring *ring)
+void mirage_ring_reset(struct mirage_ring *ring)
 {
 	if (!ring->hdr)
 		return;
@@ -145,7 +145,7 @@ void ring_reset(struct ring *ring)
 	WRITE_ONCE(ring->hdr->cons_flags, 0);
 }
 
-static int map_pages(struct vm_area_struct *vma, const struct ring_memory *mem)
+static int ring_map_pages(struct vm_area_struct *vma, const struct ring_memory *mem)
 {
 	size_t done;
 	int err = 0;
@@ -157,14 +157,14 @@ static int map_pages(struct vm_area_struct *vma, const struct ring_memory *mem)
 }
 
 /**
- * ring_mmap - ib_device_ops.mmap
+ * mirage_ring_mmap - ib_device_ops.mmap
  * @uctx: of the process
  * @vma: what it wants to map
  *
  * Only a whole ring, shared, and never executable. Return: 0, -EINVAL for anything
- * that is not exactly what ring_info() offered, -EPERM for PROT_EXEC, -ENOMEM.
+ * that is not exactly what mirage_ring_info() offered, -EPERM for PROT_EXEC, -ENOMEM.
  */
-int ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
+int mirage_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 {
 	struct rdma_user_mmap_entry *entry;
 	int err;
@@ -177,18 +177,18 @@ int ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 		return -EINVAL;
 
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYEXEC);
-	err = map_pages(vma, to_memory(entry));
+	err = ring_map_pages(vma, ring_to_memory(entry));
 	rdma_user_mmap_entry_put(entry);
 	return err;
 }
 
 /**
- * ring_mmap_free - ib_device_ops.mmap_free
+ * mirage_ring_mmap_free - ib_device_ops.mmap_free
  * @entry: of a destroyed ring that nobody is about to map any more
  */
-void ring_mmap_free(struct rdma_user_mmap_entry *entry)
+void mirage_ring_mmap_free(struct rdma_user_mmap_entry *entry)
 {
-	struct ring_memory *mem = to_memory(entry);
+	struct ring_memory *mem = ring_to_memory(entry);
 
 	vfree(mem->start);
 	kfree(mem);

@@ -21,7 +21,7 @@
 #include "mirage-abi.h"
 
 /**
- * struct ring - one shared ring, as the kernel sees it
+ * struct mirage_ring - one shared ring, as the kernel sees it
  * @hdr: the shared header, start of the vmalloc'ed memory; NULL when there is no ring
  * @slots: the first slot
  * @entries: number of slots, a power of two
@@ -29,7 +29,7 @@
  * @index: the kernel's own index; protected by the lock of the queue it is in
  * @entry: what the process maps; NULL when the ring is the kernel's own
  */
-struct ring {
+struct mirage_ring {
 	struct mirage_ring_hdr *hdr;
 	void *slots;
 	u32 entries;
@@ -38,26 +38,26 @@ struct ring {
 	struct rdma_user_mmap_entry *entry;
 };
 
-int ring_create(struct ring *ring, struct ib_ucontext *uctx, u32 entries,
-		u32 stride);
-void ring_destroy(struct ring *ring);
-void ring_info(const struct ring *ring, struct mirage_ring_info *info);
-void ring_reset(struct ring *ring);
-int ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma);
-void ring_mmap_free(struct rdma_user_mmap_entry *entry);
+int mirage_ring_create(struct mirage_ring *ring, struct ib_ucontext *uctx, u32 entries,
+		       u32 stride);
+void mirage_ring_destroy(struct mirage_ring *ring);
+void mirage_ring_info(const struct mirage_ring *ring, struct mirage_ring_info *info);
+void mirage_ring_reset(struct mirage_ring *ring);
+int mirage_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma);
+void mirage_ring_mmap_free(struct rdma_user_mmap_entry *entry);
 
-static inline void *ring_slot(const struct ring *ring, u32 index)
+static inline void *mirage_ring_slot(const struct mirage_ring *ring, u32 index)
 {
 	return ring->slots + (size_t)(index & (ring->entries - 1)) * ring->stride;
 }
 
 /**
- * ring_pending - work requests the process has posted and the kernel not taken
+ * mirage_ring_pending - work requests the process has posted and the kernel not taken
  * @ring: a work queue's ring
  *
  * Return: their number, or -EPROTO when the process' index is out of bounds.
  */
-static inline int ring_pending(const struct ring *ring)
+static inline int mirage_ring_pending(const struct mirage_ring *ring)
 {
 	/* Pairs with the release store of the process after it wrote the slots. */
 	u32 n = smp_load_acquire(&ring->hdr->prod) - ring->index;
@@ -65,24 +65,24 @@ static inline int ring_pending(const struct ring *ring)
 	return n <= ring->entries ? (int)n : -EPROTO;
 }
 
-/** ring_consume - give the slot at the kernel's index back to the process */
-static inline void ring_consume(struct ring *ring)
+/** mirage_ring_consume - give the slot at the kernel's index back to the process */
+static inline void mirage_ring_consume(struct mirage_ring *ring)
 {
 	/* The process may write to the slot as soon as it sees this. */
 	smp_store_release(&ring->hdr->cons, ++ring->index);
 }
 
 /**
- * ring_want_kick - ask the process to kick after its next post, or not
+ * mirage_ring_want_doorbell - ask the process to kick after its next post, or not
  * @ring: a work queue's ring
  * @want: whether to
  *
- * Look at ring_pending() after this, not before: a post in between did not see
+ * Look at mirage_ring_pending() after this, not before: a post in between did not see
  * the flag.
  */
-static inline void ring_want_kick(struct ring *ring, bool want)
+static inline void mirage_ring_want_doorbell(struct mirage_ring *ring, bool want)
 {
-	WRITE_ONCE(ring->hdr->cons_flags, want ? MIRAGE_WANT_KICK : 0);
+	WRITE_ONCE(ring->hdr->cons_flags, want ? MIRAGE_WANT_DOORBELL : 0);
 	/* Pairs with that of the process, between its index and a look at this. */
 	smp_mb();
 }

@@ -20,7 +20,7 @@
 /* What an XRCETH has room for. */
 #define SRQN_MAX	0xffffff
 
-static void dispatch(struct mirage_srq *srq, enum ib_event_type type)
+static void srq_dispatch_event(struct mirage_srq *srq, enum ib_event_type type)
 {
 	struct ib_event event = {
 		.device = srq->ibsrq.device,
@@ -33,28 +33,28 @@ static void dispatch(struct mirage_srq *srq, enum ib_event_type type)
 }
 
 /* Whether the limit event is due; once only. */
-static bool limit_reached(struct mirage_srq *srq)
+static bool srq_limit_reached(struct mirage_srq *srq)
 {
 	int left;
 
 	if (likely(!srq->limit))
 		return false;
-	left = ring_pending(&srq->ring);
+	left = mirage_ring_pending(&srq->ring);
 	if (left < 0 || left >= srq->limit)
 		return false;
 	srq->limit = 0;
 	return true;
 }
 
-static int pop_or_ask(struct mirage_srq *srq, struct recv_wqe *to)
+static int srq_pop_or_ask(struct mirage_srq *srq, struct mirage_recv_copy *to)
 {
-	int ret = wqe_pop_recv(&srq->ring, to);
+	int ret = mirage_wqe_pop_recv(&srq->ring, to);
 
 	lockdep_assert_held(&srq->lock);
 	if (likely(ret != -ENOENT))
 		return ret;
-	ring_want_kick(&srq->ring, true);
-	return wqe_pop_recv(&srq->ring, to);
+	mirage_ring_want_doorbell(&srq->ring, true);
+	return mirage_wqe_pop_recv(&srq->ring, to);
 }
 
 /**
@@ -65,53 +65,53 @@ static int pop_or_ask(struct mirage_srq *srq, struct recv_wqe *to)
  * Any context but hardirq; inside a QP's lock. Events are raised here.
  *
  * Return: 0, -ENOENT: there is none (the process was asked to kick after its next
- * post; who handles that kick takes the request back with mirage_srq_kicked()),
+ * post; who handles that kick takes the request back with mirage_srq_doorbell_rung()),
  * -EPROTO: the process' index is out of bounds, anything else: what is wrong with
  * that work request, which is consumed (to->wr_id is valid).
  */
-int mirage_srq_pop(struct mirage_srq *srq, struct recv_wqe *to)
+int mirage_srq_pop(struct mirage_srq *srq, struct mirage_recv_copy *to)
 {
 	bool error, limit;
 	int ret;
 
 	spin_lock_bh(&srq->lock);
-	ret = pop_or_ask(srq, to);
+	ret = srq_pop_or_ask(srq, to);
 	error = ret == -EPROTO && !srq->error;
 	if (error)
 		srq->error = true;
-	limit = limit_reached(srq);
+	limit = srq_limit_reached(srq);
 	spin_unlock_bh(&srq->lock);
 
 	if (unlikely(error))
-		dispatch(srq, IB_EVENT_SRQ_ERR);
+		srq_dispatch_event(srq, IB_EVENT_SRQ_ERR);
 	if (unlikely(limit))
-		dispatch(srq, IB_EVENT_SRQ_LIMIT_REACHED);
+		srq_dispatch_event(srq, IB_EVENT_SRQ_LIMIT_REACHED);
 	return ret;
 }
 
 /**
- * mirage_srq_kicked - the process need not kick any more
+ * mirage_srq_doorbell_rung - the process need not kick any more
  * @srq: the SRQ
  *
  * Call it before the waiting QPs try again: who still finds nothing asks again.
  */
-void mirage_srq_kicked(struct mirage_srq *srq)
+void mirage_srq_doorbell_rung(struct mirage_srq *srq)
 {
 	spin_lock_bh(&srq->lock);
-	ring_want_kick(&srq->ring, false);
+	mirage_ring_want_doorbell(&srq->ring, false);
 	spin_unlock_bh(&srq->lock);
 }
 
 /**
- * mirage_srq_kick - a process kicks an SRQ
+ * mirage_srq_doorbell - a process kicks an SRQ
  * @dev: the device
  * @uctx: who kicks
  * @srqn: which it says
  *
- * Any context but hardirq. mirage_srq_kicked() for an SRQ that nobody holds.
+ * Any context but hardirq. mirage_srq_doorbell_rung() for an SRQ that nobody holds.
  * Return: 0, or -ENOENT when @uctx has no such SRQ.
  */
-int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+int mirage_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 {
 	struct mirage_srq *srq;
 	int err = -ENOENT;
@@ -119,18 +119,18 @@ int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 	xa_lock_bh(&dev->srqs);
 	srq = xa_load(&dev->srqs, srqn);
 	if (srq && srq->uctx == uctx) {
-		mirage_srq_kicked(srq);
+		mirage_srq_doorbell_rung(srq);
 		err = 0;
 	}
 	xa_unlock_bh(&dev->srqs);
 	return err;
 }
 
-static void kick_work(struct work_struct *work)
+static void srq_doorbell_work(struct work_struct *work)
 {
 	struct mirage_srq *srq = container_of(work, struct mirage_srq, kick);
 
-	qp_kick_srq(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
+	mirage_qp_srq_doorbell(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
 }
 
 /* An XRC target names SRQs by number: no reference, but the table's lock. */
@@ -174,7 +174,7 @@ struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 s
  * Return: as mirage_srq_pop(); -ENXIO when the domain has no such SRQ.
  */
 int mirage_xsrq_pop(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
-		    struct recv_wqe *to)
+		    struct mirage_recv_copy *to)
 {
 	struct mirage_srq *srq;
 	int ret = -ENXIO;
@@ -212,7 +212,7 @@ int mirage_xsrq_complete(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
 	return ret;
 }
 
-static int check_attr(const struct ib_srq_init_attr *init)
+static int srq_check_attr(const struct ib_srq_init_attr *init)
 {
 	const struct ib_srq_attr *attr = &init->attr;
 
@@ -224,11 +224,11 @@ static int check_attr(const struct ib_srq_init_attr *init)
 	return 0;
 }
 
-static int respond(struct mirage_srq *srq, struct ib_udata *udata)
+static int srq_respond(struct mirage_srq *srq, struct ib_udata *udata)
 {
 	struct mirage_create_srq_resp resp = { .srqn = srq->srqn };
 
-	ring_info(&srq->ring, &resp.ring);
+	mirage_ring_info(&srq->ring, &resp.ring);
 	return ib_respond_udata(udata, resp);
 }
 
@@ -251,7 +251,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	u32 entries;
 	int err;
 
-	err = check_attr(init) ?: ib_is_udata_in_empty(udata);
+	err = srq_check_attr(init) ?: ib_is_udata_in_empty(udata);
 	if (err)
 		return err;
 	if (!mirage_limit_get(&dev->num_srq, MIRAGE_MAX_SRQ))
@@ -259,7 +259,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 
 	spin_lock_init(&srq->lock);
 	spin_lock_init(&srq->post_lock);
-	INIT_WORK(&srq->kick, kick_work);
+	INIT_WORK(&srq->kick, srq_doorbell_work);
 	srq->uctx = uctx;
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
@@ -268,7 +268,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		srq->xcq = to_mcq(init->ext.cq);
 	}
 	entries = roundup_pow_of_two(min_t(u32, srq->max_wr * SRQ_ROOM, MIRAGE_MAX_WR));
-	err = ring_create(&srq->ring, uctx, entries, wqe_recv_stride(srq->max_sge));
+	err = mirage_ring_create(&srq->ring, uctx, entries, mirage_wqe_recv_stride(srq->max_sge));
 	if (err)
 		goto put_limit;
 	/* Who still means one that is gone should not hit another. */
@@ -277,7 +277,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	if (err < 0)
 		goto destroy_ring;
 	ibsrq->ext.xrc.srq_num = srq->srqn;
-	err = udata ? respond(srq, udata) : 0;
+	err = udata ? srq_respond(srq, udata) : 0;
 	if (err)
 		goto erase;
 
@@ -287,7 +287,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 erase:
 	xa_erase_bh(&dev->srqs, srq->srqn);
 destroy_ring:
-	ring_destroy(&srq->ring);
+	mirage_ring_destroy(&srq->ring);
 put_limit:
 	mirage_limit_put(&dev->num_srq);
 	return err;
@@ -319,7 +319,7 @@ int mirage_modify_srq(struct ib_srq *ibsrq, struct ib_srq_attr *attr,
 	max_wr = mask & IB_SRQ_MAX_WR ? attr->max_wr : srq->max_wr;
 	limit = mask & IB_SRQ_LIMIT ? attr->srq_limit : srq->limit;
 	if (!max_wr || max_wr > min_t(u32, srq->ring.entries, MIRAGE_MAX_WR) ||
-	    ring_pending(&srq->ring) > (int)max_wr || limit > max_wr) {
+	    mirage_ring_pending(&srq->ring) > (int)max_wr || limit > max_wr) {
 		err = -EINVAL;
 	} else {
 		WRITE_ONCE(srq->max_wr, max_wr);
@@ -352,7 +352,7 @@ int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 	xa_erase_bh(&dev->srqs, srq->srqn);
 	/* Nobody posts any more. */
 	cancel_work_sync(&srq->kick);
-	ring_destroy(&srq->ring);
+	mirage_ring_destroy(&srq->ring);
 	mirage_limit_put(&dev->num_srq);
 	return 0;
 }

@@ -39,7 +39,7 @@ struct mirage_srq {
 	struct ib_xrcd *xrcd;
 	struct mirage_cq *xcq;
 	spinlock_t lock; /* see above */
-	struct ring ring;
+	struct mirage_ring ring;
 	u32 max_wr;
 	u32 max_sge;
 	u32 limit;
@@ -53,13 +53,13 @@ static inline struct mirage_srq *to_msrq(struct ib_srq *ibsrq)
 	return container_of(ibsrq, struct mirage_srq, ibsrq);
 }
 
-int mirage_srq_pop(struct mirage_srq *srq, struct recv_wqe *to);
-void mirage_srq_kicked(struct mirage_srq *srq);
-int mirage_srq_kick(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
+int mirage_srq_pop(struct mirage_srq *srq, struct mirage_recv_copy *to);
+void mirage_srq_doorbell_rung(struct mirage_srq *srq);
+int mirage_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
 
 struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn);
 int mirage_xsrq_pop(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
-		    struct recv_wqe *to);
+		    struct mirage_recv_copy *to);
 int mirage_xsrq_complete(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
 			 const struct mirage_cqe *cqe, bool solicited);
 

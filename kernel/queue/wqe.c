@@ -3,11 +3,11 @@
 #include "queue/wqe.h"
 
 /**
- * wqe_send_stride - bytes per slot of a send queue
+ * mirage_wqe_send_stride - bytes per slot of a send queue
  * @max_sge: SGEs that must fit
  * @max_inline: bytes of inline data that must fit
  */
-u32 wqe_send_stride(u32 max_sge, u32 max_inline)
+u32 mirage_wqe_send_stride(u32 max_sge, u32 max_inline)
 {
 	u32 room = max_t(u32, max_sge * sizeof(struct mirage_sge), max_inline);
 
@@ -15,10 +15,10 @@ u32 wqe_send_stride(u32 max_sge, u32 max_inline)
 }
 
 /**
- * wqe_recv_stride - bytes per slot of a receive queue
+ * mirage_wqe_recv_stride - bytes per slot of a receive queue
  * @max_sge: SGEs that must fit
  */
-u32 wqe_recv_stride(u32 max_sge)
+u32 mirage_wqe_recv_stride(u32 max_sge)
 {
 	return ALIGN(sizeof(struct mirage_recv_wqe) +
 		     max_sge * sizeof(struct mirage_sge), 32);

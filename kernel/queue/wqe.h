@@ -17,14 +17,14 @@
 #define MIRAGE_MAX_MSG		0x80000000U
 
 /**
- * struct send_wqe - a send work request, out of the process' reach
+ * struct mirage_send_copy - a send work request, out of the process' reach
  * @head: the copy
  * @inline_data: the data of an inline send, still in the ring; NULL otherwise
  * @length: sum of the SGEs, or inline_len
  * @sge: the copies of its SGEs, none for an inline send; the last member, so that who
  *	keeps many can leave out what no slot of the ring has room for
  */
-struct send_wqe {
+struct mirage_send_copy {
 	struct mirage_send_wqe head;
 	const void *inline_data;
 	u32 length;
@@ -32,24 +32,24 @@ struct send_wqe {
 };
 
 /**
- * struct recv_wqe - a receive work request, out of the process' reach
+ * struct mirage_recv_copy - a receive work request, out of the process' reach
  * @wr_id: the process' cookie
  * @num_sge: how many @sge are filled
  * @length: their sum
  * @sge: the copies
  */
-struct recv_wqe {
+struct mirage_recv_copy {
 	u64 wr_id;
 	u32 num_sge;
 	u32 length;
 	struct mirage_sge sge[MIRAGE_MAX_SGE];
 };
 
-u32 wqe_send_stride(u32 max_sge, u32 max_inline);
-u32 wqe_recv_stride(u32 max_sge);
+u32 mirage_wqe_send_stride(u32 max_sge, u32 max_inline);
+u32 mirage_wqe_recv_stride(u32 max_sge);
 
-static __always_inline int wqe_copy_sges(struct mirage_sge *to, const void *from,
-					 u32 num, u32 room, u32 *length)
+static __always_inline int mirage_wqe_copy_sges(struct mirage_sge *to, const void *from,
+						u32 num, u32 room, u32 *length)
 {
 	u64 sum = 0;
 	u32 i;
@@ -71,7 +71,7 @@ static __always_inline int wqe_copy_sges(struct mirage_sge *to, const void *from
 }
 
 /**
- * wqe_copy_send - take a private copy of a send work request
+ * mirage_wqe_copy_send - take a private copy of a send work request
  * @to: the copy; @to->head is filled whatever the result
  * @slot: its slot in the ring, which the process may write to meanwhile
  * @stride: size of the slot
@@ -79,7 +79,7 @@ static __always_inline int wqe_copy_sges(struct mirage_sge *to, const void *from
  * Any context. Return: 0, -EINVAL when it does not fit its slot, -EMSGSIZE when it
  * is longer than a message may be.
  */
-static inline int wqe_copy_send(struct send_wqe *to, const void *slot, u32 stride)
+static inline int mirage_wqe_copy_send(struct mirage_send_copy *to, const void *slot, u32 stride)
 {
 	u32 room = stride - sizeof(to->head);
 
@@ -90,8 +90,8 @@ static inline int wqe_copy_send(struct send_wqe *to, const void *slot, u32 strid
 	to->length = 0;
 	to->inline_data = NULL;
 	if (!(to->head.flags & MIRAGE_WQE_INLINE))
-		return wqe_copy_sges(to->sge, slot + sizeof(to->head),
-				     to->head.num_sge, room, &to->length);
+		return mirage_wqe_copy_sges(to->sge, slot + sizeof(to->head),
+					    to->head.num_sge, room, &to->length);
 
 	if (to->head.inline_len > room)
 		return -EINVAL;
@@ -102,14 +102,14 @@ static inline int wqe_copy_send(struct send_wqe *to, const void *slot, u32 strid
 }
 
 /**
- * wqe_copy_recv - take a private copy of a receive work request
+ * mirage_wqe_copy_recv - take a private copy of a receive work request
  * @to: the copy; @to->wr_id is filled whatever the result
  * @slot: its slot in the ring
  * @stride: size of the slot
  *
- * Any context. Return: as wqe_copy_send().
+ * Any context. Return: as mirage_wqe_copy_send().
  */
-static inline int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 stride)
+static inline int mirage_wqe_copy_recv(struct mirage_recv_copy *to, const void *slot, u32 stride)
 {
 	const struct mirage_recv_wqe *head = slot;
 	u32 num = READ_ONCE(head->num_sge);
@@ -117,27 +117,28 @@ static inline int wqe_copy_recv(struct recv_wqe *to, const void *slot, u32 strid
 	to->wr_id = READ_ONCE(head->wr_id);
 	to->num_sge = num;
 	to->length = 0;
-	return wqe_copy_sges(to->sge, head + 1, num, stride - sizeof(*head),
-			     &to->length);
+	return mirage_wqe_copy_sges(to->sge, head + 1, num, stride - sizeof(*head),
+				    &to->length);
 }
 
 /**
- * wqe_pop_recv - take the oldest receive work request of a ring
+ * mirage_wqe_pop_recv - take the oldest receive work request of a ring
  * @ring: the ring; the lock of its queue is held
  * @to: the copy
  *
  * Return: 0, -ENOENT when there is none, -EPROTO when the process' index is out of
  * bounds, or what is wrong with the work request (it is consumed all the same).
  */
-static __always_inline int wqe_pop_recv(struct ring *ring, struct recv_wqe *to)
+static __always_inline int mirage_wqe_pop_recv(struct mirage_ring *ring,
+					       struct mirage_recv_copy *to)
 {
-	int ret = ring_pending(ring);
+	int ret = mirage_ring_pending(ring);
 
 	if (ret <= 0)
 		return ret ?: -ENOENT;
 
-	ret = wqe_copy_recv(to, ring_slot(ring, ring->index), ring->stride);
-	ring_consume(ring);
+	ret = mirage_wqe_copy_recv(to, mirage_ring_slot(ring, ring->index), ring->stride);
+	mirage_ring_consume(ring);
 	return ret;
 }
 

@@ -3,7 +3,7 @@
  * Address handles: where datagrams go
  *
  * A process names a handle in a work request by its number, and may destroy it while
- * the request is under way: what engines look at is struct av, with a life of its own.
+ * the request is under way: what engines look at is struct mirage_av, with a life of its own.
  */
 #include <linux/if_vlan.h>
 #include <linux/slab.h>
@@ -16,30 +16,30 @@
 
 static void av_release(struct kref *ref)
 {
-	struct av *av = container_of(ref, struct av, ref);
+	struct mirage_av *av = container_of(ref, struct mirage_av, ref);
 
 	if (av->wired)
-		net_path_release(&av->path);
+		mirage_net_path_release(&av->path);
 	kfree_rcu(av, rcu);
 }
 
-/** av_put - drop a reference of av_get(); any context */
-void av_put(struct av *av)
+/** mirage_av_put - drop a reference of mirage_av_get(); any context */
+void mirage_av_put(struct mirage_av *av)
 {
 	kref_put(&av->ref, av_release);
 }
 
 /**
- * av_get - find an address vector by its number
+ * mirage_av_get - find an address vector by its number
  * @dev: the device
  * @pd: of the QP that sends; handles of another PD are not found
  * @num: the number
  *
  * Any context. Return: it, with a reference, or NULL.
  */
-struct av *av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num)
+struct mirage_av *mirage_av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num)
 {
-	struct av *av;
+	struct mirage_av *av;
 
 	rcu_read_lock();
 	av = xa_load(&dev->ahs, num);
@@ -88,9 +88,9 @@ u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid)
 	return vlan;
 }
 
-static struct av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gfp_t gfp)
+static struct mirage_av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gfp_t gfp)
 {
-	struct av *av = kzalloc_obj(*av, gfp);
+	struct mirage_av *av = kzalloc_obj(*av, gfp);
 
 	if (!av)
 		return NULL;
@@ -105,12 +105,12 @@ static struct av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gf
 	av->flow_label = to->grh.flow_label;
 	/* An address that no packet can have is one that nothing arrives at. */
 	if (!av->local)
-		av->wired = !net_path_init(&av->path, to_mdev(ibah->device), to, 0, 0);
+		av->wired = !mirage_net_path_init(&av->path, to_mdev(ibah->device), to, 0, 0);
 	return av;
 }
 
 /* A handle can be made where one may not sleep, with interrupts off. */
-static int av_publish(struct mirage_dev *dev, struct av *av, bool sleepable)
+static int av_publish(struct mirage_dev *dev, struct mirage_av *av, bool sleepable)
 {
 	unsigned long flags;
 	int err;
@@ -124,7 +124,7 @@ static int av_publish(struct mirage_dev *dev, struct av *av, bool sleepable)
 	return err;
 }
 
-static void av_unpublish(struct mirage_dev *dev, struct av *av)
+static void av_unpublish(struct mirage_dev *dev, struct mirage_av *av)
 {
 	unsigned long flags;
 
@@ -132,7 +132,7 @@ static void av_unpublish(struct mirage_dev *dev, struct av *av)
 	xa_lock_irqsave(&dev->ahs, flags);
 	__xa_erase(&dev->ahs, av->num);
 	xa_unlock_irqrestore(&dev->ahs, flags);
-	av_put(av);
+	mirage_av_put(av);
 }
 
 /**
@@ -152,7 +152,7 @@ int mirage_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *attr,
 	const struct rdma_ah_attr *to = attr->ah_attr;
 	struct mirage_create_ah_resp resp = {};
 	int err = ib_is_udata_in_empty(udata);
-	struct av *av;
+	struct mirage_av *av;
 
 	if (err)
 		return err;
@@ -179,7 +179,7 @@ unpublish:
 	av_unpublish(dev, av);
 	goto put_limit;
 put_av:
-	av_put(av);
+	mirage_av_put(av);
 put_limit:
 	mirage_limit_put(&dev->num_ah);
 	return err;

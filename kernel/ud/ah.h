@@ -13,7 +13,7 @@
 struct mirage_dev;
 
 /**
- * struct av - an address vector
+ * struct mirage_av - an address vector
  * @ref: one of the handle, one of each send queue that uses it
  * @rcu: lookups are lockless
  * @num: what work requests call it, index into dev->ahs
@@ -31,7 +31,7 @@ struct mirage_dev;
  *
  * Written before it is found; but for @dead it does not change.
  */
-struct av {
+struct mirage_av {
 	struct kref ref;
 	struct rcu_head rcu;
 	u32 num;
@@ -44,7 +44,7 @@ struct av {
 	u8 tclass;
 	u8 hop_limit;
 	u32 flow_label;
-	struct net_path path;
+	struct mirage_net_path path;
 	bool wired;
 };
 
@@ -55,7 +55,7 @@ struct av {
  */
 struct mirage_ah {
 	struct ib_ah ibah;
-	struct av *av;
+	struct mirage_av *av;
 };
 
 static inline struct mirage_ah *to_mah(struct ib_ah *ibah)
@@ -63,8 +63,8 @@ static inline struct mirage_ah *to_mah(struct ib_ah *ibah)
 	return container_of(ibah, struct mirage_ah, ibah);
 }
 
-struct av *av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num);
-void av_put(struct av *av);
+struct mirage_av *mirage_av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num);
+void mirage_av_put(struct mirage_av *av);
 bool mirage_local_gid(struct mirage_dev *dev, const union ib_gid *gid);
 u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid);
 

@@ -26,7 +26,7 @@
 struct mcast_member {
 	struct hlist_node node;
 	struct rcu_head rcu;
-	struct qp *qp;
+	struct mirage_qp *qp;
 };
 
 /**
@@ -47,39 +47,39 @@ struct mcast_group {
 	bool joined;
 };
 
-/** mcast_init - an empty table */
-void mcast_init(struct mcast_table *table)
+/** mirage_mcast_init - an empty table */
+void mirage_mcast_init(struct mirage_mcast_table *table)
 {
 	mutex_init(&table->mutex);
 }
 
-/** mcast_empty - are there no groups? */
-bool mcast_empty(const struct mcast_table *table)
+/** mirage_mcast_empty - are there no groups? */
+bool mirage_mcast_empty(const struct mirage_mcast_table *table)
 {
 	return !READ_ONCE(table->groups);
 }
 
-static struct hlist_head *bucket_of(struct mcast_table *table, const union ib_gid *gid)
+static struct hlist_head *mcast_bucket_of(struct mirage_mcast_table *table, const union ib_gid *gid)
 {
 	u32 hash = jhash2((const u32 *)gid->raw, sizeof(gid->raw) / sizeof(u32), 0);
 
-	return &table->bucket[hash % MCAST_BUCKETS];
+	return &table->bucket[hash % MIRAGE_MCAST_BUCKETS];
 }
 
-static struct mcast_group *find_group(struct mcast_table *table,
-				      const union ib_gid *gid)
+static struct mcast_group *mcast_find_group(struct mirage_mcast_table *table,
+					    const union ib_gid *gid)
 {
 	struct mcast_group *group;
 
-	hlist_for_each_entry_rcu(group, bucket_of(table, gid), node,
+	hlist_for_each_entry_rcu(group, mcast_bucket_of(table, gid), node,
 				 lockdep_is_held(&table->mutex))
 		if (!memcmp(&group->gid, gid, sizeof(*gid)))
 			return group;
 	return NULL;
 }
 
-static struct mcast_member *find_member(struct mcast_table *table,
-					struct mcast_group *group, const struct qp *qp)
+static struct mcast_member *mcast_find_member(struct mirage_mcast_table *table,
+					      struct mcast_group *group, const struct mirage_qp *qp)
 {
 	struct mcast_member *member;
 
@@ -91,7 +91,7 @@ static struct mcast_member *find_member(struct mcast_table *table,
 }
 
 /**
- * mcast_for_each - do something for each QP of a group
+ * mirage_mcast_for_each - do something for each QP of a group
  * @dev: the device
  * @gid: the group
  * @fn: called under rcu_read_lock()
@@ -99,14 +99,14 @@ static struct mcast_member *find_member(struct mcast_table *table,
  *
  * Any context but hardirq.
  */
-void mcast_for_each(struct mirage_dev *dev, const union ib_gid *gid,
-		    void (*fn)(struct qp *qp, void *arg), void *arg)
+void mirage_mcast_for_each(struct mirage_dev *dev, const union ib_gid *gid,
+			   void (*fn)(struct mirage_qp *qp, void *arg), void *arg)
 {
 	struct mcast_member *member;
 	struct mcast_group *group;
 
 	rcu_read_lock();
-	group = find_group(&dev->mcast, gid);
+	group = mcast_find_group(&dev->mcast, gid);
 	if (group)
 		hlist_for_each_entry_rcu(member, &group->members, node)
 			fn(member->qp, arg);
@@ -114,7 +114,7 @@ void mcast_for_each(struct mirage_dev *dev, const union ib_gid *gid,
 }
 
 /* A netdev without that IP version gets no such packets; that is no error here. */
-static int join(struct net_device *netdev, struct mcast_group *group)
+static int mcast_join(struct net_device *netdev, struct mcast_group *group)
 {
 	const struct in6_addr *addr = (const struct in6_addr *)group->gid.raw;
 	struct in_device *in_dev;
@@ -134,7 +134,7 @@ static int join(struct net_device *netdev, struct mcast_group *group)
 	return err == -ENOMEM ? err : 0;
 }
 
-static void leave(struct net_device *netdev, const struct mcast_group *group)
+static void mcast_leave(struct net_device *netdev, const struct mcast_group *group)
 {
 	const struct in6_addr *addr = (const struct in6_addr *)group->gid.raw;
 	struct in_device *in_dev;
@@ -153,52 +153,52 @@ static void leave(struct net_device *netdev, const struct mcast_group *group)
 	rtnl_unlock();
 }
 
-static struct mcast_group *make_group(struct mirage_dev *dev, const union ib_gid *gid)
+static struct mcast_group *mcast_make_group(struct mirage_dev *dev, const union ib_gid *gid)
 {
-	struct mcast_table *table = &dev->mcast;
+	struct mirage_mcast_table *table = &dev->mcast;
 	struct mcast_group *group;
 	int err;
 
 	lockdep_assert_held(&table->mutex);
-	if (table->groups == MCAST_MAX_GROUPS)
+	if (table->groups == MIRAGE_MAX_MCAST_GROUPS)
 		return ERR_PTR(-ENOMEM);
 	group = kzalloc_obj(*group, GFP_KERNEL_ACCOUNT);
 	if (!group)
 		return ERR_PTR(-ENOMEM);
 	group->gid = *gid;
-	err = join(dev->netdev, group);
+	err = mcast_join(dev->netdev, group);
 	if (err) {
 		kfree(group);
 		return ERR_PTR(err);
 	}
-	hlist_add_head_rcu(&group->node, bucket_of(table, gid));
+	hlist_add_head_rcu(&group->node, mcast_bucket_of(table, gid));
 	WRITE_ONCE(table->groups, table->groups + 1);
 	return group;
 }
 
-static void drop_group(struct mirage_dev *dev, struct mcast_group *group)
+static void mcast_drop_group(struct mirage_dev *dev, struct mcast_group *group)
 {
 	lockdep_assert_held(&dev->mcast.mutex);
-	leave(dev->netdev, group);
+	mcast_leave(dev->netdev, group);
 	hlist_del_rcu(&group->node);
 	WRITE_ONCE(dev->mcast.groups, dev->mcast.groups - 1);
 	kfree_rcu(group, rcu);
 }
 
-static int attach(struct mirage_dev *dev, struct qp *qp, const union ib_gid *gid)
+static int mcast_attach(struct mirage_dev *dev, struct mirage_qp *qp, const union ib_gid *gid)
 {
-	struct mcast_group *group = find_group(&dev->mcast, gid);
+	struct mcast_group *group = mcast_find_group(&dev->mcast, gid);
 	struct mcast_member *member;
 
-	if (group && find_member(&dev->mcast, group, qp))
+	if (group && mcast_find_member(&dev->mcast, group, qp))
 		return 0;
-	if (group && group->num == MCAST_MAX_MEMBERS)
+	if (group && group->num == MIRAGE_MAX_MCAST_MEMBERS)
 		return -ENOMEM;
 	member = kzalloc_obj(*member, GFP_KERNEL_ACCOUNT);
 	if (!member)
 		return -ENOMEM;
 	if (!group)
-		group = make_group(dev, gid);
+		group = mcast_make_group(dev, gid);
 	if (IS_ERR(group)) {
 		kfree(member);
 		return PTR_ERR(group);
@@ -211,19 +211,19 @@ static int attach(struct mirage_dev *dev, struct qp *qp, const union ib_gid *gid
 	return 0;
 }
 
-static int detach(struct mirage_dev *dev, struct qp *qp, const union ib_gid *gid)
+static int mcast_detach(struct mirage_dev *dev, struct mirage_qp *qp, const union ib_gid *gid)
 {
-	struct mcast_group *group = find_group(&dev->mcast, gid);
+	struct mcast_group *group = mcast_find_group(&dev->mcast, gid);
 	struct mcast_member *member;
 
-	member = group ? find_member(&dev->mcast, group, qp) : NULL;
+	member = group ? mcast_find_member(&dev->mcast, group, qp) : NULL;
 	if (!member)
 		return -EINVAL;
 	hlist_del_rcu(&member->node);
 	if (!--group->num)
-		drop_group(dev, group);
+		mcast_drop_group(dev, group);
 	/* Walkers may still see the QP: it lives on for a grace period after this. */
-	qp_put(qp);
+	mirage_qp_put(qp);
 	kfree_rcu(member, rcu);
 	return 0;
 }
@@ -234,8 +234,8 @@ static int detach(struct mirage_dev *dev, struct qp *qp, const union ib_gid *gid
  * @gid: a multicast address
  * @lid: has no meaning here
  *
- * Return: 0, -ENOMEM when there are MCAST_MAX_GROUPS or the group has
- * MCAST_MAX_MEMBERS, too.
+ * Return: 0, -ENOMEM when there are MIRAGE_MAX_MCAST_GROUPS or the group has
+ * MIRAGE_MAX_MCAST_MEMBERS, too.
  */
 int mirage_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 {
@@ -243,7 +243,7 @@ int mirage_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 	int err;
 
 	mutex_lock(&dev->mcast.mutex);
-	err = attach(dev, to_qp(ibqp), gid);
+	err = mcast_attach(dev, to_mqp(ibqp), gid);
 	mutex_unlock(&dev->mcast.mutex);
 	return err;
 }
@@ -262,7 +262,7 @@ int mirage_detach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 	int err;
 
 	mutex_lock(&dev->mcast.mutex);
-	err = detach(dev, to_qp(ibqp), gid);
+	err = mcast_detach(dev, to_mqp(ibqp), gid);
 	mutex_unlock(&dev->mcast.mutex);
 	return err;
 }

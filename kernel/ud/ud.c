@@ -6,7 +6,7 @@
  * beyond that is between it and the receiver: the sender hears nothing.
  *
  * Most datagrams are small, and their pages are there. To the wire these go without a
- * reference on their region, see bytes_borrow(); when it turns out that one is not of
+ * reference on their region, see mirage_cursor_borrow(); when it turns out that one is not of
  * that kind it is begun anew.
  */
 #include <linux/ipv6.h>
@@ -30,7 +30,7 @@
 #define UD_QKEY_OWN	BIT(31)
 
 /* The header that stands in front of a datagram that never was a packet. */
-static void fill_grh(struct datagram *d, const struct av *av)
+static void ud_fill_grh(struct mirage_datagram *d, const struct mirage_av *av)
 {
 	const struct in6_addr *saddr = (const struct in6_addr *)av->sgid.raw;
 	const struct in6_addr *daddr = (const struct in6_addr *)av->dgid.raw;
@@ -62,89 +62,90 @@ static void fill_grh(struct datagram *d, const struct av *av)
 	ip_send_check(ip);
 }
 
-static u32 qkey_of(const struct qp *qp)
+static u32 ud_qkey_of(const struct mirage_qp *qp)
 {
 	u32 qkey = qp->req.wqe.head.rkey;
 
 	return qkey & UD_QKEY_OWN ? qp->attr.qkey : qkey;
 }
 
-static void fill_datagram(const struct qp *qp, struct datagram *d)
+static void ud_fill_datagram(const struct mirage_qp *qp, struct mirage_datagram *d)
 {
 	const struct mirage_send_wqe *head = &qp->req.wqe.head;
-	const struct av *av = qp->ud->av;
+	const struct mirage_av *av = qp->ud->av;
 
-	*d = (struct datagram) {
+	*d = (struct mirage_datagram) {
 		.imm = qp->req.op->ex,
 		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
 		.src_qp = qp->qpn,
-		.qkey = qkey_of(qp),
+		.qkey = ud_qkey_of(qp),
 		.ex = head->ex,
 		.len = qp->req.hdr.length,
 	};
-	fill_grh(d, av);
+	ud_fill_grh(d, av);
 }
 
 /* The destination's QP; remembered, since looking it up costs as much as a send. */
-static struct qp *find_peer(struct qp *qp, u32 qpn)
+static struct mirage_qp *ud_find_peer(struct mirage_qp *qp, u32 qpn)
 {
-	struct req *req = &qp->req;
+	struct mirage_requester *req = &qp->req;
 
 	if (req->peer && req->peer->qpn == qpn &&
 	    READ_ONCE(req->peer->state) != IB_QPS_RESET)
 		return req->peer;
-	direct_detach(qp);
-	req->peer = qp_get(qp->dev, qpn);
+	mirage_direct_detach(qp);
+	req->peer = mirage_qp_get(qp->dev, qpn);
 	return req->peer;
 }
 
-static enum resp_verdict send_local(struct qp *qp, const struct datagram *d,
-				    struct miss *miss)
+static enum mirage_verdict ud_send_local(struct mirage_qp *qp, const struct mirage_datagram *d,
+					 struct mirage_miss *miss)
 {
-	struct qp *peer = find_peer(qp, qp->req.wqe.head.swap & IB_QPN_MASK);
+	struct mirage_qp *peer = ud_find_peer(qp, qp->req.wqe.head.swap & IB_QPN_MASK);
 
 	if (!peer || !peer->ud)
-		ud_drop(qp);
-	else if (!ud_deliver(peer, d, &qp->req.local, miss))
+		mirage_ud_drop(qp);
+	else if (!mirage_ud_deliver(peer, d, &qp->req.local, miss))
 		return RESP_MISS;
 	return RESP_OK;
 }
 
 /* A datagram on its way to the members of its group. */
-struct to_group {
-	const struct qp *sender;
-	const struct datagram *d;
-	struct bytes *from;
+struct ud_fanout {
+	const struct mirage_qp *sender;
+	const struct mirage_datagram *d;
+	struct mirage_cursor *from;
 };
 
-static void send_to_member(struct qp *member, void *arg)
+static void ud_send_to_member(struct mirage_qp *member, void *arg)
 {
-	const struct to_group *to = arg;
-	struct miss miss;
+	const struct ud_fanout *to = arg;
+	struct mirage_miss miss;
 
 	if (member != to->sender || !member->mute_mcast)
-		ud_deliver(member, to->d, to->from, &miss);
+		mirage_ud_deliver(member, to->d, to->from, &miss);
 }
 
 /* The payload. RESP_GOES_ON: again, but with a reference on its region. */
-static enum resp_verdict read_payload(struct bytes *local, void *to, u32 len,
-				      struct miss *miss)
+static enum mirage_verdict ud_read_payload(struct mirage_cursor *local, void *to, u32 len,
+					   struct mirage_miss *miss)
 {
-	if (!len || likely(bytes_read_small(local, to, len)))
+	if (!len || likely(mirage_cursor_read_small(local, to, len)))
 		return RESP_OK;
-	if (bytes_borrowed(local))
+	if (mirage_cursor_is_borrowed(local))
 		return RESP_GOES_ON;
-	bytes_rewind(local);
-	return bytes_read(local, to, len, len, miss) ? RESP_OK : RESP_MISS;
+	mirage_cursor_rewind(local);
+	return mirage_cursor_read(local, to, len, len, miss) ? RESP_OK : RESP_MISS;
 }
 
 /* As a packet. Equal ones to one destination leave as one super-packet. */
-static enum resp_verdict send_wire(struct qp *qp, struct bytes *from, struct miss *miss)
+static enum mirage_verdict ud_send_wire(struct mirage_qp *qp, struct mirage_cursor *from,
+					struct mirage_miss *miss)
 {
 	const struct mirage_send_wqe *head = &qp->req.wqe.head;
 	u32 n = qp->req.hdr.length, len;
-	struct ud *ud = qp->ud;
-	struct pkt pkt = {
+	struct mirage_ud *ud = qp->ud;
+	struct mirage_pkt pkt = {
 		.opcode = qp->req.op->ex ? PKT_UD | PKT_SEND_ONLY_WITH_IMM :
 					   PKT_UD | PKT_SEND_ONLY,
 		.solicited = head->flags & MIRAGE_WQE_SOLICITED,
@@ -153,24 +154,24 @@ static enum resp_verdict send_wire(struct qp *qp, struct bytes *from, struct mis
 		.psn = qp->req.psn,
 		.payload = n,
 		.ex = head->ex,
-		.qkey = qkey_of(qp),
+		.qkey = ud_qkey_of(qp),
 		.src_qp = qp->qpn,
 	};
-	enum resp_verdict v;
+	enum mirage_verdict v;
 	void *to;
 
-	len = pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
-	to = net_tx_segment(&ud->tx, &ud->path, len, 0);
+	len = mirage_pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
+	to = mirage_net_tx_segment(&ud->tx, &ud->path, len, 0);
 	if (!to) {
-		ud_drop(qp);
+		mirage_ud_drop(qp);
 		return RESP_OK;
 	}
-	to += pkt_build(to, &pkt);
-	v = read_payload(from, to, n, miss);
+	to += mirage_pkt_build(to, &pkt);
+	v = ud_read_payload(from, to, n, miss);
 	if (likely(v == RESP_OK))
-		net_tx_seal(&ud->tx);
+		mirage_net_tx_seal(&ud->tx);
 	else
-		net_tx_cancel(&ud->tx);
+		mirage_net_tx_cancel(&ud->tx);
 	return v;
 }
 
@@ -178,57 +179,57 @@ static enum resp_verdict send_wire(struct qp *qp, struct bytes *from, struct mis
  * To the members here and on the wire, from a copy: no page of the sender's may be
  * missing after the first of them.
  */
-static enum resp_verdict send_group(struct qp *qp, struct miss *miss)
+static enum mirage_verdict ud_send_group(struct mirage_qp *qp, struct mirage_miss *miss)
 {
-	struct bytes *local = &qp->req.local, *from = &qp->req.result;
-	struct to_group to = { .sender = qp, .from = from };
-	enum resp_verdict v = RESP_OK;
-	struct datagram d;
+	struct mirage_cursor *local = &qp->req.local, *from = &qp->req.result;
+	struct ud_fanout to = { .sender = qp, .from = from };
+	enum mirage_verdict v = RESP_OK;
+	struct mirage_datagram d;
 	void *copy;
 
-	fill_datagram(qp, &d);
+	ud_fill_datagram(qp, &d);
 	to.d = &d;
 	copy = kmalloc(d.len + 1, GFP_ATOMIC | __GFP_NOWARN);
 	if (!copy) {
-		ud_drop(qp);
+		mirage_ud_drop(qp);
 		return v;
 	}
-	bytes_rewind(local);
-	bytes_from_buf(from, copy);
-	if (!bytes_read(local, copy, d.len, d.len, miss)) {
+	mirage_cursor_rewind(local);
+	mirage_cursor_open_buf(from, copy);
+	if (!mirage_cursor_read(local, copy, d.len, d.len, miss)) {
 		v = RESP_MISS;
 	} else {
 		if (qp->ud->av->wired)
-			send_wire(qp, from, miss);
-		mcast_for_each(qp->dev, &qp->ud->av->dgid, send_to_member, &to);
+			ud_send_wire(qp, from, miss);
+		mirage_mcast_for_each(qp->dev, &qp->ud->av->dgid, ud_send_to_member, &to);
 	}
 	kfree(copy);
 	return v;
 }
 
-static void drop_av(struct ud *ud)
+static void ud_drop_av(struct mirage_ud *ud)
 {
-	net_path_release(&ud->path);
+	mirage_net_path_release(&ud->path);
 	if (ud->av)
-		av_put(ud->av);
+		mirage_av_put(ud->av);
 	ud->av = NULL;
 }
 
-static void forget_av(struct qp *qp)
+static void ud_forget_av(struct mirage_qp *qp)
 {
-	ud_flush(qp);
-	drop_av(qp->ud);
+	mirage_ud_flush(qp);
+	ud_drop_av(qp->ud);
 }
 
 /* Finds the address vector; the last one is remembered. */
-static bool find_av(struct qp *qp, u64 num)
+static bool ud_find_av(struct mirage_qp *qp, u64 num)
 {
-	struct ud *ud = qp->ud;
+	struct mirage_ud *ud = qp->ud;
 
 	if (ud->av && ud->av->num == num && !READ_ONCE(ud->av->dead))
 		return true;
-	forget_av(qp);
-	ud->av = num <= U32_MAX ? av_get(qp->dev, qp->pd, num) : NULL;
+	ud_forget_av(qp);
+	ud->av = num <= U32_MAX ? mirage_av_get(qp->dev, qp->pd, num) : NULL;
 	if (ud->av && ud->av->wired) {
 		ud->path = ud->av->path;
 		get_net(ud->path.net);
@@ -237,122 +238,122 @@ static bool find_av(struct qp *qp, u64 num)
 }
 
 /**
- * ud_check - may the datagram that was taken up be sent?
+ * mirage_ud_check - may the datagram that was taken up be sent?
  * @qp: the QP; the caller is its runner
  *
  * Return: IB_WC_SUCCESS, or what is wrong with it.
  */
-enum ib_wc_status ud_check(struct qp *qp)
+enum ib_wc_status mirage_ud_check(struct mirage_qp *qp)
 {
-	const struct send_wqe *wqe = &qp->req.wqe;
+	const struct mirage_send_copy *wqe = &qp->req.wqe;
 
-	if (!find_av(qp, wqe->head.remote_addr) || wqe->head.swap >> 32)
+	if (!ud_find_av(qp, wqe->head.remote_addr) || wqe->head.swap >> 32)
 		return IB_WC_LOC_QP_OP_ERR;
-	if (wqe->length > ib_mtu_enum_to_int(mirage_mtu(qp->dev)))
+	if (wqe->length > ib_mtu_enum_to_int(mirage_device_mtu(qp->dev)))
 		return IB_WC_LOC_LEN_ERR;
 	return IB_WC_SUCCESS;
 }
 
 /**
- * ud_sends_once - will ud_request() want the bytes of the datagram once at most?
- * @qp: the requester's QP, after ud_check(); the caller is its runner
+ * mirage_ud_sends_once - will mirage_ud_request() want the bytes of the datagram once at most?
+ * @qp: the requester's QP, after mirage_ud_check(); the caller is its runner
  */
-bool ud_sends_once(const struct qp *qp)
+bool mirage_ud_sends_once(const struct mirage_qp *qp)
 {
-	const struct av *av = qp->ud->av;
+	const struct mirage_av *av = qp->ud->av;
 
 	return av->wired && !av->multicast;
 }
 
 /**
- * ud_fanned_out - did the datagram that was sent last go to a group?
+ * mirage_ud_fanned_out - did the datagram that was sent last go to a group?
  * @qp: the requester's QP; the caller is its runner
  */
-bool ud_fanned_out(const struct qp *qp)
+bool mirage_ud_fanned_out(const struct mirage_qp *qp)
 {
 	return qp->ud->av && qp->ud->av->multicast;
 }
 
 /**
- * ud_request - send the datagram under way
+ * mirage_ud_request - send the datagram under way
  * @qp: the requester's QP; the caller is its runner
  * @miss: filled with RESP_MISS
  *
  * BHs off. Return: RESP_OK: it is sent, arrived or not; RESP_MISS: a page of the sender's
  * is missing; RESP_GOES_ON: its bytes were borrowed and have to be kept first.
  */
-enum resp_verdict ud_request(struct qp *qp, struct miss *miss)
+enum mirage_verdict mirage_ud_request(struct mirage_qp *qp, struct mirage_miss *miss)
 {
-	const struct av *av = qp->ud->av;
-	enum resp_verdict v = RESP_OK;
-	struct datagram d;
+	const struct mirage_av *av = qp->ud->av;
+	enum mirage_verdict v = RESP_OK;
+	struct mirage_datagram d;
 
 	qp->req.remote_miss = false;
 	if (av->multicast)
-		return send_group(qp, miss);
+		return ud_send_group(qp, miss);
 	if (av->wired)
-		v = send_wire(qp, &qp->req.local, miss);
+		v = ud_send_wire(qp, &qp->req.local, miss);
 	if (v != RESP_OK || !av->local)
 		return v;
-	fill_datagram(qp, &d);
-	return send_local(qp, &d, miss);
+	ud_fill_datagram(qp, &d);
+	return ud_send_local(qp, &d, miss);
 }
 
 /**
- * ud_flush - let the packets go that were made
+ * mirage_ud_flush - let the packets go that were made
  * @qp: a QP for datagrams; the caller is its runner, or its engine is stopped
  *
  * BHs are off since the first of them.
  */
-void ud_flush(struct qp *qp)
+void mirage_ud_flush(struct mirage_qp *qp)
 {
-	struct ud *ud = qp->ud;
+	struct mirage_ud *ud = qp->ud;
 
 	if (ud->tx.skb)
-		net_tx_flush(&ud->tx);
+		mirage_net_tx_flush(&ud->tx);
 	/* The device's own lives as long as its namespace: it must not keep that. */
 	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
-		drop_av(ud);
+		ud_drop_av(ud);
 }
 
 /**
- * ud_create - what a new QP for datagrams needs besides
+ * mirage_ud_create - what a new QP for datagrams needs besides
  * @qp: the QP; ->type is set
  *
  * Return: 0, -ENOMEM.
  */
-int ud_create(struct qp *qp)
+int mirage_ud_create(struct mirage_qp *qp)
 {
-	struct ud *ud;
+	struct mirage_ud *ud;
 
-	if (!ud_type(qp->type))
+	if (!mirage_ud_type(qp->type))
 		return 0;
 	ud = kzalloc_obj(*ud, GFP_KERNEL_ACCOUNT);
 	if (!ud)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&ud->held);
-	ud->waiter.wake = ud_woken;
+	ud->waiter.wake = mirage_ud_woken;
 	ud->qp = qp;
 	qp->ud = ud;
 	return 0;
 }
 
 /**
- * ud_reset - forget whom it sent to; the QP's engine is stopped, its state is RESET
+ * mirage_ud_reset - forget whom it sent to; the QP's engine is stopped, its state is RESET
  * @qp: a QP, maybe one for datagrams
  */
-void ud_reset(struct qp *qp)
+void mirage_ud_reset(struct mirage_qp *qp)
 {
-	struct ud *ud = qp->ud;
+	struct mirage_ud *ud = qp->ud;
 
 	if (!ud)
 		return;
-	forget_av(qp);
+	ud_forget_av(qp);
 	/* A page that nobody needs any more must not delay the QP's next life. */
-	if (!odp_fault_cancel(&ud->waiter))
+	if (!mirage_odp_fault_cancel(&ud->waiter))
 		return;
 	spin_lock_bh(&qp->lock);
 	ud->draining = false;
 	spin_unlock_bh(&qp->lock);
-	qp_put(qp);
+	mirage_qp_put(qp);
 }

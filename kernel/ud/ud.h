@@ -13,7 +13,7 @@
 #include "qp/responder.h"
 #include "ud/ah.h"
 
-struct qp;
+struct mirage_qp;
 
 /* In front of every payload, in the receive work request's bytes (IBA 11.4.1.2). */
 #define UD_GRH_LEN	40
@@ -22,7 +22,7 @@ struct qp;
 #define UD_HOLD_MAX	SZ_1M
 
 /**
- * struct ud - what a QP for datagrams has more than others
+ * struct mirage_ud - what a QP for datagrams has more than others
  * @qp: the QP
  * @av: of the work request under way, or the last one; of the requester
  * @path: to there, where that is not this device; of the requester
@@ -32,31 +32,31 @@ struct qp;
  * @draining: somebody works @held off, or is going to; qp->lock
  * @waiter: with the fault of the first one; a reference on the QP is held meanwhile
  */
-struct ud {
-	struct qp *qp;
-	struct av *av;
-	struct net_path path;
-	struct net_tx tx;
+struct mirage_ud {
+	struct mirage_qp *qp;
+	struct mirage_av *av;
+	struct mirage_net_path path;
+	struct mirage_net_tx tx;
 	struct list_head held;
 	u32 bytes;
 	bool draining;
-	struct odp_waiter waiter;
+	struct mirage_odp_waiter waiter;
 };
 
-static inline bool ud_type(enum ib_qp_type type)
+static inline bool mirage_ud_type(enum ib_qp_type type)
 {
 	return type == IB_QPT_UD || type == IB_QPT_GSI;
 }
 
-int ud_create(struct qp *qp);
-void ud_reset(struct qp *qp);
-void ud_drop_held(struct qp *qp);
+int mirage_ud_create(struct mirage_qp *qp);
+void mirage_ud_reset(struct mirage_qp *qp);
+void mirage_ud_drop_held(struct mirage_qp *qp);
 
-enum ib_wc_status ud_check(struct qp *qp);
-bool ud_sends_once(const struct qp *qp);
-bool ud_fanned_out(const struct qp *qp);
-enum resp_verdict ud_request(struct qp *qp, struct miss *miss);
-void ud_flush(struct qp *qp);
-u32 ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct net_seg *seg);
+enum ib_wc_status mirage_ud_check(struct mirage_qp *qp);
+bool mirage_ud_sends_once(const struct mirage_qp *qp);
+bool mirage_ud_fanned_out(const struct mirage_qp *qp);
+enum mirage_verdict mirage_ud_request(struct mirage_qp *qp, struct mirage_miss *miss);
+void mirage_ud_flush(struct mirage_qp *qp);
+u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg);
 
 #endif

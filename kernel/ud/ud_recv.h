@@ -10,7 +10,7 @@
 #include "ud/ud.h"
 
 /**
- * struct datagram - what is said of a payload
+ * struct mirage_datagram - what is said of a payload
  * @grh: what stands in front of it in memory
  * @ipv4: an IPv4 header is the end of @grh
  * @imm: there is an immediate
@@ -20,7 +20,7 @@
  * @ex: the immediate, big endian
  * @len: bytes of payload
  */
-struct datagram {
+struct mirage_datagram {
 	u8 grh[UD_GRH_LEN];
 	bool ipv4;
 	bool imm;
@@ -31,14 +31,15 @@ struct datagram {
 	u32 len;
 };
 
-/** ud_drop - a datagram to or from a QP goes nowhere, and is counted */
-static inline void ud_drop(struct qp *qp)
+/** mirage_ud_drop - a datagram to or from a QP goes nowhere, and is counted */
+static inline void mirage_ud_drop(struct mirage_qp *qp)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_UD_DROPPED);
 }
 
-bool ud_deliver(struct qp *qp, const struct datagram *d, struct bytes *from,
-		struct miss *miss);
-void ud_woken(struct odp_waiter *w, int err);
+bool mirage_ud_deliver(struct mirage_qp *qp, const struct mirage_datagram *d,
+		       struct mirage_cursor *from,
+		       struct mirage_miss *miss);
+void mirage_ud_woken(struct mirage_odp_waiter *w, int err);
 
 #endif

@@ -43,71 +43,72 @@
 #include "ud/ah.h"
 #include "wire/wire.h"
 
-static bool is_request(const struct wire_hold *h)
+static bool wire_is_request(const struct mirage_wire_hold *h)
 {
 	return h == &h->wire->requests;
 }
 
-static spinlock_t *lock_of(struct wire_hold *h)
+static spinlock_t *wire_lock_of(struct mirage_wire_hold *h)
 {
-	return is_request(h) ? &h->wire->qp->lock : &h->wire->req.lock;
+	return wire_is_request(h) ? &h->wire->qp->lock : &h->wire->req.lock;
 }
 
 /* To the peer; its addresses are good under the lock. */
-static const struct net_path *path_of(const struct wire_hold *h)
+static const struct mirage_net_path *wire_path_of(const struct mirage_wire_hold *h)
 {
-	return is_request(h) ? &h->wire->resp.path : &h->wire->req.path;
+	return wire_is_request(h) ? &h->wire->resp.path : &h->wire->req.path;
 }
 
 /* Is the packet for this direction, by what it says before it was checked? */
-static bool is_ours(const struct wire_hold *h, struct sk_buff *skb, u32 off)
+static bool wire_is_ours(const struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
 	u32 qpn;
 	u8 opcode;
 
-	return net_peek_bth(skb, off, &opcode, &qpn) && qpn == h->wire->qp->qpn &&
-	       pkt_ops[opcode].response != is_request(h);
+	return mirage_net_peek_bth(skb, off, &opcode, &qpn) && qpn == h->wire->qp->qpn &&
+	       mirage_pkt_ops[opcode].response != wire_is_request(h);
 }
 
 /* The first packet after that at @off that is not for this direction, or 0. */
-static u32 skip_ours(const struct wire_hold *h, struct sk_buff *skb, u32 off)
+static u32 wire_skip_ours(const struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
-	return net_skip(skb, off, h->wire->qp->qpn, !is_request(h));
+	return mirage_net_skip(skb, off, h->wire->qp->qpn, !wire_is_request(h));
 }
 
-static bool right_pkey(u16 pkey)
+static bool wire_right_pkey(u16 pkey)
 {
 	/* We are a full member, so every member may talk to us. */
 	return (pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
 }
 
-static bool takes(const struct wire_hold *h, const struct pkt *pkt)
+static bool wire_takes_packet(const struct mirage_wire_hold *h, const struct mirage_pkt *pkt)
 {
-	return pkt->qpn == h->wire->qp->qpn && pkt->op->response != is_request(h) &&
-	       right_pkey(pkt->pkey);
+	return pkt->qpn == h->wire->qp->qpn && pkt->op->response != wire_is_request(h) &&
+	       wire_right_pkey(pkt->pkey);
 }
 
-static enum wire_verdict feed(struct wire_hold *h, const struct net_seg *seg,
-			      struct miss *miss)
+static enum mirage_wire_verdict wire_feed_one(struct mirage_wire_hold *h,
+					      const struct mirage_net_seg *seg,
+					      struct mirage_miss *miss)
 {
-	struct qp *qp = h->wire->qp;
+	struct mirage_qp *qp = h->wire->qp;
 
-	return is_request(h) ? wire_request(qp, seg, miss) :
-			       wire_response(qp, seg, miss);
+	return wire_is_request(h) ? mirage_wire_request(qp, seg, miss) :
+			       mirage_wire_response(qp, seg, miss);
 }
 
 /* As many packets from within a message as go at once. The next one, or 0. */
-static u32 feed_middle(struct wire_hold *h, struct sk_buff *skb, u32 off)
+static u32 wire_feed_middle(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
-	struct qp *qp = h->wire->qp;
-	struct net_run run;
+	struct mirage_qp *qp = h->wire->qp;
+	struct mirage_net_batch run;
 	u32 n;
 
 	do {
-		if (!net_run_find(skb, off, &run) || !takes(h, &run.pkt))
+		if (!mirage_net_batch_find(skb, off, &run) || !wire_takes_packet(h, &run.pkt))
 			return off;
-		n = is_request(h) ? wire_request_run(qp, skb, off, &run) :
-				    wire_response_run(qp, skb, off, &run);
+		n = wire_is_request(h) ? mirage_wire_request_batch(qp, skb, off, &run) :
+				    mirage_wire_response_batch(qp, skb, off, &run);
 		off += n * run.len;
 		if (off >= skb->len)
 			return 0;
@@ -119,11 +120,13 @@ static u32 feed_middle(struct wire_hold *h, struct sk_buff *skb, u32 off)
  * Feeds packets that are for this direction, @seg at *@off first, up to @end. *@off is
  * then the first one that was not consumed, or 0.
  */
-static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 *off,
-				  u32 end, struct net_seg *seg, struct miss *miss)
+static enum mirage_wire_verdict wire_feed_series(struct mirage_wire_hold *h, struct sk_buff *skb,
+						 u32 *off,
+						 u32 end, struct mirage_net_seg *seg,
+						 struct mirage_miss *miss)
 {
 	do {
-		enum wire_verdict v = feed(h, seg, miss);
+		enum mirage_wire_verdict v = wire_feed_one(h, seg, miss);
 
 		if (v == WIRE_HELD)
 			return v;
@@ -132,29 +135,29 @@ static enum wire_verdict feed_run(struct wire_hold *h, struct sk_buff *skb, u32 
 			if (v != WIRE_DONE || *off == end)
 				return v;
 			if (!seg->pkt.op->last)
-				*off = feed_middle(h, skb, *off);
+				*off = wire_feed_middle(h, skb, *off);
 			if (*off == end)
 				return v;
-		} while (net_segment(skb, *off, seg));
-	} while (takes(h, &seg->pkt));
+		} while (mirage_net_segment(skb, *off, seg));
+	} while (wire_takes_packet(h, &seg->pkt));
 	return WIRE_DONE;
 }
 
 /* The same for a held skb. */
-static enum wire_verdict feed_held(struct wire_hold *h, struct sk_buff *skb,
-				   struct miss *miss)
+static enum mirage_wire_verdict wire_feed_held(struct mirage_wire_hold *h, struct sk_buff *skb,
+					       struct mirage_miss *miss)
 {
-	struct net_cb *cb = net_cb(skb);
+	struct mirage_net_cb *cb = mirage_net_cb(skb);
 
 	do {
-		enum wire_verdict v;
-		struct net_seg seg;
+		enum mirage_wire_verdict v;
+		struct mirage_net_seg seg;
 
-		if (net_segment(skb, cb->off, &seg) || !takes(h, &seg.pkt)) {
+		if (mirage_net_segment(skb, cb->off, &seg) || !wire_takes_packet(h, &seg.pkt)) {
 			cb->off = seg.next;
 			continue;
 		}
-		v = feed_run(h, skb, &cb->off, cb->end, &seg, miss);
+		v = wire_feed_series(h, skb, &cb->off, cb->end, &seg, miss);
 		if (v != WIRE_DONE)
 			return v;
 	} while (cb->off != cb->end);
@@ -164,20 +167,20 @@ static enum wire_verdict feed_held(struct wire_hold *h, struct sk_buff *skb,
 /* Truesize of all that is held: it counts for no socket and no process. */
 static atomic_long_t held_bytes;
 
-static bool may_hold(const struct wire_hold *h, const struct sk_buff *skb)
+static bool wire_may_hold(const struct mirage_wire_hold *h, const struct sk_buff *skb)
 {
 	return h->bytes + skb->truesize <= WIRE_HOLD_MAX &&
 	       atomic_long_read(&held_bytes) + skb->truesize <= WIRE_HOLD_ALL;
 }
 
-static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
+static void wire_hold_add(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
 {
 	struct mirage_dev *dev = h->wire->qp->dev;
 	struct sk_buff *clone = NULL;
 
-	lockdep_assert_held(lock_of(h));
+	lockdep_assert_held(wire_lock_of(h));
 	/* What comes after one that was dropped is of no use. */
-	if (!h->dropped && may_hold(h, skb))
+	if (!h->dropped && wire_may_hold(h, skb))
 		clone = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);
 	if (!clone) {
 		h->dropped = true;
@@ -188,14 +191,14 @@ static void hold_add(struct wire_hold *h, struct sk_buff *skb, u32 off, u32 end)
 	/* Neither is good for as long as this may take. */
 	skb_dst_drop(clone);
 	clone->dev = NULL;
-	net_cb(clone)->off = off;
-	net_cb(clone)->end = end;
+	mirage_net_cb(clone)->off = off;
+	mirage_net_cb(clone)->end = end;
 	h->bytes += clone->truesize;
 	atomic_long_add(clone->truesize, &held_bytes);
 	__skb_queue_tail(&h->queue, clone);
 }
 
-static void hold_remove(struct wire_hold *h, struct sk_buff *skb)
+static void wire_hold_remove(struct mirage_wire_hold *h, struct sk_buff *skb)
 {
 	__skb_unlink(skb, &h->queue);
 	h->bytes -= skb->truesize;
@@ -203,33 +206,34 @@ static void hold_remove(struct wire_hold *h, struct sk_buff *skb)
 	consume_skb(skb);
 }
 
-static void hold_purge(struct wire_hold *h)
+static void wire_hold_purge(struct mirage_wire_hold *h)
 {
 	__skb_queue_purge(&h->queue);
 	atomic_long_sub(h->bytes, &held_bytes);
 	h->bytes = 0;
 }
 
-static void hold_queue_work(struct wire_hold *h, unsigned long delay)
+static void wire_hold_queue_work(struct mirage_wire_hold *h, unsigned long delay)
 {
-	struct qp *qp = h->wire->qp;
+	struct mirage_qp *qp = h->wire->qp;
 
 	kref_get(&qp->ref);
 	if (!queue_delayed_work(qp->dev->wq, &h->work, delay))
-		qp_put(qp);
+		mirage_qp_put(qp);
 }
 
 /* From here on the fault, or the work item, has the direction. */
-static void park(struct wire_hold *h, enum wire_verdict v, const struct miss *miss)
+static void wire_hold_park(struct mirage_wire_hold *h, enum mirage_wire_verdict v,
+			   const struct mirage_miss *miss)
 {
-	struct qp *qp = h->wire->qp;
+	struct mirage_qp *qp = h->wire->qp;
 	int err;
 
-	lockdep_assert_held(lock_of(h));
+	lockdep_assert_held(wire_lock_of(h));
 	h->parked = true;
 	h->draining = false;
 	if (!miss->mr) {
-		hold_queue_work(h, v == WIRE_STALLED);
+		wire_hold_queue_work(h, v == WIRE_STALLED);
 		return;
 	}
 	kref_get(&qp->ref);
@@ -238,72 +242,72 @@ static void park(struct wire_hold *h, enum wire_verdict v, const struct miss *mi
 	h->raised = !err;
 	if (!err)
 		return;
-	qp_put(qp);
+	mirage_qp_put(qp);
 	/* Without memory to say what is missing, ask again in a moment. */
 	if (err != -ENOMEM)
 		h->error = err;
-	hold_queue_work(h, err == -ENOMEM);
+	wire_hold_queue_work(h, err == -ENOMEM);
 }
 
 /* One piece of what is held: an skb, or a turn of a READ. */
-static enum wire_verdict hold_step(struct wire_hold *h, struct miss *miss)
+static enum mirage_wire_verdict wire_hold_step(struct mirage_wire_hold *h, struct mirage_miss *miss)
 {
-	struct qp *qp = h->wire->qp;
-	enum wire_verdict v = WIRE_DONE;
+	struct mirage_qp *qp = h->wire->qp;
+	enum mirage_wire_verdict v = WIRE_DONE;
 	int err = h->error;
 	struct sk_buff *skb;
 
 	h->error = 0;
-	if (is_request(h))
-		v = wire_request_resume(qp, err, miss);
+	if (wire_is_request(h))
+		v = mirage_wire_request_resume(qp, err, miss);
 	else if (err)
-		wire_response_failed(qp, err);
+		mirage_wire_response_failed(qp, err);
 	skb = skb_peek(&h->queue);
 	if (v != WIRE_DONE || !skb)
 		return v;
 
-	v = feed_held(h, skb, miss);
-	if (v != WIRE_HELD && net_cb(skb)->off == net_cb(skb)->end)
-		hold_remove(h, skb);
+	v = wire_feed_held(h, skb, miss);
+	if (v != WIRE_HELD && mirage_net_cb(skb)->off == mirage_net_cb(skb)->end)
+		wire_hold_remove(h, skb);
 	return v;
 }
 
 /* Nothing is held any more. */
-static void hold_end(struct wire_hold *h)
+static void wire_hold_end(struct mirage_wire_hold *h)
 {
-	struct qp *qp = h->wire->qp;
+	struct mirage_qp *qp = h->wire->qp;
 
-	if (h->dropped && is_request(h))
-		wire_request_lost(qp);
+	if (h->dropped && wire_is_request(h))
+		mirage_wire_request_lost(qp);
 	else if (h->dropped)
-		wire_response_lost(qp);
+		mirage_wire_response_lost(qp);
 	h->dropped = false;
 	h->draining = false;
 }
 
 /* True: there is more to do here. False: the direction is somebody else's by now. */
-static bool drain_round(struct wire_hold *h, struct miss *miss)
+static bool wire_hold_drain_round(struct mirage_wire_hold *h, struct mirage_miss *miss)
 {
-	enum wire_verdict v;
+	enum mirage_wire_verdict v;
 
-	lockdep_assert_held(lock_of(h));
+	lockdep_assert_held(wire_lock_of(h));
 	if (h->closed) {
 		h->draining = false;
 		wake_up_all(&h->idle);
 		return false;
 	}
-	v = hold_step(h, miss);
+	v = wire_hold_step(h, miss);
 	if (v == WIRE_STALLED)
-		park(h, v, miss);
+		wire_hold_park(h, v, miss);
 	else if (v == WIRE_DONE && skb_queue_empty(&h->queue))
-		hold_end(h);
-	if (is_request(h))
-		wire_request_end(h->wire->qp);
+		wire_hold_end(h);
+	if (wire_is_request(h))
+		mirage_wire_request_end(h->wire->qp);
 	return h->draining;
 }
 
 /* Brings a page in here, if that takes no waiting; parks if it does. */
-static bool drain_fault(struct wire_hold *h, struct miss *miss)
+static bool wire_hold_drain_fault(struct mirage_wire_hold *h, struct mirage_miss *miss)
 {
 	struct mirage_mr *mr = miss->mr;
 	bool here = true;
@@ -313,107 +317,107 @@ static bool drain_fault(struct wire_hold *h, struct miss *miss)
 	if (err != -EAGAIN) {
 		h->error = err;
 	} else {
-		spin_lock_bh(lock_of(h));
+		spin_lock_bh(wire_lock_of(h));
 		here = h->closed;
 		if (!here)
-			park(h, WIRE_HELD, miss);
-		spin_unlock_bh(lock_of(h));
+			wire_hold_park(h, WIRE_HELD, miss);
+		spin_unlock_bh(wire_lock_of(h));
 	}
 	mirage_mr_put(mr);
 	return here;
 }
 
 /* Works off what is held, up to its end or the next wait. Process context. */
-static void drain(struct wire_hold *h)
+static void wire_hold_drain(struct mirage_wire_hold *h)
 {
-	bool requests = is_request(h), more;
-	struct qp *qp = h->wire->qp;
+	bool requests = wire_is_request(h), more;
+	struct mirage_qp *qp = h->wire->qp;
 
 	do {
-		struct miss miss = {};
+		struct mirage_miss miss = {};
 
 		rcu_read_lock();
-		spin_lock_bh(lock_of(h));
-		more = drain_round(h, &miss);
-		spin_unlock_bh(lock_of(h));
+		spin_lock_bh(wire_lock_of(h));
+		more = wire_hold_drain_round(h, &miss);
+		spin_unlock_bh(wire_lock_of(h));
 		if (!requests)
-			wire_response_end(qp);
+			mirage_wire_response_end(qp);
 		rcu_read_unlock();
 		if (more && miss.mr)
-			more = drain_fault(h, &miss);
+			more = wire_hold_drain_fault(h, &miss);
 		cond_resched();
 	} while (more);
 }
 
 /* A wait is over. Takes the reference that was held for it. */
-static void hold_resume(struct wire_hold *h, int err)
+static void wire_hold_resume(struct mirage_wire_hold *h, int err)
 {
-	struct qp *qp = h->wire->qp;
+	struct mirage_qp *qp = h->wire->qp;
 
-	spin_lock_bh(lock_of(h));
+	spin_lock_bh(wire_lock_of(h));
 	h->parked = false;
 	h->raised = false;
 	h->draining = true;
 	if (err)
 		h->error = err;
-	spin_unlock_bh(lock_of(h));
-	drain(h);
-	qp_put(qp);
+	spin_unlock_bh(wire_lock_of(h));
+	wire_hold_drain(h);
+	mirage_qp_put(qp);
 }
 
-static void hold_wake(struct odp_waiter *waiter, int err)
+static void wire_hold_wake(struct mirage_odp_waiter *waiter, int err)
 {
-	hold_resume(container_of(waiter, struct wire_hold, waiter), err);
+	wire_hold_resume(container_of(waiter, struct mirage_wire_hold, waiter), err);
 }
 
-static void hold_work(struct work_struct *work)
+static void wire_hold_work(struct work_struct *work)
 {
-	hold_resume(container_of(work, struct wire_hold, work.work), 0);
+	wire_hold_resume(container_of(work, struct mirage_wire_hold, work.work), 0);
 }
 
-static void hold_init(struct wire_hold *h, struct wire *wire)
+static void wire_hold_init(struct mirage_wire_hold *h, struct mirage_wire *wire)
 {
 	h->wire = wire;
 	h->closed = true;
 	skb_queue_head_init(&h->queue);
-	h->waiter.wake = hold_wake;
-	INIT_DELAYED_WORK(&h->work, hold_work);
+	h->waiter.wake = wire_hold_wake;
+	INIT_DELAYED_WORK(&h->work, wire_hold_work);
 	init_waitqueue_head(&h->idle);
 }
 
-static void hold_open(struct wire_hold *h)
+static void wire_hold_open(struct mirage_wire_hold *h)
 {
-	spin_lock_bh(lock_of(h));
+	spin_lock_bh(wire_lock_of(h));
 	h->closed = false;
-	spin_unlock_bh(lock_of(h));
+	spin_unlock_bh(wire_lock_of(h));
 }
 
 /* Nobody takes anything in for this direction when this returns. May sleep. */
-static void hold_close(struct wire_hold *h)
+static void wire_hold_close(struct mirage_wire_hold *h)
 {
-	struct qp *qp = h->wire->qp;
+	struct mirage_qp *qp = h->wire->qp;
 
-	spin_lock_bh(lock_of(h));
+	spin_lock_bh(wire_lock_of(h));
 	h->closed = true;
-	hold_purge(h);
-	spin_unlock_bh(lock_of(h));
+	wire_hold_purge(h);
+	spin_unlock_bh(wire_lock_of(h));
 
 	/* Either we take the waiter back, or its wake is under way and short. */
-	if (odp_fault_cancel(&h->waiter)) {
+	if (mirage_odp_fault_cancel(&h->waiter)) {
 		h->raised = false;
-		qp_put(qp);
+		mirage_qp_put(qp);
 	}
 	wait_event(h->idle, !READ_ONCE(h->raised) && !READ_ONCE(h->draining));
 	if (cancel_delayed_work_sync(&h->work))
-		qp_put(qp);
+		mirage_qp_put(qp);
 }
 
 /* Holds the packets from @off on that are for this direction. Return: the next, or 0. */
-static u32 hold_rest(struct wire_hold *h, struct sk_buff *skb, u32 off)
+static u32 wire_hold_rest(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
-	u32 end = skip_ours(h, skb, off);
+	u32 end = wire_skip_ours(h, skb, off);
 
-	hold_add(h, skb, off, end);
+	wire_hold_add(h, skb, off, end);
 	return end;
 }
 
@@ -421,93 +425,93 @@ static u32 hold_rest(struct wire_hold *h, struct sk_buff *skb, u32 off)
  * Packets of one direction of one QP, from the one at @off, which is @seg. Return: the
  * first one that is not, or 0.
  */
-static u32 input_run(struct wire_hold *h, struct sk_buff *skb, u32 off,
-		     struct net_seg *seg)
+static u32 wire_input_series(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off,
+			     struct mirage_net_seg *seg)
 {
-	struct qp *qp = h->wire->qp;
-	bool requests = is_request(h);
-	enum wire_verdict v = WIRE_DONE;
-	struct miss miss = {};
+	struct mirage_qp *qp = h->wire->qp;
+	bool requests = wire_is_request(h);
+	enum mirage_wire_verdict v = WIRE_DONE;
+	struct mirage_miss miss = {};
 
-	spin_lock(lock_of(h));
-	if (h->closed || !net_same_peer(skb, path_of(h))) {
+	spin_lock(wire_lock_of(h));
+	if (h->closed || !mirage_net_same_peer(skb, wire_path_of(h))) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
-		off = skip_ours(h, skb, off);
+		off = wire_skip_ours(h, skb, off);
 	} else if (h->parked || h->draining) {
-		off = hold_rest(h, skb, off);
+		off = wire_hold_rest(h, skb, off);
 	} else {
-		v = feed_run(h, skb, &off, 0, seg, &miss);
+		v = wire_feed_series(h, skb, &off, 0, seg, &miss);
 		if (v != WIRE_DONE)
-			park(h, v, &miss);
+			wire_hold_park(h, v, &miss);
 		/* The first of all is at 0, too. */
 		if (v == WIRE_HELD ||
-		    (v != WIRE_DONE && off && is_ours(h, skb, off)))
-			off = hold_rest(h, skb, off);
+		    (v != WIRE_DONE && off && wire_is_ours(h, skb, off)))
+			off = wire_hold_rest(h, skb, off);
 		if (requests)
-			wire_request_end(qp);
+			mirage_wire_request_end(qp);
 	}
-	spin_unlock(lock_of(h));
+	spin_unlock(wire_lock_of(h));
 	if (!requests)
-		wire_response_end(qp);
+		mirage_wire_response_end(qp);
 	if (miss.mr)
 		mirage_mr_put(miss.mr);
 	return off;
 }
 
 /* Who is a checked packet for? Return: the next one to look at, or 0. */
-static u32 input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
+static u32 wire_input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 {
-	struct net_seg seg;
-	struct wire *wire;
-	struct qp *qp;
+	struct mirage_net_seg seg;
+	struct mirage_wire *wire;
+	struct mirage_qp *qp;
 
-	if (net_segment(skb, off, &seg))
+	if (mirage_net_segment(skb, off, &seg))
 		return seg.next;
-	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && right_pkey(seg.pkt.pkey))
-		return ud_input(dev, skb, &seg);
-	qp = qp_find(dev, seg.pkt.qpn);
+	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && wire_right_pkey(seg.pkt.pkey))
+		return mirage_ud_input(dev, skb, &seg);
+	qp = mirage_qp_find(dev, seg.pkt.qpn);
 	wire = qp ? READ_ONCE(qp->wire) : NULL;
-	if (!wire || !right_pkey(seg.pkt.pkey)) {
+	if (!wire || !wire_right_pkey(seg.pkt.pkey)) {
 		mirage_stat_inc(dev, MIRAGE_STAT_RX_DISCARDS);
 		return seg.next;
 	}
-	return input_run(seg.pkt.op->response ? &wire->responses : &wire->requests,
-			 skb, off, &seg);
+	return wire_input_series(seg.pkt.op->response ? &wire->responses : &wire->requests,
+				 skb, off, &seg);
 }
 
 /**
- * wire_input - a datagram, or many merged ones, has come
+ * mirage_wire_input - a datagram, or many merged ones, has come
  * @dev: whose
  * @skb: it; consumed here
  *
  * BHs off, under rcu_read_lock().
  */
-void wire_input(struct mirage_dev *dev, struct sk_buff *skb)
+void mirage_wire_input(struct mirage_dev *dev, struct sk_buff *skb)
 {
-	u32 off = net_cb(skb)->off;
+	u32 off = mirage_net_cb(skb)->off;
 
 	do {
-		off = input_from(dev, skb, off);
+		off = wire_input_from(dev, skb, off);
 	} while (off);
 	napi_consume_skb(skb, 1);
 }
 
 /**
- * wire_connect - give a QP a wire, if its peer is not on this device
+ * mirage_wire_connect - give a QP a wire, if its peer is not on this device
  * @qp: the QP, before it goes to RTR; its mutex is held
  * @attr: ->ah_attr and ->dest_qp_num of the peer
  *
  * Process context, may sleep. A namespace whose port is taken makes a wire on which
  * nobody answers. Return: 0, -ENOMEM, or -EINVAL for addresses no packet can have.
  */
-int wire_connect(struct qp *qp, const struct ib_qp_attr *attr)
+int mirage_wire_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
-	struct wire *wire;
+	struct mirage_wire *wire;
 	int err;
 
 	lockdep_assert_held(&qp->mutex);
-	wire_disconnect(qp);
+	mirage_wire_disconnect(qp);
 	/* Then no wire is needed. */
 	if (mirage_local_gid(qp->dev, &grh->dgid))
 		return 0;
@@ -516,24 +520,24 @@ int wire_connect(struct qp *qp, const struct ib_qp_attr *attr)
 		return -ENOMEM;
 	wire->qp = qp;
 	spin_lock_init(&wire->req.lock);
-	hold_init(&wire->requests, wire);
-	hold_init(&wire->responses, wire);
-	err = wire_resp_create(wire, attr);
+	wire_hold_init(&wire->requests, wire);
+	wire_hold_init(&wire->responses, wire);
+	err = mirage_wire_resp_create(wire, attr);
 	if (err)
 		goto free;
 	WRITE_ONCE(qp->wire, wire);
-	err = wire_req_create(qp, attr);
+	err = mirage_wire_req_create(qp, attr);
 	if (err)
 		goto destroy_resp;
 
-	net_open(qp->dev);
-	hold_open(&wire->requests);
-	hold_open(&wire->responses);
+	mirage_net_open(qp->dev);
+	wire_hold_open(&wire->requests);
+	wire_hold_open(&wire->responses);
 	return 0;
 
 destroy_resp:
 	WRITE_ONCE(qp->wire, NULL);
-	wire_resp_destroy(wire);
+	mirage_wire_resp_destroy(wire);
 free:
 	/* A softirq may have found it, and found it closed. */
 	kfree_rcu(wire, rcu);
@@ -541,7 +545,7 @@ free:
 }
 
 /**
- * wire_readdress - the peer is reached another way from now on
+ * mirage_wire_readdress - the peer is reached another way from now on
  * @qp: the QP, its engine stopped, nothing of its requester's under way; its mutex is held
  * @attr: ->ah_attr of the peer
  *
@@ -549,11 +553,11 @@ free:
  * would have to go over to the other carrier, which knows nothing of PSNs that are in
  * the middle of a connection; -ENETDOWN.
  */
-int wire_readdress(struct qp *qp, const struct ib_qp_attr *attr)
+int mirage_wire_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	const struct ib_global_route *grh = rdma_ah_read_grh(&attr->ah_attr);
-	struct wire *wire = qp->wire;
-	struct net_path path, resp;
+	struct mirage_wire *wire = qp->wire;
+	struct mirage_net_path path, resp;
 	int err;
 
 	lockdep_assert_held(&qp->mutex);
@@ -561,12 +565,12 @@ int wire_readdress(struct qp *qp, const struct ib_qp_attr *attr)
 		return -EINVAL;
 	if (!wire)
 		return 0;
-	err = net_path_init(&path, qp->dev, &attr->ah_attr, qp->qpn, qp->attr.dest_qp_num);
+	err = mirage_net_path_init(&path, qp->dev, &attr->ah_attr, qp->qpn, qp->attr.dest_qp_num);
 	if (err)
 		return err;
-	err = net_path_init(&resp, qp->dev, &attr->ah_attr, qp->qpn, qp->attr.dest_qp_num);
+	err = mirage_net_path_init(&resp, qp->dev, &attr->ah_attr, qp->qpn, qp->attr.dest_qp_num);
 	if (err) {
-		net_path_release(&path);
+		mirage_net_path_release(&path);
 		return err;
 	}
 	spin_lock_bh(&wire->req.lock);
@@ -575,28 +579,28 @@ int wire_readdress(struct qp *qp, const struct ib_qp_attr *attr)
 	spin_lock_bh(&qp->lock);
 	swap(wire->resp.path, resp);
 	spin_unlock_bh(&qp->lock);
-	net_path_release(&path);
-	net_path_release(&resp);
+	mirage_net_path_release(&path);
+	mirage_net_path_release(&resp);
 	return 0;
 }
 
 /**
- * wire_disconnect - take a QP's wire away
+ * mirage_wire_disconnect - take a QP's wire away
  * @qp: the QP, its engine stopped; its mutex is held, or nobody else has it
  *
  * May sleep, but never for a page. When it returns no packet, timer or fault of the
  * wire touches the QP any more.
  */
-void wire_disconnect(struct qp *qp)
+void mirage_wire_disconnect(struct mirage_qp *qp)
 {
-	struct wire *wire = qp->wire;
+	struct mirage_wire *wire = qp->wire;
 
 	if (!wire)
 		return;
-	hold_close(&wire->requests);
-	hold_close(&wire->responses);
-	wire_req_destroy(qp);
+	wire_hold_close(&wire->requests);
+	wire_hold_close(&wire->responses);
+	mirage_wire_req_destroy(qp);
 	WRITE_ONCE(qp->wire, NULL);
-	wire_resp_destroy(wire);
+	mirage_wire_resp_destroy(wire);
 	kfree_rcu(wire, rcu);
 }

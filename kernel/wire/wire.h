@@ -5,20 +5,20 @@
  * The data path on one page. BHs are off in all of it; "task" is the poster's system
  * call or a worker, "softirq" also whatever context the engine is kicked from.
  *
- *	task, softirq	wire_req_run()		wire_req.c	send WQEs -> packets
- *	softirq		wire_input()		wire.c		skb -> QPs
- *	softirq, task	wire_request()		wire_resp.c	request -> resp.c, answers
- *	softirq, task	wire_request_run()	wire_resp.c	several of one message at once
- *	softirq, task	wire_request_resume()	wire_resp.c	a READ goes on
- *	softirq, task	wire_response()		wire_comp.c	answer -> completions
- *	softirq, task	wire_response_run()	wire_comp.c	several of one READ at once
+ *	task, softirq	mirage_wire_req_run()		wire_req.c	send WQEs -> packets
+ *	softirq		mirage_wire_input()		wire.c		skb -> QPs
+ *	softirq, task	mirage_wire_request()		wire_resp.c	request -> resp.c, answers
+ *	softirq, task	mirage_wire_request_batch()	wire_resp.c	several of one message at once
+ *	softirq, task	mirage_wire_request_resume()	wire_resp.c	a READ goes on
+ *	softirq, task	mirage_wire_response()		wire_comp.c	answer -> completions
+ *	softirq, task	mirage_wire_response_batch()	wire_comp.c	several of one READ at once
  *	timer		wire_timeout()		timer.c		again from the oldest
  *
  * A QP is connected by the direct carrier or by this one; which, is decided when it
  * goes to RTR, by whether the peer's GID is one of this device.
  *
  * A packet that needs a page that is not there parks its direction of its QP: the
- * skb, and all that come after it for that direction, are held (struct wire_hold)
+ * skb, and all that come after it for that direction, are held (struct mirage_wire_hold)
  * until the fault is over. The other direction and everybody else go on.
  *
  * Locks: qp->lock for the responder's side, wire->req.lock for the requester's; both
@@ -37,7 +37,7 @@
 #include "wire/wire_req.h"
 #include "wire/wire_resp.h"
 
-struct qp;
+struct mirage_qp;
 
 /* Bytes of held skbs per direction, truesize; what comes beyond is dropped. */
 #define WIRE_HOLD_MAX	SZ_16M
@@ -48,9 +48,9 @@ struct qp;
 #define WIRE_WINDOW	SZ_4M
 
 /**
- * struct wire_hold - one direction's packets, and what they wait for
+ * struct mirage_wire_hold - one direction's packets, and what they wait for
  * @wire: whose
- * @queue: clones of skbs, in order, each from net_cb()->off on; with a page missing
+ * @queue: clones of skbs, in order, each from mirage_net_cb()->off on; with a page missing
  *	it is the first one that misses it
  * @bytes: their truesize
  * @closed: not connected: nothing is taken in any more
@@ -66,8 +66,8 @@ struct qp;
  * Protected by its direction's lock, but for @error: that belongs to who drains, or to
  * whom it is parked for. Nothing is in @queue without @parked or @draining.
  */
-struct wire_hold {
-	struct wire *wire;
+struct mirage_wire_hold {
+	struct mirage_wire *wire;
 	struct sk_buff_head queue;
 	u32 bytes;
 	bool closed;
@@ -76,13 +76,13 @@ struct wire_hold {
 	bool draining;
 	bool dropped;
 	int error;
-	struct odp_waiter waiter;
+	struct mirage_odp_waiter waiter;
 	struct delayed_work work;
 	wait_queue_head_t idle;
 };
 
 /* What became of a packet. */
-enum wire_verdict {
+enum mirage_wire_verdict {
 	WIRE_DONE,		/* consumed, or dropped */
 	WIRE_HELD,		/* a page is missing: the same packet again, later */
 	WIRE_READING,		/* consumed, but the READ it asks for is not done yet */
@@ -90,7 +90,7 @@ enum wire_verdict {
 };
 
 /**
- * struct wire - what a QP that is connected over the wire has more than others
+ * struct mirage_wire - what a QP that is connected over the wire has more than others
  * @qp: the QP
  * @rcu: softirqs find it without a reference
  * @requests: packets for our responder; protected by qp->lock
@@ -98,51 +98,55 @@ enum wire_verdict {
  * @req: the requester (wire_req.h)
  * @resp: the responder (wire_resp.h)
  */
-struct wire {
-	struct qp *qp;
+struct mirage_wire {
+	struct mirage_qp *qp;
 	struct rcu_head rcu;
-	struct wire_hold requests;
-	struct wire_hold responses;
-	struct wire_req req;
-	struct wire_resp resp;
+	struct mirage_wire_hold requests;
+	struct mirage_wire_hold responses;
+	struct mirage_wire_req req;
+	struct mirage_wire_resp resp;
 };
 
 /* wire.c: life, and who gets a packet */
-int wire_connect(struct qp *qp, const struct ib_qp_attr *attr);
-int wire_readdress(struct qp *qp, const struct ib_qp_attr *attr);
-void wire_disconnect(struct qp *qp);
-void wire_input(struct mirage_dev *dev, struct sk_buff *skb);
+int mirage_wire_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr);
+int mirage_wire_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr);
+void mirage_wire_disconnect(struct mirage_qp *qp);
+void mirage_wire_input(struct mirage_dev *dev, struct sk_buff *skb);
 
 /*
  * wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled, with WIRE_READING it
  * may be: without one, go on at once.
  */
-enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
-			       struct miss *miss);
-u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct net_run *run);
-enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss);
-void wire_request_lost(struct qp *qp);
-void wire_request_end(struct qp *qp);
+enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct mirage_net_seg *seg,
+					     struct mirage_miss *miss);
+u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
+			      const struct mirage_net_batch *run);
+enum mirage_wire_verdict mirage_wire_request_resume(struct mirage_qp *qp, int err,
+						    struct mirage_miss *miss);
+void mirage_wire_request_lost(struct mirage_qp *qp);
+void mirage_wire_request_end(struct mirage_qp *qp);
 
 /* wire_run.c */
-u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
-		  struct bytes *from, u32 num, u32 left, struct miss *miss);
-u32 wire_run_take(struct sk_buff *skb, u32 off, const struct net_run *run,
-		  struct bytes *to, u32 left, bool *ack);
+u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *path,
+			   struct mirage_pkt *pkt,
+			   struct mirage_cursor *from, u32 num, u32 left, struct mirage_miss *miss);
+u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
+			   struct mirage_cursor *to, u32 left, bool *ack);
 
 /* wire_req.c: the caller is the engine's runner */
-enum engine_verdict wire_req_run(struct qp *qp);
+enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp);
 
 /*
- * wire_comp.c: wire->req.lock is held, but by wire_response_end(). With WIRE_HELD
+ * wire_comp.c: wire->req.lock is held, but by mirage_wire_response_end(). With WIRE_HELD
  * *miss is filled.
  */
-enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
-				struct miss *miss);
-u32 wire_response_run(struct qp *qp, struct sk_buff *skb, u32 off,
-		      const struct net_run *run);
-void wire_response_failed(struct qp *qp, int err);
-void wire_response_lost(struct qp *qp);
-void wire_response_end(struct qp *qp);
+enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
+					      const struct mirage_net_seg *seg,
+					      struct mirage_miss *miss);
+u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
+			       const struct mirage_net_batch *run);
+void mirage_wire_response_failed(struct mirage_qp *qp, int err);
+void mirage_wire_response_lost(struct mirage_qp *qp);
+void mirage_wire_response_end(struct mirage_qp *qp);
 
 #endif

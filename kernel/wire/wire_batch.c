@@ -11,7 +11,7 @@
 #include "wire/wire.h"
 
 /**
- * wire_run_fill - packets from the middle of a message, ready for net_tx_seal()
+ * mirage_wire_batch_fill - packets from the middle of a message, ready for mirage_net_tx_seal()
  * @tx: where they go
  * @path: whereto
  * @pkt: headers of the first; ->payload is the path MTU
@@ -22,31 +22,32 @@
  *
  * BHs off. Return: how many there are, @tx->num. None without @miss->mr: no memory.
  */
-u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
-		  struct bytes *from, u32 num, u32 left, struct miss *miss)
+u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *path,
+			   struct mirage_pkt *pkt,
+			   struct mirage_cursor *from, u32 num, u32 left, struct mirage_miss *miss)
 {
-	u32 hdr = pkt_ops[pkt->opcode].len, len = hdr + pkt->payload + PKT_ICRC_LEN, i;
-	void *at[NET_RUN_MAX], *first;
-	const struct mtt_rows rows = { .at = at, .shift = ilog2(pkt->payload) };
+	u32 hdr = mirage_pkt_ops[pkt->opcode].len, len = hdr + pkt->payload + PKT_ICRC_LEN, i;
+	void *at[MIRAGE_NET_BATCH_MAX], *first;
+	const struct mirage_mtt_rows rows = { .at = at, .shift = ilog2(pkt->payload) };
 
-	num = min3(num, (u32)NET_RUN_MAX, (u32)NET_RUN_BYTES / pkt->payload);
-	first = net_tx_run(tx, path, len, num, left - pkt->payload);
+	num = min3(num, (u32)MIRAGE_NET_BATCH_MAX, (u32)MIRAGE_NET_BATCH_BYTES / pkt->payload);
+	first = mirage_net_tx_batch(tx, path, len, num, left - pkt->payload);
 	if (!first)
 		return 0;
-	pkt_build(first, pkt);
-	pkt_repeat(first, len, tx->num);
+	mirage_pkt_build(first, pkt);
+	mirage_pkt_repeat(first, len, tx->num);
 	for (i = 0; i < tx->num; i++)
 		at[i] = first + hdr + i * len;
-	num = bytes_move_rows(from, &rows, tx->num, left, false, miss);
+	num = mirage_cursor_move_rows(from, &rows, tx->num, left, false, miss);
 	if (num)
 		tx->num = num;
 	else
-		net_tx_cancel(tx);
+		mirage_net_tx_cancel(tx);
 	return num;
 }
 
 /**
- * wire_run_take - copy what came to where it belongs
+ * mirage_wire_batch_take - copy what came to where it belongs
  * @skb: where the packets are
  * @off: there
  * @run: the packets; the first one is what is expected, and its payload the path MTU
@@ -57,15 +58,15 @@ u32 wire_run_fill(struct net_tx *tx, struct net_path *path, struct pkt *pkt,
  * BHs off. Return: packets taken, their ICRCs checked; those after them, and none when
  * the first one misses a page, are left for the long way.
  */
-u32 wire_run_take(struct sk_buff *skb, u32 off, const struct net_run *run,
-		  struct bytes *to, u32 left, bool *ack)
+u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
+			   struct mirage_cursor *to, u32 left, bool *ack)
 {
-	void *at[NET_RUN_MAX];
-	const struct mtt_rows rows = { .at = at, .shift = ilog2(run->pkt.payload) };
+	void *at[MIRAGE_NET_BATCH_MAX];
+	const struct mirage_mtt_rows rows = { .at = at, .shift = ilog2(run->pkt.payload) };
 	u32 num = min(run->num, left >> rows.shift), i;
 
-	num = net_run_check(skb, off, run, num, ack);
+	num = mirage_net_batch_check(skb, off, run, num, ack);
 	for (i = 0; i < num; i++)
 		at[i] = (void *)run->at[i] + run->pkt.op->len;
-	return bytes_move_rows(to, &rows, num, left, true, NULL);
+	return mirage_cursor_move_rows(to, &rows, num, left, true, NULL);
 }

@@ -9,9 +9,9 @@
  * go back to una. Answers for what una has passed, or for what was never sent, are
  * dropped and counted.
  *
- * All but wire_response_end() runs under req.lock, in softirq as a rule. What may not
+ * All but mirage_wire_response_end() runs under req.lock, in softirq as a rule. What may not
  * be done there, kicking the engine and putting the QP in error, is left as a note for
- * wire_response_end(), which who held the lock calls after it.
+ * mirage_wire_response_end(), which who held the lock calls after it.
  */
 #include "base/device.h"
 #include "qp/completer.h"
@@ -19,31 +19,31 @@
 #include "qp/timer.h"
 #include "wire/wire.h"
 
-static struct wire_wr *oldest(const struct qp *qp)
+static struct mirage_wire_wr *wire_comp_oldest(const struct mirage_qp *qp)
 {
-	return wire_wr(&qp->wire->req, qp->sq.entries, qp->sq.index);
+	return mirage_wire_wr(&qp->wire->req, qp->sq.entries, qp->sq.index);
 }
 
-static bool none_left(const struct qp *qp, const struct wire_req *req)
+static bool wire_comp_none_left(const struct mirage_qp *qp, const struct mirage_wire_req *req)
 {
 	/* Pairs with the release store of the runner after it wrote the record. */
 	return qp->sq.index == smp_load_acquire(&req->tail);
 }
 
-static void close_into(struct wire_req *req)
+static void wire_comp_close_into(struct mirage_wire_req *req)
 {
 	if (req->into_open)
-		bytes_release(&req->into);
+		mirage_cursor_release(&req->into);
 	req->into_open = false;
 }
 
-static void finish(struct qp *qp, enum ib_wc_status status, int err)
+static void wire_comp_finish(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	struct wire_req *req = &qp->wire->req;
-	const struct wire_wr *wr = oldest(qp);
+	struct mirage_wire_req *req = &qp->wire->req;
+	const struct mirage_wire_wr *wr = wire_comp_oldest(qp);
 
-	close_into(req);
-	if (!comp_wire(qp, &wr->wqe.head, wr->op, wr->length, status, err))
+	wire_comp_close_into(req);
+	if (!mirage_complete_wr(qp, &wr->wqe.head, wr->op, wr->length, status, err))
 		return;
 	req->failed = true;
 	req->error = true;
@@ -51,65 +51,65 @@ static void finish(struct qp *qp, enum ib_wc_status status, int err)
 }
 
 /**
- * wire_fail - the oldest work request has failed
+ * mirage_wire_fail - the oldest work request has failed
  * @qp: the QP; there is one; wire->req.lock is held
  * @status: how
  * @err: the errno behind it, or 0
  */
-void wire_fail(struct qp *qp, enum ib_wc_status status, int err)
+void mirage_wire_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	lockdep_assert_held(&req->lock);
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
 	req->failed = true;
 	req->error = true;
-	finish(qp, status, err);
+	wire_comp_finish(qp, status, err);
 }
 
 /**
- * wire_retire - complete what is done
+ * mirage_wire_retire - complete what is done
  * @qp: the QP; wire->req.lock is held
  */
-void wire_retire(struct qp *qp)
+void mirage_wire_retire(struct mirage_qp *qp)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	lockdep_assert_held(&req->lock);
-	while (!req->failed && !none_left(qp, req)) {
-		const struct wire_wr *wr = oldest(qp);
+	while (!req->failed && !wire_comp_none_left(qp, req)) {
+		const struct mirage_wire_wr *wr = wire_comp_oldest(qp);
 
-		if (!wr->status && psn_cmp(req->una, wr->end) < 0)
+		if (!wr->status && mirage_psn_cmp(req->una, wr->end) < 0)
 			break;
 		if (wr->status)
-			wire_fail(qp, wr->status, wr->err);
+			mirage_wire_fail(qp, wr->status, wr->err);
 		else
-			finish(qp, IB_WC_SUCCESS, 0);
+			wire_comp_finish(qp, IB_WC_SUCCESS, 0);
 	}
 }
 
 /**
- * wire_flush - complete what is under way as flushed
+ * mirage_wire_flush - complete what is under way as flushed
  * @qp: the QP, in error; the caller is its runner, none of its locks held
  */
-void wire_flush(struct qp *qp)
+void mirage_wire_flush(struct mirage_qp *qp)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	spin_lock_bh(&req->lock);
 	req->failed = true;
-	while (!none_left(qp, req))
-		finish(qp, IB_WC_WR_FLUSH_ERR, 0);
+	while (!wire_comp_none_left(qp, req))
+		wire_comp_finish(qp, IB_WC_WR_FLUSH_ERR, 0);
 	/* Without a connection the send queue may be brought back. */
 	req->failed = qp->transport == OP_RC;
 	spin_unlock_bh(&req->lock);
 }
 
 /**
- * wire_rewind - have the runner go back to una
+ * mirage_wire_rewind - have the runner go back to una
  * @req: the requester; its lock is held
  */
-void wire_rewind(struct wire_req *req)
+void mirage_wire_rewind(struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
 	req->rewind = true;
@@ -117,29 +117,29 @@ void wire_rewind(struct wire_req *req)
 }
 
 /**
- * wire_again - something was lost: go back, unless that was done too often
+ * mirage_wire_again - something was lost: go back, unless that was done too often
  * @qp: the QP, with work requests under way; wire->req.lock is held
  * @window: packets that may be outstanding then, at most
  */
-void wire_again(struct qp *qp, u32 window)
+void mirage_wire_again(struct mirage_qp *qp, u32 window)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	lockdep_assert_held(&req->lock);
 	if (!req->retry_left) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RETRY_EXCEEDED);
-		wire_fail(qp, IB_WC_RETRY_EXC_ERR, 0);
+		mirage_wire_fail(qp, IB_WC_RETRY_EXC_ERR, 0);
 		return;
 	}
 	req->retry_left--;
 	req->window = max_t(u32, min(req->window, window), WIRE_WINDOW_MIN);
-	wire_rewind(req);
+	mirage_wire_rewind(req);
 }
 
 /* All before @psn has its answer. */
-static void progress(struct qp *qp, u32 psn)
+static void wire_comp_progress(struct mirage_qp *qp, u32 psn)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 	u32 n = (psn - req->una) & PSN_MASK;
 
 	req->una = psn;
@@ -151,24 +151,24 @@ static void progress(struct qp *qp, u32 psn)
 	req->window = min_t(u32, req->window + DIV_ROUND_UP(n, 2),
 			    WIRE_WINDOW >> req->shift);
 	req->kick |= req->starved;
-	wire_retire(qp);
+	mirage_wire_retire(qp);
 }
 
 /**
- * wire_sent - nobody answers to UC: what was sent is done
+ * mirage_wire_sent - nobody answers to UC: what was sent is done
  * @qp: the QP; the caller is its runner; BHs off, none of its locks held
  */
-void wire_sent(struct qp *qp)
+void mirage_wire_sent(struct mirage_qp *qp)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	spin_lock(&req->lock);
-	if (!req->failed && psn_cmp(req->una, req->psn) < 0)
-		progress(qp, req->psn);
+	if (!req->failed && mirage_psn_cmp(req->una, req->psn) < 0)
+		wire_comp_progress(qp, req->psn);
 	spin_unlock(&req->lock);
 }
 
-static bool in_answer(const struct wire_wr *wr)
+static bool wire_comp_in_answer(const struct mirage_wire_wr *wr)
 {
 	return wr->op->class == OP_READ || wr->op->class == OP_ATOMIC;
 }
@@ -177,22 +177,22 @@ static bool in_answer(const struct wire_wr *wr)
  * An answer to @psn: all before it was executed. False: not all of that is answered,
  * or something failed: the answer is of no use.
  */
-static bool advance(struct qp *qp, u32 psn)
+static bool wire_comp_advance(struct mirage_qp *qp, u32 psn)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
-	while (psn_cmp(req->una, psn) < 0) {
-		const struct wire_wr *wr = oldest(qp);
+	while (mirage_psn_cmp(req->una, psn) < 0) {
+		const struct mirage_wire_wr *wr = wire_comp_oldest(qp);
 
-		if (in_answer(wr)) {
+		if (wire_comp_in_answer(wr)) {
 			if (!req->nakked) {
 				mirage_stat_inc(qp->dev, MIRAGE_STAT_IMPLIED_NAK);
-				wire_again(qp, req->window / 2);
+				mirage_wire_again(qp, req->window / 2);
 			}
 			req->nakked = true;
 			return false;
 		}
-		progress(qp, psn_cmp(psn, wr->end) < 0 ? psn : wr->end);
+		wire_comp_progress(qp, mirage_psn_cmp(psn, wr->end) < 0 ? psn : wr->end);
 		if (req->failed)
 			return false;
 	}
@@ -200,57 +200,57 @@ static bool advance(struct qp *qp, u32 psn)
 }
 
 /* No receive buffer there: nothing is sent until the peer's timer is over. */
-static void not_ready(struct qp *qp, u8 syndrome)
+static void wire_comp_not_ready(struct mirage_qp *qp, u8 syndrome)
 {
-	struct wire_req *req = &qp->wire->req;
-	unsigned long wait = timer_rnr(syndrome);
+	struct mirage_wire_req *req = &qp->wire->req;
+	unsigned long wait = mirage_timer_rnr(syndrome);
 
 	if (req->rnr)
 		return;
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_RNR_RETRY);
 	if (qp->attr.rnr_retry != 7 && !req->rnr_left--) {
-		wire_fail(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
+		mirage_wire_fail(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
 		return;
 	}
 	req->rnr = true;
 	req->rnr_end = jiffies + wait;
-	timer_arm(req, wait);
+	mirage_timer_arm(req, wait);
 }
 
-static void nak(struct qp *qp, u8 syndrome)
+static void wire_comp_take_nak(struct mirage_qp *qp, u8 syndrome)
 {
 	switch (syndrome) {
 	case AETH_NAK_PSN:
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_PACKET_SEQ_ERR);
-		wire_again(qp, qp->wire->req.window / 2);
+		mirage_wire_again(qp, qp->wire->req.window / 2);
 		break;
 	case AETH_NAK_INVALID:
-		wire_fail(qp, IB_WC_REM_INV_REQ_ERR, 0);
+		mirage_wire_fail(qp, IB_WC_REM_INV_REQ_ERR, 0);
 		break;
 	case AETH_NAK_ACCESS:
-		wire_fail(qp, IB_WC_REM_ACCESS_ERR, 0);
+		mirage_wire_fail(qp, IB_WC_REM_ACCESS_ERR, 0);
 		break;
 	case AETH_NAK_OPERATIONAL:
-		wire_fail(qp, IB_WC_REM_OP_ERR, 0);
+		mirage_wire_fail(qp, IB_WC_REM_OP_ERR, 0);
 		break;
 	default:
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 	}
 }
 
-static void acknowledged(struct qp *qp, const struct pkt *pkt)
+static void wire_comp_acknowledged(struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
 	switch (pkt->syndrome & AETH_KIND) {
 	case AETH_ACK:
-		advance(qp, (pkt->psn + 1) & PSN_MASK);
+		wire_comp_advance(qp, (pkt->psn + 1) & PSN_MASK);
 		break;
 	case AETH_RNR:
-		if (advance(qp, pkt->psn))
-			not_ready(qp, pkt->syndrome);
+		if (wire_comp_advance(qp, pkt->psn))
+			wire_comp_not_ready(qp, pkt->syndrome);
 		break;
 	case AETH_NAK:
-		if (advance(qp, pkt->psn))
-			nak(qp, pkt->syndrome);
+		if (wire_comp_advance(qp, pkt->psn))
+			wire_comp_take_nak(qp, pkt->syndrome);
 		break;
 	default:
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
@@ -258,51 +258,54 @@ static void acknowledged(struct qp *qp, const struct pkt *pkt)
 }
 
 /* Makes ->into the place where the oldest work request wants bytes from @off on. */
-static bool open_into(struct qp *qp, const struct wire_wr *wr, u32 off)
+static bool wire_comp_open_into(struct mirage_qp *qp, const struct mirage_wire_wr *wr, u32 off)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 	int ret;
 
 	if (req->into_open)
 		return true;
 	req->into_open = true;
-	ret = bytes_from_sges(&req->into, qp->dev, qp->pd, wr->wqe.sge,
-			      wr->wqe.head.num_sge, IB_ACCESS_LOCAL_WRITE);
+	ret = mirage_cursor_open_sges(&req->into, qp->dev, qp->pd, wr->wqe.sge,
+				      wr->wqe.head.num_sge, IB_ACCESS_LOCAL_WRITE);
 	if (ret) {
-		wire_fail(qp, IB_WC_LOC_PROT_ERR, ret);
+		mirage_wire_fail(qp, IB_WC_LOC_PROT_ERR, ret);
 		return false;
 	}
-	bytes_seek(&req->into, off);
+	mirage_cursor_seek(&req->into, off);
 	return true;
 }
 
 /* The answer at una: @len bytes of what was asked for, from @off on. */
-static enum wire_verdict take(struct qp *qp, const struct wire_wr *wr, u32 off,
-			      const void *data, u32 len, struct miss *miss)
+static enum mirage_wire_verdict wire_comp_take_bytes(struct mirage_qp *qp,
+						     const struct mirage_wire_wr *wr, u32 off,
+						     const void *data, u32 len,
+						     struct mirage_miss *miss)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
-	if (!open_into(qp, wr, off))
+	if (!wire_comp_open_into(qp, wr, off))
 		return WIRE_DONE;
-	if (!bytes_write(&req->into, data, len, wr->length - off, miss))
+	if (!mirage_cursor_write(&req->into, data, len, wr->length - off, miss))
 		return WIRE_HELD;
-	progress(qp, (req->una + 1) & PSN_MASK);
+	wire_comp_progress(qp, (req->una + 1) & PSN_MASK);
 	return WIRE_DONE;
 }
 
-static enum wire_verdict read_answered(struct qp *qp, const struct net_seg *seg,
-				       struct miss *miss)
+static enum mirage_wire_verdict wire_comp_read_answered(struct mirage_qp *qp,
+							const struct mirage_net_seg *seg,
+							struct mirage_miss *miss)
 {
-	struct wire_req *req = &qp->wire->req;
-	const struct wire_wr *wr;
+	struct mirage_wire_req *req = &qp->wire->req;
+	const struct mirage_wire_wr *wr;
 	u32 off;
 
-	if (!advance(qp, seg->pkt.psn))
+	if (!wire_comp_advance(qp, seg->pkt.psn))
 		return WIRE_DONE;
-	wr = oldest(qp);
+	wr = wire_comp_oldest(qp);
 	/* These two are answered by a READ response without bytes. */
 	if ((wr->op->class == OP_FLUSH || wr->op->word) && !seg->pkt.payload) {
-		progress(qp, wr->end);
+		wire_comp_progress(qp, wr->end);
 		return WIRE_DONE;
 	}
 	if (wr->op->class != OP_READ) {
@@ -312,86 +315,88 @@ static enum wire_verdict read_answered(struct qp *qp, const struct net_seg *seg,
 	off = ((req->una - wr->psn) & PSN_MASK) << req->shift;
 	if (seg->pkt.payload != min_t(u32, wr->length - off, BIT(req->shift))) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
-		wire_fail(qp, IB_WC_BAD_RESP_ERR, 0);
+		mirage_wire_fail(qp, IB_WC_BAD_RESP_ERR, 0);
 		return WIRE_DONE;
 	}
-	return take(qp, wr, off, seg->payload, seg->pkt.payload, miss);
+	return wire_comp_take_bytes(qp, wr, off, seg->payload, seg->pkt.payload, miss);
 }
 
-static enum wire_verdict atomic_answered(struct qp *qp, const struct pkt *pkt,
-					 struct miss *miss)
+static enum mirage_wire_verdict wire_comp_atomic_answered(struct mirage_qp *qp,
+							  const struct mirage_pkt *pkt,
+							  struct mirage_miss *miss)
 {
-	const struct wire_wr *wr;
+	const struct mirage_wire_wr *wr;
 
-	if (!advance(qp, pkt->psn))
+	if (!wire_comp_advance(qp, pkt->psn))
 		return WIRE_DONE;
-	wr = oldest(qp);
+	wr = wire_comp_oldest(qp);
 	if (wr->op->class != OP_ATOMIC) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 		return WIRE_DONE;
 	}
-	return take(qp, wr, 0, &pkt->orig, sizeof(pkt->orig), miss);
+	return wire_comp_take_bytes(qp, wr, 0, &pkt->orig, sizeof(pkt->orig), miss);
 }
 
 /**
- * wire_response - an answer has come in
- * @qp: the QP; wire->req.lock is held; wire_response_end() is called after that
+ * mirage_wire_response - an answer has come in
+ * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  * @seg: the packet
  * @miss: filled with WIRE_HELD; the caller puts @miss->mr
  *
  * Return: WIRE_HELD: a page is missing: the same packet again when it is there.
  */
-enum wire_verdict wire_response(struct qp *qp, const struct net_seg *seg,
-				struct miss *miss)
+enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
+					      const struct mirage_net_seg *seg,
+					      struct mirage_miss *miss)
 {
-	struct wire_req *req = &qp->wire->req;
-	const struct pkt *pkt = &seg->pkt;
+	struct mirage_wire_req *req = &qp->wire->req;
+	const struct mirage_pkt *pkt = &seg->pkt;
 	enum ib_qp_state state = READ_ONCE(qp->state);
 
 	lockdep_assert_held(&req->lock);
 	if (req->failed || (state != IB_QPS_RTS && state != IB_QPS_SQD))
 		return WIRE_DONE;
 	/* Nobody answers to UC, and what is of another transport is no answer. */
-	if ((pkt->opcode & PKT_TRANSPORT) != qp_packets(qp)) {
+	if ((pkt->opcode & PKT_TRANSPORT) != mirage_qp_packets(qp)) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 		return WIRE_DONE;
 	}
-	if (psn_cmp(pkt->psn, req->una) < 0 ||
-	    psn_cmp(pkt->psn, READ_ONCE(req->next)) >= 0) {
+	if (mirage_psn_cmp(pkt->psn, req->una) < 0 ||
+	    mirage_psn_cmp(pkt->psn, READ_ONCE(req->next)) >= 0) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 		/* Late, but alive: to ask for the same again would keep it busy. */
-		if (psn_cmp(pkt->psn, req->una) < 0)
+		if (mirage_psn_cmp(pkt->psn, req->una) < 0)
 			req->progress = jiffies;
 		return WIRE_DONE;
 	}
 
 	switch (pkt->opcode & PKT_KIND) {
 	case PKT_ACKNOWLEDGE:
-		acknowledged(qp, pkt);
+		wire_comp_acknowledged(qp, pkt);
 		return WIRE_DONE;
 	case PKT_ATOMIC_ACKNOWLEDGE:
-		return atomic_answered(qp, pkt, miss);
+		return wire_comp_atomic_answered(qp, pkt, miss);
 	default:
-		return read_answered(qp, seg, miss);
+		return wire_comp_read_answered(qp, seg, miss);
 	}
 }
 
 /**
- * wire_response_run - several responses from within a READ
- * @qp: the QP; wire->req.lock is held; wire_response_end() is called after that
+ * mirage_wire_response_batch - several responses from within a READ
+ * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  * @skb: where they are
  * @off: there
  * @run: the packets, for this QP
  *
- * BHs off. Return: how many of them were consumed. The rest is for wire_response().
+ * BHs off. Return: how many of them were consumed. The rest is for mirage_wire_response().
  */
-u32 wire_response_run(struct qp *qp, struct sk_buff *skb, u32 off,
-		      const struct net_run *run)
+u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
+			       const struct mirage_net_batch *run)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 	enum ib_qp_state state = READ_ONCE(qp->state);
-	const struct pkt *pkt = &run->pkt;
-	const struct wire_wr *wr;
+	const struct mirage_pkt *pkt = &run->pkt;
+	const struct mirage_wire_wr *wr;
 	bool ack = false;
 	u32 left, num;
 
@@ -402,51 +407,51 @@ u32 wire_response_run(struct qp *qp, struct sk_buff *skb, u32 off,
 	    pkt->payload != BIT(req->shift))
 		return 0;
 	/* The oldest is the READ whose bytes go there. */
-	wr = oldest(qp);
+	wr = wire_comp_oldest(qp);
 	left = wr->length - (((req->una - wr->psn) & PSN_MASK) << req->shift);
 	/* The last one, and what was not asked for yet, is not from within. */
-	left = min_t(u32, left - 1, psn_cmp(READ_ONCE(req->next), req->una) << req->shift);
-	num = wire_run_take(skb, off, run, &req->into, left, &ack);
+	left = min_t(u32, left - 1, mirage_psn_cmp(READ_ONCE(req->next), req->una) << req->shift);
+	num = mirage_wire_batch_take(skb, off, run, &req->into, left, &ack);
 	if (num)
-		progress(qp, (req->una + num) & PSN_MASK);
+		wire_comp_progress(qp, (req->una + num) & PSN_MASK);
 	return num;
 }
 
 /**
- * wire_response_failed - the page that an answer waited for can not be had
- * @qp: the QP; wire->req.lock is held; wire_response_end() is called after that
+ * mirage_wire_response_failed - the page that an answer waited for can not be had
+ * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  * @err: why
  */
-void wire_response_failed(struct qp *qp, int err)
+void mirage_wire_response_failed(struct mirage_qp *qp, int err)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	lockdep_assert_held(&req->lock);
 	if (!req->failed && req->into_open)
-		wire_fail(qp, IB_WC_LOC_PROT_ERR, err);
+		mirage_wire_fail(qp, IB_WC_LOC_PROT_ERR, err);
 }
 
 /**
- * wire_response_lost - answers were dropped here: ask for them again
- * @qp: the QP; wire->req.lock is held; wire_response_end() is called after that
+ * mirage_wire_response_lost - answers were dropped here: ask for them again
+ * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  */
-void wire_response_lost(struct qp *qp)
+void mirage_wire_response_lost(struct mirage_qp *qp)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	lockdep_assert_held(&req->lock);
 	if (!req->failed && req->una != READ_ONCE(req->next))
-		wire_rewind(req);
+		mirage_wire_rewind(req);
 }
 
 /**
- * wire_response_end - what could not be done under the requester's lock
+ * mirage_wire_response_end - what could not be done under the requester's lock
  * @qp: the QP; none of its locks are held; RCU read side, or the runner
  */
-void wire_response_end(struct qp *qp)
+void mirage_wire_response_end(struct mirage_qp *qp)
 {
-	struct wire *wire = READ_ONCE(qp->wire);
-	struct wire_req *req;
+	struct mirage_wire *wire = READ_ONCE(qp->wire);
+	struct mirage_wire_req *req;
 
 	if (!wire)
 		return;
@@ -454,17 +459,17 @@ void wire_response_end(struct qp *qp)
 	if (READ_ONCE(req->error)) {
 		WRITE_ONCE(req->error, false);
 		if (req->event)
-			qp_error(qp, req->event);
+			mirage_qp_error(qp, req->event);
 		else
-			qp_send_error(qp);
+			mirage_qp_send_error(qp);
 		/* What comes after it is to be flushed. */
 		WRITE_ONCE(req->kick, true);
 	}
 	/* Taken with a barrier: who sets it from here on kicks, too, or is seen here. */
 	if (READ_ONCE(req->kick) && xchg(&req->kick, false)) {
 		if (READ_ONCE(req->rewind))
-			engine_kick_urgent(&qp->engine);
+			mirage_engine_doorbell_urgent(&qp->engine);
 		else
-			engine_kick_atomic(&qp->engine);
+			mirage_engine_doorbell_atomic(&qp->engine);
 	}
 }

@@ -72,7 +72,7 @@ static_assert((WIRE_WINDOW + WIRE_READ_MAX) >> 8 < (PSN_MASK + 1) / 4);
 #define WIRE_DOUBT	2
 
 /* What a step of a burst ended with. */
-enum step {
+enum wire_step {
 	STEP_ON,	/* go on */
 	STEP_IDLE,	/* nothing left to send */
 	STEP_WAIT,	/* for an answer */
@@ -81,7 +81,7 @@ enum step {
 };
 
 /**
- * struct run - one burst
+ * struct wire_burst - one burst
  * @qp: whose
  * @req: its requester
  * @tx: the packets
@@ -89,22 +89,22 @@ enum step {
  * @limit: first PSN that is beyond the window
  * @bytes: sent
  */
-struct run {
-	struct qp *qp;
-	struct wire_req *req;
-	struct net_tx tx;
+struct wire_burst {
+	struct mirage_qp *qp;
+	struct mirage_wire_req *req;
+	struct mirage_net_tx tx;
 	u32 una;
 	u32 limit;
 	u32 bytes;
 };
 
-static struct wire_wr *wr_of(const struct qp *qp, u32 index)
+static struct mirage_wire_wr *wire_req_wr_of(const struct mirage_qp *qp, u32 index)
 {
-	return wire_wr(&qp->wire->req, qp->sq.entries, index);
+	return mirage_wire_wr(&qp->wire->req, qp->sq.entries, index);
 }
 
 /* Work requests that were posted and are not under way. */
-static int unsent(const struct qp *qp, const struct wire_req *req)
+static int wire_req_unsent(const struct mirage_qp *qp, const struct mirage_wire_req *req)
 {
 	/* Pairs with the release store of the process after it wrote the slots. */
 	u32 prod = smp_load_acquire(&qp->sq.hdr->prod);
@@ -116,18 +116,18 @@ static int unsent(const struct qp *qp, const struct wire_req *req)
 	return n;
 }
 
-static void close_local(struct wire_req *req)
+static void wire_req_close_local(struct mirage_wire_req *req)
 {
 	if (req->open)
-		bytes_release(&req->local);
+		mirage_cursor_release(&req->local);
 	req->open = false;
 }
 
 /* Back to una: the cursor, and what was outstanding. */
-static void rewind(struct qp *qp, struct wire_req *req)
+static void wire_req_rewind(struct mirage_qp *qp, struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
-	close_local(req);
+	wire_req_close_local(req);
 	req->cur = qp->sq.index;
 	req->psn = req->una;
 	req->read_head = 0;
@@ -137,7 +137,7 @@ static void rewind(struct qp *qp, struct wire_req *req)
 }
 
 /* Nothing is under way: attributes and the first PSN may have been modified. */
-static void begin(struct qp *qp, struct wire_req *req)
+static void wire_req_begin(struct mirage_qp *qp, struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
 	/* IB_MTU_256 is 1. */
@@ -146,17 +146,17 @@ static void begin(struct qp *qp, struct wire_req *req)
 		req->window = WIRE_WINDOW >> req->shift;
 	req->una = qp->req.psn;
 	req->next = req->una;
-	rewind(qp, req);
+	wire_req_rewind(qp, req);
 	req->urge = false;
 	req->retry_left = qp->attr.retry_cnt;
 	req->rnr_left = qp->attr.rnr_retry;
 }
 
 /* A look at what has come in meanwhile. False: nothing may be sent now. */
-static bool enter(struct run *r)
+static bool wire_req_enter(struct wire_burst *r)
 {
-	struct wire_req *req = r->req;
-	struct qp *qp = r->qp;
+	struct mirage_wire_req *req = r->req;
+	struct mirage_qp *qp = r->qp;
 	bool go;
 
 	spin_lock(&req->lock);
@@ -164,15 +164,15 @@ static bool enter(struct run *r)
 	go = !req->failed && !req->rnr;
 	if (go) {
 		if (qp->sq.index == req->tail)
-			begin(qp, req);
-		else if (req->rewind || psn_cmp(req->psn, req->una) < 0)
-			rewind(qp, req);
+			wire_req_begin(qp, req);
+		else if (req->rewind || mirage_psn_cmp(req->psn, req->una) < 0)
+			wire_req_rewind(qp, req);
 		if (req->timeouts >= WIRE_DOUBT)
 			req->path.single = true;
 		if (req->una == req->next)
 			req->progress = jiffies;
 		if (!req->armed && qp->attr.timeout)
-			timer_arm(req, timer_ack(qp->attr.timeout));
+			mirage_timer_arm(req, mirage_timer_ack(qp->attr.timeout));
 		r->una = req->una;
 		r->limit = (req->una + req->window) & PSN_MASK;
 	}
@@ -181,9 +181,9 @@ static bool enter(struct run *r)
 }
 
 /* The runner can not go on without an answer. False: there was one meanwhile. */
-static bool starve(struct run *r)
+static bool wire_req_starve(struct wire_burst *r)
 {
-	struct wire_req *req = r->req;
+	struct mirage_wire_req *req = r->req;
 	bool same;
 
 	spin_lock(&req->lock);
@@ -194,27 +194,27 @@ static bool starve(struct run *r)
 }
 
 /* The work request under the cursor can not be sent: it fails when its turn comes. */
-static void fail(struct qp *qp, enum ib_wc_status status, int err)
+static void wire_req_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	spin_lock_bh(&req->lock);
 	/* Unless it is already answered. */
 	if ((int)(req->cur - qp->sq.index) >= 0 && req->cur != req->tail) {
-		struct wire_wr *wr = wr_of(qp, req->cur);
+		struct mirage_wire_wr *wr = wire_req_wr_of(qp, req->cur);
 
 		wr->status = status;
 		wr->err = err;
-		wire_retire(qp);
+		mirage_wire_retire(qp);
 	}
 	spin_unlock_bh(&req->lock);
-	close_local(req);
+	wire_req_close_local(req);
 }
 
 /* May another work request start, by the state of the QP? */
-static enum step ready(struct run *r)
+static enum wire_step wire_req_ready(struct wire_burst *r)
 {
-	struct qp *qp = r->qp;
+	struct mirage_qp *qp = r->qp;
 
 	switch (READ_ONCE(qp->state)) {
 	case IB_QPS_RTS:
@@ -222,38 +222,38 @@ static enum step ready(struct run *r)
 	case IB_QPS_SQD:
 		if (READ_ONCE(qp->sq.index) != r->req->tail)
 			return STEP_WAIT;
-		req_drained(qp);
+		mirage_requester_drained(qp);
 		return STEP_IDLE;
 	default:
 		return STEP_IDLE;
 	}
 }
 
-static enum step load(struct run *r)
+static enum wire_step wire_req_load(struct wire_burst *r)
 {
-	struct wire_req *req = r->req;
-	struct qp *qp = r->qp;
-	struct wire_wr *wr;
+	struct mirage_wire_req *req = r->req;
+	struct mirage_qp *qp = r->qp;
+	struct mirage_wire_wr *wr;
 	int n, ret;
 
 	/* The target of an XRC connection sends nothing. */
 	if (!qp->sq.hdr)
 		return STEP_IDLE;
-	n = unsent(qp, req);
+	n = wire_req_unsent(qp, req);
 	if (n < 0)
-		qp_error(qp, IB_EVENT_QP_FATAL);
+		mirage_qp_error(qp, IB_EVENT_QP_FATAL);
 	if (n <= 0)
 		return STEP_IDLE;
 
-	wr = wr_of(qp, req->tail);
-	ret = wqe_copy_send(&wr->wqe, ring_slot(&qp->sq, req->tail), qp->sq.stride);
-	wr->op = op_of(wr->wqe.head.opcode);
+	wr = wire_req_wr_of(qp, req->tail);
+	ret = mirage_wqe_copy_send(&wr->wqe, mirage_ring_slot(&qp->sq, req->tail), qp->sq.stride);
+	wr->op = mirage_op_of(wr->wqe.head.opcode);
 	wr->length = wr->wqe.length;
 	wr->err = ret;
 	if (ret)
 		wr->status = ret == -EMSGSIZE ? IB_WC_LOC_LEN_ERR : IB_WC_LOC_QP_OP_ERR;
 	else
-		wr->status = req_check(qp, wr->op, &wr->wqe);
+		wr->status = mirage_requester_check(qp, wr->op, &wr->wqe);
 	if (!wr->status && wr->op->class == OP_ATOMIC)
 		wr->length = 8;
 	req->loaded = true;
@@ -261,24 +261,24 @@ static enum step load(struct run *r)
 }
 
 /* Forgets the READs and atomics that are answered. Their number. */
-static u32 reads(struct wire_req *req)
+static u32 wire_req_reads(struct mirage_wire_req *req)
 {
 	u32 una = READ_ONCE(req->una);
 
 	while (req->read_head != req->read_tail &&
-	       psn_cmp(una, req->read_end[req->read_head % WIRE_READS_MAX]) >= 0)
+	       mirage_psn_cmp(una, req->read_end[req->read_head % WIRE_READS_MAX]) >= 0)
 		req->read_head++;
 	return (u8)(req->read_tail - req->read_head);
 }
 
 /* May the work request that was loaded start (IBA 10.8.3.3)? */
-static bool may_start(struct run *r, const struct wire_wr *wr)
+static bool wire_req_may_start(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
-	struct wire_req *req = r->req;
+	struct mirage_wire_req *req = r->req;
 
 	if (wr->status)
 		return true;
-	if ((wr->wqe.head.flags & MIRAGE_WQE_FENCE) && reads(req))
+	if ((wr->wqe.head.flags & MIRAGE_WQE_FENCE) && wire_req_reads(req))
 		return false;
 	/* What is sent again needs the key that it was sent with. */
 	return wr->op->wc != IB_WC_LOCAL_INV ||
@@ -286,7 +286,7 @@ static bool may_start(struct run *r, const struct wire_wr *wr)
 }
 
 /* PSNs of a work request. */
-static u32 packets(const struct wire_req *req, const struct wire_wr *wr)
+static u32 wire_req_packets(const struct mirage_wire_req *req, const struct mirage_wire_wr *wr)
 {
 	if (wr->status || wr->op->class == OP_LOCAL)
 		return 0;
@@ -294,24 +294,24 @@ static u32 packets(const struct wire_req *req, const struct wire_wr *wr)
 }
 
 /* One more work request is under way, or waits for its turn to be completed. */
-static enum step start(struct run *r)
+static enum wire_step wire_req_start(struct wire_burst *r)
 {
-	struct wire_req *req = r->req;
-	struct qp *qp = r->qp;
-	enum step s = ready(r);
-	struct wire_wr *wr;
+	struct mirage_wire_req *req = r->req;
+	struct mirage_qp *qp = r->qp;
+	enum wire_step s = wire_req_ready(r);
+	struct mirage_wire_wr *wr;
 	bool sent;
 
 	if (s == STEP_ON && !req->loaded)
-		s = load(r);
+		s = wire_req_load(r);
 	if (s != STEP_ON)
 		return s;
-	wr = wr_of(qp, req->tail);
-	if (!may_start(r, wr))
+	wr = wire_req_wr_of(qp, req->tail);
+	if (!wire_req_may_start(r, wr))
 		return STEP_WAIT;
 	sent = !wr->status && wr->op->class != OP_LOCAL;
 	if (!wr->status && !sent) {
-		wr->status = req_local(qp, wr->op, &wr->wqe.head, &wr->err);
+		wr->status = mirage_requester_local(qp, wr->op, &wr->wqe.head, &wr->err);
 		if (wr->err == -ENOMEM) {
 			wr->status = IB_WC_SUCCESS;
 			return STEP_NOMEM;
@@ -319,42 +319,42 @@ static enum step start(struct run *r)
 	}
 
 	wr->psn = qp->req.psn;
-	wr->end = (wr->psn + packets(req, wr)) & PSN_MASK;
+	wr->end = (wr->psn + wire_req_packets(req, wr)) & PSN_MASK;
 	WRITE_ONCE(qp->req.psn, wr->end);
 	req->loaded = false;
 	/* The record before the index that covers it. */
 	smp_store_release(&req->tail, req->tail + 1);
 	if (!sent) {
 		spin_lock(&req->lock);
-		wire_retire(qp);
+		mirage_wire_retire(qp);
 		spin_unlock(&req->lock);
 	}
 	return STEP_ON;
 }
 
 /* The cursor moves on, to @end, over packets that were sealed. */
-static void sent(struct run *r, const struct wire_wr *wr, u32 end, s32 num)
+static void wire_req_sent(struct wire_burst *r, const struct mirage_wire_wr *wr, u32 end, s32 num)
 {
-	struct wire_req *req = r->req;
-	s32 again = psn_cmp(req->next, req->psn);
+	struct mirage_wire_req *req = r->req;
+	s32 again = mirage_psn_cmp(req->next, req->psn);
 
 	if (unlikely(again > 0))
 		mirage_stat_add(r->qp->dev, MIRAGE_STAT_RETRANSMITTED,
 				min(again, num));
 	/* Before the packet leaves: an answer to what was not sent is none. */
-	if (psn_cmp(end, req->next) > 0)
+	if (mirage_psn_cmp(end, req->next) > 0)
 		WRITE_ONCE(req->next, end);
 	req->psn = end;
 	if (end == wr->end) {
-		close_local(req);
+		wire_req_close_local(req);
 		req->cur++;
 	}
 }
 
 /* Ask for an acknowledgment with the packet in front of @end? */
-static bool ask(struct run *r, const struct wire_wr *wr, u32 end, u32 n)
+static bool wire_req_ask_now(struct wire_burst *r, const struct mirage_wire_wr *wr, u32 end, u32 n)
 {
-	struct wire_req *req = r->req;
+	struct mirage_wire_req *req = r->req;
 
 	if (r->qp->transport == OP_UC)
 		return false;
@@ -365,32 +365,33 @@ static bool ask(struct run *r, const struct wire_wr *wr, u32 end, u32 n)
 	if (end != wr->end)
 		return req->unasked >= WIRE_ASK_WITHIN;
 	return req->unasked >= WIRE_ASK ||
-	       (req->cur + 1 == req->tail && unsent(r->qp, req) <= 0);
+	       (req->cur + 1 == req->tail && wire_req_unsent(r->qp, req) <= 0);
 }
 
 /* Nothing follows for now: ask with what was sent last, where nobody did. */
-static void ask_late(struct run *r)
+static void wire_req_ask_late(struct wire_burst *r)
 {
-	struct wire_req *req = r->req;
+	struct mirage_wire_req *req = r->req;
 	void *segment;
 
 	if (!req->unasked)
 		return;
-	segment = net_tx_reopen(&r->tx);
+	segment = mirage_net_tx_reopen(&r->tx);
 	if (!segment)
 		return;
-	pkt_ask(segment);
-	net_tx_seal(&r->tx);
+	mirage_pkt_ask(segment);
+	mirage_net_tx_seal(&r->tx);
 	req->unasked = 0;
 }
 
-static struct pkt request(const struct run *r, const struct wire_wr *wr, bool first,
-			  bool last)
+static struct mirage_pkt wire_req_headers(const struct wire_burst *r,
+					  const struct mirage_wire_wr *wr, bool first,
+					  bool last)
 {
 	const struct mirage_send_wqe *head = &wr->wqe.head;
 
-	return (struct pkt) {
-		.opcode = pkt_opcode(qp_packets(r->qp), head->opcode, first, last),
+	return (struct mirage_pkt) {
+		.opcode = mirage_pkt_opcode(mirage_qp_packets(r->qp), head->opcode, first, last),
 		.pkey = 0xffff,
 		.qpn = r->qp->attr.dest_qp_num,
 		.psn = r->req->psn,
@@ -404,46 +405,48 @@ static struct pkt request(const struct run *r, const struct wire_wr *wr, bool fi
 }
 
 /* Bytes from the first one of a message to the packet under the cursor. */
-static u32 offset(const struct wire_req *req, const struct wire_wr *wr)
+static u32 wire_req_offset(const struct mirage_wire_req *req, const struct mirage_wire_wr *wr)
 {
 	return ((req->psn - wr->psn) & PSN_MASK) << req->shift;
 }
 
-static enum step open_local(struct run *r, const struct wire_wr *wr, u32 off)
+static enum wire_step wire_req_open_local(struct wire_burst *r, const struct mirage_wire_wr *wr,
+					  u32 off)
 {
-	struct wire_req *req = r->req;
-	const struct send_wqe *wqe = &wr->wqe;
+	struct mirage_wire_req *req = r->req;
+	const struct mirage_send_copy *wqe = &wr->wqe;
 	int ret = 0;
 
 	if (wqe->inline_data)
-		bytes_from_buf(&req->local, wqe->inline_data);
+		mirage_cursor_open_buf(&req->local, wqe->inline_data);
 	else
-		ret = bytes_from_sges(&req->local, r->qp->dev, r->qp->pd, wqe->sge,
-				      wqe->head.num_sge, wr->op->local);
+		ret = mirage_cursor_open_sges(&req->local, r->qp->dev, r->qp->pd, wqe->sge,
+					      wqe->head.num_sge, wr->op->local);
 	req->open = true;
 	if (ret) {
-		fail(r->qp, IB_WC_LOC_PROT_ERR, ret);
+		wire_req_fail(r->qp, IB_WC_LOC_PROT_ERR, ret);
 		return STEP_WAIT;
 	}
-	bytes_seek(&req->local, off);
+	mirage_cursor_seek(&req->local, off);
 	return STEP_ON;
 }
 
 /* The bytes of a small message, which go at once as a rule, without a reference. */
-static bool borrow_local(struct run *r, const struct wire_wr *wr)
+static bool wire_req_borrow_local(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
-	const struct send_wqe *wqe = &wr->wqe;
+	const struct mirage_send_copy *wqe = &wr->wqe;
 
-	return wqe->head.num_sge == 1 && wr->length - 1 < BYTES_BORROW_MAX &&
+	return wqe->head.num_sge == 1 && wr->length - 1 < MIRAGE_CURSOR_BORROW_MAX &&
 	       wr->length <= BIT(r->req->shift) &&
-	       bytes_borrow(&r->req->local, r->qp->dev, r->qp->pd, wqe->sge, wr->op->local);
+	       mirage_cursor_borrow(&r->req->local, r->qp->dev, r->qp->pd, wqe->sge, wr->op->local);
 }
 
 /* Packets from the cursor on that differ by their PSNs, if they are worth it, or 0. */
-static u32 run_length(const struct run *r, const struct wire_wr *wr, u32 left)
+static u32 wire_req_batch_length(const struct wire_burst *r, const struct mirage_wire_wr *wr,
+				 u32 left)
 {
-	const struct wire_req *req = r->req;
-	u32 num, room = psn_cmp(r->limit, req->psn);
+	const struct mirage_wire_req *req = r->req;
+	u32 num, room = mirage_psn_cmp(r->limit, req->psn);
 
 	if (req->psn == wr->psn || req->urge || req->local.buf)
 		return 0;
@@ -452,25 +455,26 @@ static u32 run_length(const struct run *r, const struct wire_wr *wr, u32 left)
 }
 
 /* So many packets from the middle of a SEND or a WRITE, or as many as there is room for. */
-static enum step send_run(struct run *r, const struct wire_wr *wr, u32 num, u32 left)
+static enum wire_step wire_req_send_batch(struct wire_burst *r, const struct mirage_wire_wr *wr,
+					  u32 num, u32 left)
 {
-	struct pkt pkt = request(r, wr, false, false);
-	struct wire_req *req = r->req;
-	struct miss miss = {};
+	struct mirage_pkt pkt = wire_req_headers(r, wr, false, false);
+	struct mirage_wire_req *req = r->req;
+	struct mirage_miss miss = {};
 	u32 end, bytes;
 
 	pkt.payload = BIT(req->shift);
-	num = wire_run_fill(&r->tx, &req->path, &pkt, &req->local, num, left, &miss);
+	num = mirage_wire_batch_fill(&r->tx, &req->path, &pkt, &req->local, num, left, &miss);
 	if (num) {
 		end = (req->psn + num) & PSN_MASK;
 		bytes = num * r->tx.seg_len;
-		if (ask(r, wr, end, bytes)) {
-			pkt_ask(net_tx_last(&r->tx));
+		if (wire_req_ask_now(r, wr, end, bytes)) {
+			mirage_pkt_ask(mirage_net_tx_last(&r->tx));
 			req->unasked = 0;
 		}
-		net_tx_seal(&r->tx);
+		mirage_net_tx_seal(&r->tx);
 		r->bytes += bytes;
-		sent(r, wr, end, num);
+		wire_req_sent(r, wr, end, num);
 	}
 	if (likely(!miss.mr))
 		return num ? STEP_ON : STEP_NOMEM;
@@ -479,182 +483,184 @@ static enum step send_run(struct run *r, const struct wire_wr *wr, u32 num, u32 
 }
 
 /* A packet of a SEND or a WRITE, or more. */
-static enum step send_data(struct run *r, const struct wire_wr *wr)
+static enum wire_step wire_req_send_data(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
-	struct wire_req *req = r->req;
-	u32 end = (req->psn + 1) & PSN_MASK, off = offset(req, wr), run;
+	struct mirage_wire_req *req = r->req;
+	u32 end = (req->psn + 1) & PSN_MASK, off = wire_req_offset(req, wr), run;
 	u32 left = wr->length - off, n = min_t(u32, left, BIT(req->shift)), len;
 	bool borrowed = false;
-	struct pkt pkt;
-	enum step s;
+	struct mirage_pkt pkt;
+	enum wire_step s;
 	void *to;
 
 	if (!req->open) {
-		borrowed = borrow_local(r, wr);
-		s = borrowed ? STEP_ON : open_local(r, wr, off);
+		borrowed = wire_req_borrow_local(r, wr);
+		s = borrowed ? STEP_ON : wire_req_open_local(r, wr, off);
 		if (s != STEP_ON)
 			return s;
 	}
-	run = run_length(r, wr, left);
+	run = wire_req_batch_length(r, wr, left);
 	if (run)
-		return send_run(r, wr, run, left);
-	pkt = request(r, wr, req->psn == wr->psn, end == wr->end);
+		return wire_req_send_batch(r, wr, run, left);
+	pkt = wire_req_headers(r, wr, req->psn == wr->psn, end == wr->end);
 	pkt.payload = n;
-	pkt.ack = ask(r, wr, end, n);
-	len = pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
-	to = net_tx_segment(&r->tx, &req->path, len, left - n);
+	pkt.ack = wire_req_ask_now(r, wr, end, n);
+	len = mirage_pkt_ops[pkt.opcode].len + ALIGN(n, 4) + PKT_ICRC_LEN;
+	to = mirage_net_tx_segment(&r->tx, &req->path, len, left - n);
 	if (!to)
 		return STEP_NOMEM;
-	to += pkt_build(to, &pkt);
-	if (unlikely(borrowed ? !bytes_read_small(&req->local, to, n) :
-				!bytes_read(&req->local, to, n, left, &r->qp->engine.miss))) {
-		net_tx_cancel(&r->tx);
+	to += mirage_pkt_build(to, &pkt);
+	if (unlikely(borrowed ? !mirage_cursor_read_small(&req->local, to, n) :
+				!mirage_cursor_read(&req->local, to, n, left,
+						    &r->qp->engine.miss))) {
+		mirage_net_tx_cancel(&r->tx);
 		/* From the start, with what can be waited for. */
-		return borrowed ? open_local(r, wr, off) : STEP_MISS;
+		return borrowed ? wire_req_open_local(r, wr, off) : STEP_MISS;
 	}
-	net_tx_seal(&r->tx);
+	mirage_net_tx_seal(&r->tx);
 	if (pkt.ack) {
 		req->unasked = 0;
 		req->urge = false;
 	}
 	r->bytes += len;
-	sent(r, wr, end, 1);
+	wire_req_sent(r, wr, end, 1);
 	return STEP_ON;
 }
 
 /* A packet that has no payload. */
-static enum step send_head(struct run *r, const struct wire_wr *wr, struct pkt *pkt,
-			   u32 end)
+static enum wire_step wire_req_send_head(struct wire_burst *r, const struct mirage_wire_wr *wr,
+					 struct mirage_pkt *pkt,
+					 u32 end)
 {
-	struct wire_req *req = r->req;
-	u32 len = pkt_ops[pkt->opcode].len + PKT_ICRC_LEN;
-	void *to = net_tx_segment(&r->tx, &req->path, len, 0);
+	struct mirage_wire_req *req = r->req;
+	u32 len = mirage_pkt_ops[pkt->opcode].len + PKT_ICRC_LEN;
+	void *to = mirage_net_tx_segment(&r->tx, &req->path, len, 0);
 
 	if (!to)
 		return STEP_NOMEM;
 	pkt->ack = true;
-	pkt_build(to, pkt);
-	net_tx_seal(&r->tx);
+	mirage_pkt_build(to, pkt);
+	mirage_net_tx_seal(&r->tx);
 	/* Its answer acknowledges what was before. */
 	req->unasked = 0;
 	req->urge = false;
 	r->bytes += len;
 	req->read_end[req->read_tail++ % WIRE_READS_MAX] = end;
-	sent(r, wr, end, 1);
+	wire_req_sent(r, wr, end, 1);
 	return STEP_ON;
 }
 
 /* As much of a READ as may be asked for at once. */
-static enum step send_read(struct run *r, const struct wire_wr *wr)
+static enum wire_step wire_req_send_read(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
-	struct wire_req *req = r->req;
-	u32 off = offset(req, wr), n = wr->length - off;
-	struct pkt pkt = request(r, wr, true, true);
-	enum step s;
+	struct mirage_wire_req *req = r->req;
+	u32 off = wire_req_offset(req, wr), n = wr->length - off;
+	struct mirage_pkt pkt = wire_req_headers(r, wr, true, true);
+	enum wire_step s;
 
 	/* Keys are looked at before anybody is asked to send something there. */
 	if (!off) {
-		s = open_local(r, wr, 0);
+		s = wire_req_open_local(r, wr, 0);
 		if (s != STEP_ON)
 			return s;
-		close_local(req);
+		wire_req_close_local(req);
 	}
 	n = min_t(u32, n, WIRE_READ_MAX - off % WIRE_READ_MAX);
 	pkt.va += off;
 	pkt.dmalen = n;
 	n = max_t(u32, DIV_ROUND_UP(n, BIT(req->shift)), 1);
-	return send_head(r, wr, &pkt, (req->psn + n) & PSN_MASK);
+	return wire_req_send_head(r, wr, &pkt, (req->psn + n) & PSN_MASK);
 }
 
-static enum step send_atomic(struct run *r, const struct wire_wr *wr)
+static enum wire_step wire_req_send_atomic(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	const struct mirage_send_wqe *head = &wr->wqe.head;
-	struct pkt pkt = request(r, wr, true, true);
-	enum step s;
+	struct mirage_pkt pkt = wire_req_headers(r, wr, true, true);
+	enum wire_step s;
 
-	s = open_local(r, wr, 0);
+	s = wire_req_open_local(r, wr, 0);
 	if (s != STEP_ON)
 		return s;
-	close_local(r->req);
+	wire_req_close_local(r->req);
 	if (wr->op->wc == IB_WC_COMP_SWAP) {
 		pkt.swap_add = head->swap;
 		pkt.compare = head->compare_add;
 	} else {
 		pkt.swap_add = head->compare_add;
 	}
-	return send_head(r, wr, &pkt, wr->end);
+	return wire_req_send_head(r, wr, &pkt, wr->end);
 }
 
-static enum step send_flush(struct run *r, const struct wire_wr *wr)
+static enum wire_step wire_req_send_flush(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	const struct mirage_send_wqe *head = &wr->wqe.head;
-	struct pkt pkt = request(r, wr, true, true);
+	struct mirage_pkt pkt = wire_req_headers(r, wr, true, true);
 
 	/* Placement type below the selectivity level (IBA annex A19). */
 	pkt.flush = (head->swap & 0xf) | (head->swap >> 32 & 3) << 4;
 	pkt.dmalen = head->compare_add;
-	return send_head(r, wr, &pkt, wr->end);
+	return wire_req_send_head(r, wr, &pkt, wr->end);
 }
 
 /* The work request under the cursor, one packet further. */
-static enum step send(struct run *r, const struct wire_wr *wr)
+static enum wire_step wire_req_send(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
-	struct qp *qp = r->qp;
-	enum step s;
+	struct mirage_qp *qp = r->qp;
+	enum wire_step s;
 
-	if (psn_cmp(r->req->psn, r->limit) >= 0)
+	if (mirage_psn_cmp(r->req->psn, r->limit) >= 0)
 		return STEP_WAIT;
 	if (wr->op->class == OP_SEND || (wr->op->class == OP_WRITE && !wr->op->word))
-		return send_data(r, wr);
+		return wire_req_send_data(r, wr);
 
-	if (reads(r->req) >= max_t(u8, qp->attr.max_rd_atomic, 1))
+	if (wire_req_reads(r->req) >= max_t(u8, qp->attr.max_rd_atomic, 1))
 		return STEP_WAIT;
 	switch (wr->op->class) {
 	case OP_READ:
-		return send_read(r, wr);
+		return wire_req_send_read(r, wr);
 	case OP_ATOMIC:
-		return send_atomic(r, wr);
+		return wire_req_send_atomic(r, wr);
 	case OP_FLUSH:
-		return send_flush(r, wr);
+		return wire_req_send_flush(r, wr);
 	default:
 		break;
 	}
 	/* An atomic write: its eight bytes are a payload, its answer is a READ's. */
-	s = send_data(r, wr);
+	s = wire_req_send_data(r, wr);
 	if (s == STEP_ON)
 		r->req->read_end[r->req->read_tail++ % WIRE_READS_MAX] = wr->end;
 	return s;
 }
 
-static enum step step(struct run *r)
+static enum wire_step wire_req_step(struct wire_burst *r)
 {
-	struct wire_req *req = r->req;
-	const struct wire_wr *wr;
+	struct mirage_wire_req *req = r->req;
+	const struct mirage_wire_wr *wr;
 
 	if (req->cur == req->tail)
-		return start(r);
-	wr = wr_of(r->qp, req->cur);
+		return wire_req_start(r);
+	wr = wire_req_wr_of(r->qp, req->cur);
 	if (wr->status)
 		return STEP_WAIT;
 	if (wr->psn != wr->end)
-		return send(r, wr);
+		return wire_req_send(r, wr);
 	req->cur++;
 	return STEP_ON;
 }
 
-static enum engine_verdict burst(struct run *r)
+static enum mirage_engine_verdict wire_req_burst(struct wire_burst *r)
 {
-	enum step s = STEP_ON;
+	enum wire_step s = STEP_ON;
 	int n;
 
-	if (!enter(r))
+	if (!wire_req_enter(r))
 		return ENGINE_IDLE;
 	for (n = 0; s == STEP_ON && n < WIRE_BURST_PACKETS && r->bytes < WIRE_BURST; n++)
-		s = step(r);
+		s = wire_req_step(r);
 	if (s == STEP_ON)
 		return ENGINE_MORE;
 
-	ask_late(r);
+	wire_req_ask_late(r);
 	switch (s) {
 	case STEP_MISS:
 		return ENGINE_FAULT;
@@ -662,85 +668,85 @@ static enum engine_verdict burst(struct run *r)
 		r->qp->engine.delay = 1;
 		return ENGINE_DELAY;
 	case STEP_WAIT:
-		return starve(r) ? ENGINE_IDLE : ENGINE_MORE;
+		return wire_req_starve(r) ? ENGINE_IDLE : ENGINE_MORE;
 	default:
 		return ENGINE_IDLE;
 	}
 }
 
 /* The QP, or its send queue, is in error: all that is under way or posted is flushed. */
-static void flush(struct qp *qp)
+static void wire_req_flush(struct mirage_qp *qp)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
-	close_local(req);
+	wire_req_close_local(req);
 	req->loaded = false;
-	wire_flush(qp);
-	comp_flush_sends(qp);
+	mirage_wire_flush(qp);
+	mirage_complete_flush_sends(qp);
 	req->tail = qp->sq.index;
 	req->cur = req->tail;
 }
 
 /**
- * wire_req_run - send what may be sent
+ * mirage_wire_req_run - send what may be sent
  * @qp: the QP, connected over the wire; the caller is its runner
  *
- * Any context but hardirq, no locks held. Return: as req_run().
+ * Any context but hardirq, no locks held. Return: as mirage_requester_run().
  */
-enum engine_verdict wire_req_run(struct qp *qp)
+enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp)
 {
-	struct run r = { .qp = qp, .req = &qp->wire->req };
+	struct wire_burst r = { .qp = qp, .req = &qp->wire->req };
 	int err = qp->engine.fault_error;
-	enum engine_verdict v;
+	enum mirage_engine_verdict v;
 
 	qp->engine.fault_error = 0;
-	if (qp_flushes(qp)) {
-		flush(qp);
+	if (mirage_qp_flushes(qp)) {
+		wire_req_flush(qp);
 		return ENGINE_IDLE;
 	}
 	if (err)
-		fail(qp, IB_WC_LOC_PROT_ERR, err);
+		wire_req_fail(qp, IB_WC_LOC_PROT_ERR, err);
 	local_bh_disable();
-	v = burst(&r);
-	net_tx_flush(&r.tx);
+	v = wire_req_burst(&r);
+	mirage_net_tx_flush(&r.tx);
 	if (qp->transport == OP_UC)
-		wire_sent(qp);
+		mirage_wire_sent(qp);
 	local_bh_enable();
-	wire_response_end(qp);
+	mirage_wire_response_end(qp);
 	return v;
 }
 
-/** wire_req_busy - is a work request under way? */
-bool wire_req_busy(const struct qp *qp)
+/** mirage_wire_req_busy - is a work request under way? */
+bool mirage_wire_req_busy(const struct mirage_qp *qp)
 {
 	return READ_ONCE(qp->sq.index) != READ_ONCE(qp->wire->req.tail);
 }
 
 /**
- * wire_req_create - a requester, idle
+ * mirage_wire_req_create - a requester, idle
  * @qp: the QP; its wire is zeroed but for the lock, and no answer is let in
  * @attr: ->ah_attr and ->dest_qp_num of the peer
  *
- * Process context. Return: 0, -ENOMEM, or what net_path_init() says.
+ * Process context. Return: 0, -ENOMEM, or what mirage_net_path_init() says.
  */
-int wire_req_create(struct qp *qp, const struct ib_qp_attr *attr)
+int mirage_wire_req_create(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	u32 room = (qp->sq.stride - sizeof(struct mirage_send_wqe)) /
 		   sizeof(struct mirage_sge);
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 	int ret;
 
-	timer_setup(&req->timer, timer_expired, 0);
+	timer_setup(&req->timer, mirage_timer_expired, 0);
 	req->tail = qp->sq.index;
 	req->cur = req->tail;
 	room = min_t(u32, room, MIRAGE_MAX_SGE);
-	req->stride = ALIGN(offsetof(struct wire_wr, wqe.sge) +
+	req->stride = ALIGN(offsetof(struct mirage_wire_wr, wqe.sge) +
 			    room * sizeof(struct mirage_sge), sizeof(u64));
 	req->wrs = kvcalloc(qp->sq.entries, req->stride, GFP_KERNEL_ACCOUNT);
 	if (!req->wrs)
 		return -ENOMEM;
-	ret = net_path_init(&req->path, qp->dev, &attr->ah_attr, qp->qpn,
-			    attr->dest_qp_num);
+	ret = mirage_net_path_init(&req->path, qp->dev, &attr->ah_attr, qp->qpn,
+				   attr->dest_qp_num);
 	if (ret) {
 		kvfree(req->wrs);
 		req->wrs = NULL;
@@ -749,19 +755,19 @@ int wire_req_create(struct qp *qp, const struct ib_qp_attr *attr)
 }
 
 /**
- * wire_req_destroy - the end of a requester
+ * mirage_wire_req_destroy - the end of a requester
  * @qp: the QP, its engine stopped; its wire is still there, and no answer comes
  *
  * Process context.
  */
-void wire_req_destroy(struct qp *qp)
+void mirage_wire_req_destroy(struct mirage_qp *qp)
 {
-	struct wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &qp->wire->req;
 
 	timer_shutdown_sync(&req->timer);
-	close_local(req);
+	wire_req_close_local(req);
 	if (req->into_open)
-		bytes_release(&req->into);
-	net_path_release(&req->path);
+		mirage_cursor_release(&req->into);
+	mirage_net_path_release(&req->path);
 	kvfree(req->wrs);
 }

@@ -12,7 +12,7 @@
 #include "net/net.h"
 #include "queue/wqe.h"
 
-struct qp;
+struct mirage_qp;
 
 /* The limit of READs and atomics that a QP may have outstanding: see device.h. */
 #define WIRE_READS_MAX	128
@@ -21,7 +21,7 @@ struct qp;
 #define WIRE_WINDOW_MIN	16
 
 /**
- * struct wire_wr - a send work request under way: our copy, whatever the ring says now
+ * struct mirage_wire_wr - a send work request under way: our copy, whatever the ring says now
  * @op: facts of its opcode, or NULL
  * @psn: of its first packet
  * @end: that after its last one; equal to @psn where nothing of it is sent
@@ -30,18 +30,18 @@ struct qp;
  * @err: the errno behind a bad status, or 0
  * @wqe: the copy; cut off after what SGEs a slot of the ring has room for
  */
-struct wire_wr {
-	const struct op *op;
+struct mirage_wire_wr {
+	const struct mirage_op *op;
 	u32 psn;
 	u32 end;
 	u32 length;
 	u32 status;
 	int err;
-	struct send_wqe wqe;
+	struct mirage_send_copy wqe;
 };
 
 /**
- * struct wire_req - requests sent and not yet answered
+ * struct mirage_wire_req - requests sent and not yet answered
  *
  * Work requests are named by their index in the send ring. Those from qp->sq.index up
  * to @tail are under way; qp->req.psn is the PSN after the last of them.
@@ -87,7 +87,7 @@ struct wire_wr {
  * @path: to the peer; its addresses change under the lock, with the engine stopped
  * @local: see @open
  */
-struct wire_req {
+struct mirage_wire_req {
 	spinlock_t lock;		/* see above */
 	u32 una;
 	bool rewind;
@@ -107,7 +107,7 @@ struct wire_req {
 	unsigned long progress;
 	unsigned long rnr_end;
 	struct timer_list timer;
-	struct bytes into;
+	struct mirage_cursor into;
 
 	void *wrs ____cacheline_aligned;
 	size_t stride;
@@ -123,27 +123,28 @@ struct wire_req {
 	u8 read_head;
 	u8 read_tail;
 	u32 read_end[WIRE_READS_MAX];
-	struct net_path path;
-	struct bytes local;
+	struct mirage_net_path path;
+	struct mirage_cursor local;
 };
 
-/** wire_wr - the record of a work request, by its index in the ring of @entries */
-static inline struct wire_wr *wire_wr(const struct wire_req *req, u32 entries, u32 index)
+/** mirage_wire_wr - the record of a work request, by its index in the ring of @entries */
+static inline struct mirage_wire_wr *mirage_wire_wr(const struct mirage_wire_req *req, u32 entries,
+						    u32 index)
 {
 	return req->wrs + (index & (entries - 1)) * req->stride;
 }
 
 /* wire_req.c */
-int wire_req_create(struct qp *qp, const struct ib_qp_attr *attr);
-void wire_req_destroy(struct qp *qp);
-bool wire_req_busy(const struct qp *qp);
+int mirage_wire_req_create(struct mirage_qp *qp, const struct ib_qp_attr *attr);
+void mirage_wire_req_destroy(struct mirage_qp *qp);
+bool mirage_wire_req_busy(const struct mirage_qp *qp);
 
-/* wire_comp.c; the lock is held but by wire_flush() and wire_sent() */
-void wire_flush(struct qp *qp);
-void wire_sent(struct qp *qp);
-void wire_retire(struct qp *qp);
-void wire_fail(struct qp *qp, enum ib_wc_status status, int err);
-void wire_again(struct qp *qp, u32 window);
-void wire_rewind(struct wire_req *req);
+/* wire_comp.c; the lock is held but by mirage_wire_flush() and mirage_wire_sent() */
+void mirage_wire_flush(struct mirage_qp *qp);
+void mirage_wire_sent(struct mirage_qp *qp);
+void mirage_wire_retire(struct mirage_qp *qp);
+void mirage_wire_fail(struct mirage_qp *qp, enum ib_wc_status status, int err);
+void mirage_wire_again(struct mirage_qp *qp, u32 window);
+void mirage_wire_rewind(struct mirage_wire_req *req);
 
 #endif

@@ -38,60 +38,61 @@
 /* What is brought in for a SEND of which more is to come: its length is not known. */
 #define SEND_AHEAD	SZ_64K
 
-static struct wire_resp *resp_of(struct qp *qp)
+static struct mirage_wire_resp *wire_resp_locked(struct mirage_qp *qp)
 {
 	lockdep_assert_held(&qp->lock);
 	return &qp->wire->resp;
 }
 
-static u32 mtu_of(const struct qp *qp)
+static u32 wire_resp_mtu_of(const struct mirage_qp *qp)
 {
 	return ib_mtu_enum_to_int(qp->attr.path_mtu);
 }
 
-static u8 answer_opcode(const struct qp *qp, enum pkt_kind kind)
+static u8 wire_resp_answer_opcode(const struct mirage_qp *qp, enum mirage_pkt_kind kind)
 {
-	return (u8)qp_packets(qp) | kind;
+	return (u8)mirage_qp_packets(qp) | kind;
 }
 
 /* Nothing is asked of an initiator. */
-static bool fits(const struct qp *qp, const struct pkt *pkt)
+static bool wire_resp_fits(const struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
-	return (pkt->opcode & PKT_TRANSPORT) == qp_packets(qp) &&
+	return (pkt->opcode & PKT_TRANSPORT) == mirage_qp_packets(qp) &&
 	       qp->type != IB_QPT_XRC_INI;
 }
 
 /* A packet of ours of len payload bytes; NULL: it is lost, like one on the way. */
-static void *open_packet(struct qp *qp, struct pkt *pkt, u32 more)
+static void *wire_resp_open_packet(struct mirage_qp *qp, struct mirage_pkt *pkt, u32 more)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	void *at;
 	u32 len;
 
 	pkt->pkey = IB_DEFAULT_PKEY_FULL;
 	pkt->qpn = qp->attr.dest_qp_num;
 	pkt->msn = w->msn;
-	len = pkt_ops[pkt->opcode].len + ALIGN(pkt->payload, 4) + PKT_ICRC_LEN;
-	at = net_tx_segment(&w->tx, &w->path, len, more);
-	return at ? at + pkt_build(at, pkt) : NULL;
+	len = mirage_pkt_ops[pkt->opcode].len + ALIGN(pkt->payload, 4) + PKT_ICRC_LEN;
+	at = mirage_net_tx_segment(&w->tx, &w->path, len, more);
+	return at ? at + mirage_pkt_build(at, pkt) : NULL;
 }
 
-static void answer(struct qp *qp, enum pkt_kind kind, u8 syndrome, u32 psn, u64 orig)
+static void wire_resp_answer(struct mirage_qp *qp, enum mirage_pkt_kind kind, u8 syndrome, u32 psn,
+			     u64 orig)
 {
-	struct pkt pkt = {
-		.opcode = answer_opcode(qp, kind),
+	struct mirage_pkt pkt = {
+		.opcode = wire_resp_answer_opcode(qp, kind),
 		.psn = psn,
 		.syndrome = syndrome,
 		.orig = orig,
 	};
 
-	if (open_packet(qp, &pkt, 0))
-		net_tx_seal(&resp_of(qp)->tx);
+	if (wire_resp_open_packet(qp, &pkt, 0))
+		mirage_net_tx_seal(&wire_resp_locked(qp)->tx);
 }
 
-static void say_nak(struct qp *qp, u8 syndrome, u32 psn)
+static void wire_resp_say_nak(struct mirage_qp *qp, u8 syndrome, u32 psn)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
 	w->nak = syndrome;
 	w->nak_psn = psn;
@@ -102,24 +103,24 @@ static void say_nak(struct qp *qp, u8 syndrome, u32 psn)
  * A request did not get through; what resp.c says about it goes out as a syndrome. Of UC
  * nobody hears, and what comes of the message is dropped.
  */
-static void refuse(struct qp *qp, enum resp_verdict v, u32 psn)
+static void wire_resp_refuse(struct mirage_qp *qp, enum mirage_verdict v, u32 psn)
 {
 	if (qp->transport == OP_UC) {
-		resp_of(qp)->open = OP_NONE;
+		wire_resp_locked(qp)->open = OP_NONE;
 		return;
 	}
 	switch (v) {
 	case RESP_RNR:
-		say_nak(qp, AETH_RNR | qp->attr.min_rnr_timer, psn);
+		wire_resp_say_nak(qp, AETH_RNR | qp->attr.min_rnr_timer, psn);
 		break;
 	case RESP_NAK_INVALID:
-		say_nak(qp, AETH_NAK_INVALID, psn);
+		wire_resp_say_nak(qp, AETH_NAK_INVALID, psn);
 		break;
 	case RESP_NAK_ACCESS:
-		say_nak(qp, AETH_NAK_ACCESS, psn);
+		wire_resp_say_nak(qp, AETH_NAK_ACCESS, psn);
 		break;
 	case RESP_NAK_OPERATIONAL:
-		say_nak(qp, AETH_NAK_OPERATIONAL, psn);
+		wire_resp_say_nak(qp, AETH_NAK_OPERATIONAL, psn);
 		break;
 	default:
 		break;
@@ -127,9 +128,9 @@ static void refuse(struct qp *qp, enum resp_verdict v, u32 psn)
 }
 
 /* What all requests have. */
-static void fill_hdr(struct resp_hdr *hdr, const struct pkt *pkt)
+static void wire_resp_fill_hdr(struct mirage_request *hdr, const struct mirage_pkt *pkt)
 {
-	hdr->op = op_of(pkt->op->wr);
+	hdr->op = mirage_op_of(pkt->op->wr);
 	hdr->psn = pkt->psn;
 	hdr->packets = 1;
 	hdr->length = pkt->dmalen;
@@ -141,9 +142,9 @@ static void fill_hdr(struct resp_hdr *hdr, const struct pkt *pkt)
 	hdr->srqn = pkt->srqn;
 }
 
-static bool right_length(u32 mtu, const struct pkt *pkt)
+static bool wire_resp_right_length(u32 mtu, const struct mirage_pkt *pkt)
 {
-	const struct pkt_op *op = pkt->op;
+	const struct mirage_pkt_op *op = pkt->op;
 
 	if (!op->last)
 		return pkt->payload == mtu;
@@ -151,34 +152,34 @@ static bool right_length(u32 mtu, const struct pkt *pkt)
 }
 
 /* A packet of a SEND or WRITE: does it belong here, and is there room? */
-static enum resp_verdict check_part(struct qp *qp, const struct pkt *pkt)
+static enum mirage_verdict wire_resp_check_part(struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
-	struct wire_resp *w = resp_of(qp);
-	const struct pkt_op *op = pkt->op;
-	enum resp_verdict v;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	const struct mirage_pkt_op *op = pkt->op;
+	enum mirage_verdict v;
 
 	if ((op->first ? OP_NONE : op->class) != w->open ||
-	    !right_length(mtu_of(qp), pkt))
-		return resp_invalid(qp);
+	    !wire_resp_right_length(wire_resp_mtu_of(qp), pkt))
+		return mirage_responder_invalid(qp);
 
 	if (op->first) {
-		fill_hdr(&w->hdr, pkt);
-		v = resp_begin(qp, &w->hdr);
+		wire_resp_fill_hdr(&w->hdr, pkt);
+		v = mirage_responder_begin(qp, &w->hdr);
 		if (v != RESP_OK)
 			return v;
 	}
 	if (op->last) {
-		w->hdr.op = op_of(op->wr);
+		w->hdr.op = mirage_op_of(op->wr);
 		w->hdr.ex = pkt->ex;
 		w->hdr.solicited = pkt->solicited;
 	}
-	return resp_piece(qp, &w->hdr, pkt->payload, op->last);
+	return mirage_responder_piece(qp, &w->hdr, pkt->payload, op->last);
 }
 
 /* Bytes that a packet and what is to come after it need: for the fault. */
-static u32 bytes_ahead(const struct qp *qp, const struct pkt *pkt)
+static u32 wire_resp_bytes_ahead(const struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
-	const struct resp_hdr *hdr = &qp->wire->resp.hdr;
+	const struct mirage_request *hdr = &qp->wire->resp.hdr;
 
 	if (hdr->op->class == OP_WRITE)
 		return hdr->length - qp->resp.got + pkt->payload;
@@ -189,35 +190,38 @@ static u32 bytes_ahead(const struct qp *qp, const struct pkt *pkt)
 }
 
 /* The packet's bytes into the message. RESP_MISS: see @miss. */
-static enum resp_verdict store_part(struct qp *qp, const struct net_seg *seg,
-				    struct miss *miss)
+static enum mirage_verdict wire_resp_store_part(struct mirage_qp *qp,
+						const struct mirage_net_seg *seg,
+						struct mirage_miss *miss)
 {
-	struct bytes *to = &qp->resp.bytes;
+	struct mirage_cursor *to = &qp->resp.bytes;
 	u32 len = seg->pkt.payload;
 	bool stored;
 
 	if (!len)
 		return RESP_OK;
-	if (!bytes_enter(to))
-		return resp_fault_failed(qp, &qp->wire->resp.hdr, -EACCES);
-	stored = bytes_write(to, seg->payload, len, bytes_ahead(qp, &seg->pkt), miss);
-	bytes_leave(to);
+	if (!mirage_cursor_enter(to))
+		return mirage_responder_fault_failed(qp, &qp->wire->resp.hdr, -EACCES);
+	stored = mirage_cursor_write(to, seg->payload, len, wire_resp_bytes_ahead(qp, &seg->pkt),
+				     miss);
+	mirage_cursor_leave(to);
 	return stored ? RESP_OK : RESP_MISS;
 }
 
-static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
-			      struct miss *miss)
+static enum mirage_wire_verdict wire_resp_take_part(struct mirage_qp *qp,
+						    const struct mirage_net_seg *seg,
+						    struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	const struct pkt *pkt = &seg->pkt;
-	enum resp_verdict v = RESP_OK;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	const struct mirage_pkt *pkt = &seg->pkt;
+	enum mirage_verdict v = RESP_OK;
 
 	if (!w->checked)
-		v = check_part(qp, pkt);
+		v = wire_resp_check_part(qp, pkt);
 	else if (pkt->opcode != w->checked_op || pkt->payload != w->checked_len)
-		v = resp_invalid(qp);
+		v = mirage_responder_invalid(qp);
 	if (v == RESP_OK)
-		v = store_part(qp, seg, miss);
+		v = wire_resp_store_part(qp, seg, miss);
 	if (v == RESP_MISS) {
 		w->checked = true;
 		w->checked_op = pkt->opcode;
@@ -227,7 +231,7 @@ static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
 	w->checked = false;
 
 	if (v == RESP_OK && pkt->op->last) {
-		v = resp_end(qp, &w->hdr);
+		v = mirage_responder_end(qp, &w->hdr);
 		w->open = OP_NONE;
 		w->msn++;
 	} else if (v == RESP_OK) {
@@ -235,64 +239,67 @@ static enum wire_verdict part(struct qp *qp, const struct net_seg *seg,
 		qp->resp.psn = (qp->resp.psn + 1) & PSN_MASK;
 	}
 	if (v != RESP_OK)
-		refuse(qp, v, pkt->psn);
+		wire_resp_refuse(qp, v, pkt->psn);
 	else if (w->hdr.op->word)
-		answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+		wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
 	else
 		w->ack |= pkt->ack;
 	return WIRE_DONE;
 }
 
 /* Is that the next packet of the message under way, and not its end? */
-static bool goes_on(struct qp *qp, const struct pkt *pkt)
+static bool wire_resp_goes_on(struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
-	return qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && fits(qp, pkt) &&
+	return qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && wire_resp_fits(qp, pkt) &&
 	       w->open != OP_NONE && !w->checked && pkt->psn == qp->resp.psn &&
 	       pkt->op->class == w->open && !pkt->op->first && !pkt->op->last &&
-	       !pkt->op->ext && pkt->payload == mtu_of(qp);
+	       !pkt->op->ext && pkt->payload == wire_resp_mtu_of(qp);
 }
 
 /**
- * wire_request_run - several request packets from within a message
+ * mirage_wire_request_batch - several request packets from within a message
  * @qp: the QP; its lock is held, no READ is under way
  * @skb: where they are
  * @off: there
  * @run: the packets, for this QP
  *
- * BHs off. Return: how many of them were consumed. The rest is for wire_request().
+ * BHs off. Return: how many of them were consumed. The rest is for mirage_wire_request().
  */
-u32 wire_request_run(struct qp *qp, struct sk_buff *skb, u32 off, const struct net_run *run)
+u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
+			      const struct mirage_net_batch *run)
 {
-	struct wire_resp *w = resp_of(qp);
-	struct resp *resp = &qp->resp;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	struct mirage_responder *resp = &qp->resp;
 	u32 num;
 
-	if (!goes_on(qp, &run->pkt) || !bytes_enter(&resp->bytes))
+	if (!wire_resp_goes_on(qp, &run->pkt) || !mirage_cursor_enter(&resp->bytes))
 		return 0;
-	num = wire_run_take(skb, off, run, &resp->bytes, resp_room(resp, &w->hdr), &w->ack);
-	bytes_leave(&resp->bytes);
+	num = mirage_wire_batch_take(skb, off, run, &resp->bytes, mirage_responder_room(resp,
+											&w->hdr),
+				     &w->ack);
+	mirage_cursor_leave(&resp->bytes);
 	if (!num)
 		return 0;
 	/* Can not fail: there is room. */
-	resp_piece(qp, &w->hdr, num * run->pkt.payload, false);
+	mirage_responder_piece(qp, &w->hdr, num * run->pkt.payload, false);
 	resp->psn = (resp->psn + num) & PSN_MASK;
 	w->quiet = false;
 	return num;
 }
 
-static void stop_read(struct qp *qp)
+static void wire_resp_stop_read(struct mirage_qp *qp)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
 	if (w->read.again)
-		bytes_release(&w->read.bytes);
+		mirage_cursor_release(&w->read.bytes);
 	w->read.active = false;
 	w->read.again = false;
 }
 
-static enum pkt_kind read_kind(const struct wire_read *r, u32 len)
+static enum mirage_pkt_kind wire_resp_read_kind(const struct mirage_wire_read *r, u32 len)
 {
 	if (len == r->left)
 		return r->begun ? PKT_READ_RESPONSE_LAST : PKT_READ_RESPONSE_ONLY;
@@ -300,96 +307,96 @@ static enum pkt_kind read_kind(const struct wire_read *r, u32 len)
 }
 
 /* The next response. False: a page is missing, or there is no way out: no @miss. */
-static bool read_packet(struct qp *qp, u32 len, struct miss *miss)
+static bool wire_resp_read_packet(struct mirage_qp *qp, u32 len, struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	struct wire_read *r = &w->read;
-	struct pkt pkt = {
-		.opcode = answer_opcode(qp, read_kind(r, len)),
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	struct mirage_wire_read *r = &w->read;
+	struct mirage_pkt pkt = {
+		.opcode = wire_resp_answer_opcode(qp, wire_resp_read_kind(r, len)),
 		.psn = r->psn,
 		.syndrome = AETH_CREDITS_NONE,
 		.payload = len,
 	};
-	void *at = open_packet(qp, &pkt, r->left - len);
+	void *at = wire_resp_open_packet(qp, &pkt, r->left - len);
 
 	if (!at)
 		return false;
-	if (len && !bytes_read(r->again ? &r->bytes : &qp->resp.bytes, at, len, r->left,
-			       miss)) {
-		net_tx_cancel(&w->tx);
+	if (len && !mirage_cursor_read(r->again ? &r->bytes : &qp->resp.bytes, at, len, r->left,
+				       miss)) {
+		mirage_net_tx_cancel(&w->tx);
 		return false;
 	}
-	net_tx_seal(&w->tx);
+	mirage_net_tx_seal(&w->tx);
 	r->begun = true;
 	r->psn = (r->psn + 1) & PSN_MASK;
 	r->left -= len;
 	return true;
 }
 
-/* Responses from the middle of a READ, if several are left. As read_packet(). */
-static bool read_run(struct qp *qp, u32 num, struct miss *miss)
+/* Responses from the middle of a READ, if several are left. As wire_resp_read_packet(). */
+static bool wire_resp_read_batch(struct mirage_qp *qp, u32 num, struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	struct wire_read *r = &w->read;
-	struct pkt pkt = {
-		.opcode = answer_opcode(qp, PKT_READ_RESPONSE_MIDDLE),
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	struct mirage_wire_read *r = &w->read;
+	struct mirage_pkt pkt = {
+		.opcode = wire_resp_answer_opcode(qp, PKT_READ_RESPONSE_MIDDLE),
 		.pkey = IB_DEFAULT_PKEY_FULL,
 		.qpn = qp->attr.dest_qp_num,
 		.psn = r->psn,
-		.payload = mtu_of(qp),
+		.payload = wire_resp_mtu_of(qp),
 	};
 
-	num = wire_run_fill(&w->tx, &w->path, &pkt, r->again ? &r->bytes : &qp->resp.bytes,
-			    num, r->left, miss);
+	num = mirage_wire_batch_fill(&w->tx, &w->path, &pkt, r->again ? &r->bytes : &qp->resp.bytes,
+				     num, r->left, miss);
 	if (!num)
 		return false;
-	net_tx_seal(&w->tx);
+	mirage_net_tx_seal(&w->tx);
 	r->psn = (r->psn + num) & PSN_MASK;
 	r->left -= num * pkt.payload;
 	return !miss->mr;
 }
 
-/* The next response, or several. As read_packet(). */
-static bool read_some(struct qp *qp, struct miss *miss)
+/* The next response, or several. As wire_resp_read_packet(). */
+static bool wire_resp_read_some(struct mirage_qp *qp, struct mirage_miss *miss)
 {
-	struct wire_read *r = &resp_of(qp)->read;
-	u32 mtu = mtu_of(qp), num = r->left / mtu;
+	struct mirage_wire_read *r = &wire_resp_locked(qp)->read;
+	u32 mtu = wire_resp_mtu_of(qp), num = r->left / mtu;
 
 	if (r->begun && num > 1)
-		return read_run(qp, num - !(r->left % mtu), miss);
-	return read_packet(qp, min(r->left, mtu), miss);
+		return wire_resp_read_batch(qp, num - !(r->left % mtu), miss);
+	return wire_resp_read_packet(qp, min(r->left, mtu), miss);
 }
 
 /* The page or window that the packet or the READ under way needs can not be had. */
-static void failed(struct qp *qp, int err)
+static void wire_resp_failed(struct mirage_qp *qp, int err)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	u32 psn = w->read.active ? w->read.psn : qp->resp.psn;
 
 	/* Nobody hears of it: the packet must not begin the message once more. */
 	w->skip = w->checked && qp->transport == OP_UC;
 	w->checked = false;
 	if (!w->read.again)
-		refuse(qp, resp_fault_failed(qp, &w->hdr, err), psn);
+		wire_resp_refuse(qp, mirage_responder_fault_failed(qp, &w->hdr, err), psn);
 }
 
-static enum wire_verdict read_turn(struct qp *qp, struct miss *miss)
+static enum mirage_wire_verdict wire_resp_read_turn(struct mirage_qp *qp, struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	struct wire_read *r = &w->read;
-	struct bytes *from = r->again ? &r->bytes : &qp->resp.bytes;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	struct mirage_wire_read *r = &w->read;
+	struct mirage_cursor *from = r->again ? &r->bytes : &qp->resp.bytes;
 	u32 end = r->left - min_t(u32, r->left, READ_TURN);
 	bool sent;
 
-	if (!bytes_enter(from)) {
-		failed(qp, -EACCES);
-		stop_read(qp);
+	if (!mirage_cursor_enter(from)) {
+		wire_resp_failed(qp, -EACCES);
+		wire_resp_stop_read(qp);
 		return WIRE_DONE;
 	}
 	do {
-		sent = read_some(qp, miss);
+		sent = wire_resp_read_some(qp, miss);
 	} while (sent && r->left > end);
-	bytes_leave(from);
+	mirage_cursor_leave(from);
 	if (!sent)
 		return miss->mr ? WIRE_READING : WIRE_STALLED;
 	if (r->left)
@@ -398,15 +405,15 @@ static enum wire_verdict read_turn(struct qp *qp, struct miss *miss)
 	if (!r->again) {
 		/* The responses acknowledge what came before. */
 		w->ack = false;
-		resp_end(qp, &w->hdr);
+		mirage_responder_end(qp, &w->hdr);
 	}
-	stop_read(qp);
+	wire_resp_stop_read(qp);
 	return WIRE_DONE;
 }
 
-static void start_read(struct qp *qp, const struct pkt *pkt, bool again)
+static void wire_resp_start_read(struct mirage_qp *qp, const struct mirage_pkt *pkt, bool again)
 {
-	struct wire_read *r = &resp_of(qp)->read;
+	struct mirage_wire_read *r = &wire_resp_locked(qp)->read;
 
 	r->active = true;
 	r->again = again;
@@ -415,29 +422,30 @@ static void start_read(struct qp *qp, const struct pkt *pkt, bool again)
 	r->left = pkt->dmalen;
 }
 
-static enum wire_verdict read_request(struct qp *qp, const struct pkt *pkt,
-				      struct miss *miss)
+static enum mirage_wire_verdict wire_resp_read_request(struct mirage_qp *qp,
+						       const struct mirage_pkt *pkt,
+						       struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	enum resp_verdict v;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	enum mirage_verdict v;
 
-	fill_hdr(&w->hdr, pkt);
-	w->hdr.packets = max(DIV_ROUND_UP(pkt->dmalen, mtu_of(qp)), 1U);
-	v = resp_begin(qp, &w->hdr);
+	wire_resp_fill_hdr(&w->hdr, pkt);
+	w->hdr.packets = max(DIV_ROUND_UP(pkt->dmalen, wire_resp_mtu_of(qp)), 1U);
+	v = mirage_responder_begin(qp, &w->hdr);
 	if (v != RESP_OK) {
-		refuse(qp, v, pkt->psn);
+		wire_resp_refuse(qp, v, pkt->psn);
 		return WIRE_DONE;
 	}
 	w->msn++;
-	start_read(qp, pkt, false);
-	return read_turn(qp, miss);
+	wire_resp_start_read(qp, pkt, false);
+	return wire_resp_read_turn(qp, miss);
 }
 
-static void fill_atomic(struct resp_hdr *hdr, const struct pkt *pkt)
+static void wire_resp_fill_atomic(struct mirage_request *hdr, const struct mirage_pkt *pkt)
 {
 	bool swap = pkt->op->wr == IB_UVERBS_WR_ATOMIC_CMP_AND_SWP;
 
-	fill_hdr(hdr, pkt);
+	wire_resp_fill_hdr(hdr, pkt);
 	hdr->length = 8;
 	hdr->reach = 8;
 	hdr->atomic = swap ? MTT_CMP_SWAP : MTT_FETCH_ADD;
@@ -445,27 +453,28 @@ static void fill_atomic(struct resp_hdr *hdr, const struct pkt *pkt)
 	hdr->swap = pkt->swap_add;
 }
 
-static enum wire_verdict atomic_request(struct qp *qp, const struct pkt *pkt,
-					struct miss *miss)
+static enum mirage_wire_verdict wire_resp_atomic_request(struct mirage_qp *qp,
+							 const struct mirage_pkt *pkt,
+							 struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	enum resp_verdict v;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	enum mirage_verdict v;
 	u64 old = 0;
 
-	fill_atomic(&w->hdr, pkt);
-	v = resp_begin(qp, &w->hdr);
-	if (v == RESP_OK && !bytes_enter(&qp->resp.bytes)) {
-		v = resp_fault_failed(qp, &w->hdr, -EACCES);
+	wire_resp_fill_atomic(&w->hdr, pkt);
+	v = mirage_responder_begin(qp, &w->hdr);
+	if (v == RESP_OK && !mirage_cursor_enter(&qp->resp.bytes)) {
+		v = mirage_responder_fault_failed(qp, &w->hdr, -EACCES);
 	} else if (v == RESP_OK) {
-		v = resp_atomic(qp, &w->hdr, &old, miss);
-		bytes_leave(&qp->resp.bytes);
+		v = mirage_responder_atomic(qp, &w->hdr, &old, miss);
+		mirage_cursor_leave(&qp->resp.bytes);
 	}
 	if (v == RESP_MISS)
 		return WIRE_HELD;
 	if (v == RESP_OK)
-		v = resp_end(qp, &w->hdr);
+		v = mirage_responder_end(qp, &w->hdr);
 	if (v != RESP_OK) {
-		refuse(qp, v, pkt->psn);
+		wire_resp_refuse(qp, v, pkt->psn);
 		return WIRE_DONE;
 	}
 
@@ -473,56 +482,58 @@ static enum wire_verdict atomic_request(struct qp *qp, const struct pkt *pkt,
 	w->atomic[w->atomics++ % WIRE_ATOMICS].old = old;
 	w->msn++;
 	w->ack = false;
-	answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, pkt->psn, old);
+	wire_resp_answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, pkt->psn, old);
 	return WIRE_DONE;
 }
 
-static enum wire_verdict flush_request(struct qp *qp, const struct pkt *pkt)
+static enum mirage_wire_verdict wire_resp_flush_request(struct mirage_qp *qp,
+							const struct mirage_pkt *pkt)
 {
-	struct wire_resp *w = resp_of(qp);
-	struct resp_hdr *hdr = &w->hdr;
-	enum resp_verdict v;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	struct mirage_request *hdr = &w->hdr;
+	enum mirage_verdict v;
 
-	fill_hdr(hdr, pkt);
+	wire_resp_fill_hdr(hdr, pkt);
 	hdr->length = 0;
 	hdr->access = (pkt->flush & IB_FLUSH_GLOBAL ? IB_ACCESS_FLUSH_GLOBAL : 0) |
 		      (pkt->flush & IB_FLUSH_PERSISTENT ? IB_ACCESS_FLUSH_PERSISTENT : 0);
 	hdr->any = pkt->flush >> 4 == IB_FLUSH_MR;
 	if (hdr->any)
 		hdr->reach = 1;
-	v = resp_begin(qp, hdr);
+	v = mirage_responder_begin(qp, hdr);
 	if (v == RESP_OK)
-		v = resp_end(qp, hdr);
+		v = mirage_responder_end(qp, hdr);
 	if (v != RESP_OK) {
-		refuse(qp, v, pkt->psn);
+		wire_resp_refuse(qp, v, pkt->psn);
 		return WIRE_DONE;
 	}
 	w->msn++;
 	w->ack = false;
-	answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+	wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
 	return WIRE_DONE;
 }
 
-static enum wire_verdict expected(struct qp *qp, const struct net_seg *seg,
-				  struct miss *miss)
+static enum mirage_wire_verdict wire_resp_expected(struct mirage_qp *qp,
+						   const struct mirage_net_seg *seg,
+						   struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
-	enum op_class class = seg->pkt.op->class;
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
+	enum mirage_op_class class = seg->pkt.op->class;
 
 	w->quiet = false;
 	if (class == OP_SEND || class == OP_WRITE)
-		return part(qp, seg, miss);
+		return wire_resp_take_part(qp, seg, miss);
 	if (w->open != OP_NONE || w->checked) {
-		refuse(qp, resp_invalid(qp), seg->pkt.psn);
+		wire_resp_refuse(qp, mirage_responder_invalid(qp), seg->pkt.psn);
 		return WIRE_DONE;
 	}
 	switch (class) {
 	case OP_READ:
-		return read_request(qp, &seg->pkt, miss);
+		return wire_resp_read_request(qp, &seg->pkt, miss);
 	case OP_ATOMIC:
-		return atomic_request(qp, &seg->pkt, miss);
+		return wire_resp_atomic_request(qp, &seg->pkt, miss);
 	default:
-		return flush_request(qp, &seg->pkt);
+		return wire_resp_flush_request(qp, &seg->pkt);
 	}
 }
 
@@ -531,17 +542,18 @@ static enum wire_verdict expected(struct qp *qp, const struct net_seg *seg,
  * not follow the last is of a message that has lost some, and is dropped like the rest
  * of it.
  */
-static enum wire_verdict unacknowledged(struct qp *qp, const struct net_seg *seg,
-					struct miss *miss)
+static enum mirage_wire_verdict wire_resp_unacknowledged(struct mirage_qp *qp,
+							 const struct mirage_net_seg *seg,
+							 struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
 	if (w->skip) {
 		w->skip = false;
 		return WIRE_DONE;
 	}
 	if (w->checked)
-		return part(qp, seg, miss);
+		return wire_resp_take_part(qp, seg, miss);
 	if (seg->pkt.op->first) {
 		w->open = OP_NONE;
 	} else if (w->open == OP_NONE || seg->pkt.psn != qp->resp.psn) {
@@ -549,12 +561,12 @@ static enum wire_verdict unacknowledged(struct qp *qp, const struct net_seg *seg
 		w->open = OP_NONE;
 		return WIRE_DONE;
 	}
-	return part(qp, seg, miss);
+	return wire_resp_take_part(qp, seg, miss);
 }
 
-static void atomic_again(struct qp *qp, u32 psn)
+static void wire_resp_atomic_again(struct mirage_qp *qp, u32 psn)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	u32 i, n = min_t(u32, w->atomics, WIRE_ATOMICS);
 
 	/* The latest first: PSNs come round again. */
@@ -563,110 +575,114 @@ static void atomic_again(struct qp *qp, u32 psn)
 
 		if (w->atomic[slot].psn != psn)
 			continue;
-		answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, psn,
-		       w->atomic[slot].old);
+		wire_resp_answer(qp, PKT_ATOMIC_ACKNOWLEDGE, AETH_CREDITS_NONE, psn,
+				 w->atomic[slot].old);
 		return;
 	}
 }
 
 /* All of its responses must have been sent: else it is something else in disguise. */
-static enum wire_verdict read_again(struct qp *qp, const struct pkt *pkt,
-				    struct miss *miss)
+static enum mirage_wire_verdict wire_resp_read_again(struct mirage_qp *qp,
+						     const struct mirage_pkt *pkt,
+						     struct mirage_miss *miss)
 {
-	u32 packets = max(DIV_ROUND_UP(pkt->dmalen, mtu_of(qp)), 1U);
-	u32 behind = -psn_cmp(pkt->psn, qp->resp.psn);
-	struct resp_hdr hdr = {};
+	u32 packets = max(DIV_ROUND_UP(pkt->dmalen, wire_resp_mtu_of(qp)), 1U);
+	u32 behind = -mirage_psn_cmp(pkt->psn, qp->resp.psn);
+	struct mirage_request hdr = {};
 
-	fill_hdr(&hdr, pkt);
+	wire_resp_fill_hdr(&hdr, pkt);
 	if (packets > behind ||
-	    resp_again(qp, &hdr, &resp_of(qp)->read.bytes) != RESP_OK)
+	    mirage_responder_again(qp, &hdr, &wire_resp_locked(qp)->read.bytes) != RESP_OK)
 		return WIRE_DONE;
-	start_read(qp, pkt, true);
-	return read_turn(qp, miss);
+	wire_resp_start_read(qp, pkt, true);
+	return wire_resp_read_turn(qp, miss);
 }
 
-static enum wire_verdict duplicate(struct qp *qp, const struct pkt *pkt,
-				   struct miss *miss)
+static enum mirage_wire_verdict wire_resp_duplicate(struct mirage_qp *qp,
+						    const struct mirage_pkt *pkt,
+						    struct mirage_miss *miss)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_DUPLICATE_REQUEST);
 	switch (pkt->op->class) {
 	case OP_READ:
-		return read_again(qp, pkt, miss);
+		return wire_resp_read_again(qp, pkt, miss);
 	case OP_ATOMIC:
-		atomic_again(qp, pkt->psn);
+		wire_resp_atomic_again(qp, pkt->psn);
 		break;
 	default:
-		if (pkt->op->class == OP_FLUSH || op_of(pkt->op->wr)->word)
-			answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+		if (pkt->op->class == OP_FLUSH || mirage_op_of(pkt->op->wr)->word)
+			wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn,
+					 0);
 		else
-			resp_of(qp)->ack = true;
+			wire_resp_locked(qp)->ack = true;
 	}
 	return WIRE_DONE;
 }
 
-static void out_of_sequence(struct qp *qp)
+static void wire_resp_out_of_sequence(struct mirage_qp *qp)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_OUT_OF_SEQUENCE);
-	if (!resp_of(qp)->quiet)
-		say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
+	if (!wire_resp_locked(qp)->quiet)
+		wire_resp_say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
 }
 
 /**
- * wire_request - one request packet
+ * mirage_wire_request - one request packet
  * @qp: the QP; its lock is held, no READ is under way
  * @seg: the packet
  * @miss: filled with WIRE_HELD, and perhaps with WIRE_READING
  *
  * BHs off. What is not for this QP in its state is dropped. The round ends with
- * wire_request_end(). Return: see enum wire_verdict.
+ * mirage_wire_request_end(). Return: see enum mirage_wire_verdict.
  */
-enum wire_verdict wire_request(struct qp *qp, const struct net_seg *seg,
-			       struct miss *miss)
+enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct mirage_net_seg *seg,
+					     struct mirage_miss *miss)
 {
-	s32 ahead = psn_cmp(seg->pkt.psn, qp->resp.psn);
+	s32 ahead = mirage_psn_cmp(seg->pkt.psn, qp->resp.psn);
 
-	if (qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR || !fits(qp, &seg->pkt)) {
+	if (qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR || !wire_resp_fits(qp, &seg->pkt)) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
 		return WIRE_DONE;
 	}
 	if (qp->transport == OP_UC)
-		return unacknowledged(qp, seg, miss);
+		return wire_resp_unacknowledged(qp, seg, miss);
 	if (likely(!ahead))
-		return expected(qp, seg, miss);
+		return wire_resp_expected(qp, seg, miss);
 	if (ahead < 0)
-		return duplicate(qp, &seg->pkt, miss);
-	out_of_sequence(qp);
+		return wire_resp_duplicate(qp, &seg->pkt, miss);
+	wire_resp_out_of_sequence(qp);
 	return WIRE_DONE;
 }
 
 /**
- * wire_request_resume - the wait for a page, or a turn, is over
+ * mirage_wire_request_resume - the wait for a page, or a turn, is over
  * @qp: the QP; its lock is held
  * @err: the page can not be had, or 0
  * @miss: filled, perhaps, with WIRE_READING
  *
  * BHs off. Call it before the next packet after a wait, until it returns WIRE_DONE.
  */
-enum wire_verdict wire_request_resume(struct qp *qp, int err, struct miss *miss)
+enum mirage_wire_verdict mirage_wire_request_resume(struct mirage_qp *qp, int err,
+						    struct mirage_miss *miss)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	bool alive = qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR;
 
 	if (alive && !err)
-		return w->read.active ? read_turn(qp, miss) : WIRE_DONE;
+		return w->read.active ? wire_resp_read_turn(qp, miss) : WIRE_DONE;
 	if (alive)
-		failed(qp, err);
-	stop_read(qp);
+		wire_resp_failed(qp, err);
+	wire_resp_stop_read(qp);
 	return WIRE_DONE;
 }
 
 /**
- * wire_request_lost - packets were dropped for want of room: ask for them now
+ * mirage_wire_request_lost - packets were dropped for want of room: ask for them now
  * @qp: the QP; its lock is held
  */
-void wire_request_lost(struct qp *qp)
+void mirage_wire_request_lost(struct mirage_qp *qp)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
 	if (qp->transport == OP_UC) {
 		/* Nobody sends it again: the message is lost. */
@@ -675,53 +691,53 @@ void wire_request_lost(struct qp *qp)
 		w->open = OP_NONE;
 		return;
 	}
-	if (qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && !resp_of(qp)->nak)
-		say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
+	if (qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR && !wire_resp_locked(qp)->nak)
+		wire_resp_say_nak(qp, AETH_NAK_PSN, qp->resp.psn);
 }
 
 /**
- * wire_request_end - answer a round of packets
+ * mirage_wire_request_end - answer a round of packets
  * @qp: the QP; its lock is held
  *
  * BHs were off since the first packet of the round.
  */
-void wire_request_end(struct qp *qp)
+void mirage_wire_request_end(struct mirage_qp *qp)
 {
-	struct wire_resp *w = resp_of(qp);
+	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
 	if (qp->transport == OP_UC)
 		return;
 	if (w->nak)
-		answer(qp, PKT_ACKNOWLEDGE, w->nak, w->nak_psn, 0);
+		wire_resp_answer(qp, PKT_ACKNOWLEDGE, w->nak, w->nak_psn, 0);
 	else if (w->ack)
-		answer(qp, PKT_ACKNOWLEDGE, AETH_CREDITS_NONE,
-		       (qp->resp.psn - 1) & PSN_MASK, 0);
+		wire_resp_answer(qp, PKT_ACKNOWLEDGE, AETH_CREDITS_NONE,
+				 (qp->resp.psn - 1) & PSN_MASK, 0);
 	w->nak = 0;
 	w->ack = false;
-	net_tx_flush(&w->tx);
+	mirage_net_tx_flush(&w->tx);
 }
 
 /**
- * wire_resp_create - the responder's side of a new connection
+ * mirage_wire_resp_create - the responder's side of a new connection
  * @wire: the connection, zeroed
  * @attr: where to: ->ah_attr and ->dest_qp_num
  *
- * Return: 0 or as net_path_init().
+ * Return: 0 or as mirage_net_path_init().
  */
-int wire_resp_create(struct wire *wire, const struct ib_qp_attr *attr)
+int mirage_wire_resp_create(struct mirage_wire *wire, const struct ib_qp_attr *attr)
 {
-	struct qp *qp = wire->qp;
+	struct mirage_qp *qp = wire->qp;
 
-	return net_path_init(&wire->resp.path, qp->dev, &attr->ah_attr, qp->qpn,
-			     attr->dest_qp_num);
+	return mirage_net_path_init(&wire->resp.path, qp->dev, &attr->ah_attr, qp->qpn,
+				    attr->dest_qp_num);
 }
 
-/** wire_resp_destroy - the connection is over, nothing comes any more */
-void wire_resp_destroy(struct wire *wire)
+/** mirage_wire_resp_destroy - the connection is over, nothing comes any more */
+void mirage_wire_resp_destroy(struct mirage_wire *wire)
 {
-	struct wire_resp *w = &wire->resp;
+	struct mirage_wire_resp *w = &wire->resp;
 
 	if (w->read.again)
-		bytes_release(&w->read.bytes);
-	net_path_release(&w->path);
+		mirage_cursor_release(&w->read.bytes);
+	mirage_net_path_release(&w->path);
 }

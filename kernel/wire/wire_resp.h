@@ -10,13 +10,13 @@
 #include "qp/responder.h"
 #include "queue/opcode.h"
 
-struct wire;
+struct mirage_wire;
 
 /* Results of atomics that are kept: as many as a peer may have outstanding. */
 #define WIRE_ATOMICS	128
 
 /**
- * struct wire_read - a READ that is being answered
+ * struct mirage_wire_read - a READ that is being answered
  * @active: there is one
  * @again: it is a duplicate; its bytes are those of @bytes
  * @begun: its first response was sent
@@ -24,17 +24,17 @@ struct wire;
  * @left: bytes still to send
  * @bytes: the source of a duplicate: the responder's own may be in use
  */
-struct wire_read {
+struct mirage_wire_read {
 	bool active;
 	bool again;
 	bool begun;
 	u32 psn;
 	u32 left;
-	struct bytes bytes;
+	struct mirage_cursor bytes;
 };
 
 /**
- * struct wire_resp - the request message under way, and what is owed for it
+ * struct mirage_wire_resp - the request message under way, and what is owed for it
  * @path: to the peer
  * @tx: answers of this round; empty when the lock is free
  * @hdr: the message; of a SEND, ->length is what has come so far
@@ -52,11 +52,11 @@ struct wire_read {
  * @atomic: the latest atomics: PSN and what was found
  * @atomics: their number so far; the oldest ones are overwritten
  */
-struct wire_resp {
-	struct net_path path;
-	struct net_tx tx;
-	struct resp_hdr hdr;
-	enum op_class open;
+struct mirage_wire_resp {
+	struct mirage_net_path path;
+	struct mirage_net_tx tx;
+	struct mirage_request hdr;
+	enum mirage_op_class open;
 	bool checked;
 	u8 checked_op;
 	u16 checked_len;
@@ -66,7 +66,7 @@ struct wire_resp {
 	u8 nak;
 	u32 nak_psn;
 	u32 msn;
-	struct wire_read read;
+	struct mirage_wire_read read;
 	struct {
 		u64 old;
 		u32 psn;
@@ -74,7 +74,7 @@ struct wire_resp {
 	u32 atomics;
 };
 
-int wire_resp_create(struct wire *wire, const struct ib_qp_attr *attr);
-void wire_resp_destroy(struct wire *wire);
+int mirage_wire_resp_create(struct mirage_wire *wire, const struct ib_qp_attr *attr);
+void mirage_wire_resp_destroy(struct mirage_wire *wire);
 
 #endif

@@ -57,15 +57,15 @@ size_t ring_maps(struct ring_map *maps, size_t max)
 
 int kick(struct ibv_context *ctx, uint32_t num, uint32_t what)
 {
-	struct mirage_kick k = { .num = num, .what = what };
+	struct mirage_doorbell k = { .num = num, .what = what };
 	struct {
 		struct ib_uverbs_ioctl_hdr hdr;
 		struct ib_uverbs_attr attr;
 	} cmd = {
 		.hdr = { .length = sizeof(cmd), .object_id = MIRAGE_OBJECT_DOORBELL,
-			 .method_id = MIRAGE_METHOD_KICK, .num_attrs = 1,
+			 .method_id = MIRAGE_METHOD_DOORBELL, .num_attrs = 1,
 			 .driver_id = MIRAGE_DRIVER_ID },
-		.attr = { .attr_id = MIRAGE_ATTR_KICK, .len = sizeof(k),
+		.attr = { .attr_id = MIRAGE_ATTR_DOORBELL, .len = sizeof(k),
 			  .flags = UVERBS_ATTR_F_MANDATORY },
 	};
 

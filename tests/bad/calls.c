@@ -17,12 +17,12 @@ static void bad_kick(void)
 	uint32_t qpn = p->a.qp->qp_num, num;
 	int i;
 
-	CHECK_EQ(kick(dev->ctx, qpn, MIRAGE_KICK_SQ), 0);
-	CHECK_EQ(kick(dev->ctx, qpn, MIRAGE_KICK_RQ), 0);
+	CHECK_EQ(kick(dev->ctx, qpn, MIRAGE_DOORBELL_SQ), 0);
+	CHECK_EQ(kick(dev->ctx, qpn, MIRAGE_DOORBELL_RQ), 0);
 	CHECK_EQ(kick(dev->ctx, qpn, 3), EINVAL);
 	CHECK_EQ(kick(dev->ctx, qpn, UINT32_MAX), EINVAL);
-	CHECK_EQ(kick(dev->ctx, 0, MIRAGE_KICK_SQ), ENOENT);
-	CHECK_EQ(kick(dev->ctx, 1, MIRAGE_KICK_SQ), ENOENT);
+	CHECK_EQ(kick(dev->ctx, 0, MIRAGE_DOORBELL_SQ), ENOENT);
+	CHECK_EQ(kick(dev->ctx, 1, MIRAGE_DOORBELL_SQ), ENOENT);
 	for (i = 0; i < 2000; i++) {
 		num = rc_random(&random) >> (i % 33);
 		if (num == qpn || num == p->b.qp->qp_num)
@@ -30,7 +30,7 @@ static void bad_kick(void)
 		CHECK_EQ(kick(dev->ctx, num, i % 2), ENOENT);
 	}
 	rc_pair_destroy(p);
-	CHECK_EQ(kick(dev->ctx, qpn, MIRAGE_KICK_SQ), ENOENT);
+	CHECK_EQ(kick(dev->ctx, qpn, MIRAGE_DOORBELL_SQ), ENOENT);
 	rc_close(dev);
 }
 
@@ -58,8 +58,8 @@ static void bad_kick_in_state(void)
 			hdr = (struct mirage_ring_hdr *)maps[i].addr;
 			__atomic_store_n(&hdr->prod, hdr->cons + 3, __ATOMIC_RELEASE);
 		}
-		kick(dev->ctx, end.qp->qp_num, MIRAGE_KICK_SQ);
-		kick(dev->ctx, end.qp->qp_num, MIRAGE_KICK_RQ);
+		kick(dev->ctx, end.qp->qp_num, MIRAGE_DOORBELL_SQ);
+		kick(dev->ctx, end.qp->qp_num, MIRAGE_DOORBELL_RQ);
 		CHECK_EQ(rc_state(&end), states[s]);
 	}
 	CHECK_EQ(ibv_destroy_qp(end.qp), 0);
@@ -124,9 +124,9 @@ static void bad_kick_shape(void)
 	} good = {
 		.hdr = { .length = sizeof(good.hdr) + sizeof(good.attr[0]),
 			 .object_id = MIRAGE_OBJECT_DOORBELL,
-			 .method_id = MIRAGE_METHOD_KICK, .num_attrs = 1,
+			 .method_id = MIRAGE_METHOD_DOORBELL, .num_attrs = 1,
 			 .driver_id = MIRAGE_DRIVER_ID },
-		.attr = { { .attr_id = MIRAGE_ATTR_KICK, .len = 8,
+		.attr = { { .attr_id = MIRAGE_ATTR_DOORBELL, .len = 8,
 			    .flags = UVERBS_ATTR_F_MANDATORY } },
 	}, bad;
 	int fd = dev->ctx->cmd_fd;

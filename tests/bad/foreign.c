@@ -67,8 +67,8 @@ static void bad_other_process(void)
 	rc_wc_status(p->a.scq, IBV_WC_LOC_PROT_ERR);
 	CHECK(ibv_advise_mr(dev->pd, IBV_ADVISE_MR_ADVICE_PREFETCH,
 			    IBV_ADVISE_MR_FLAG_FLUSH, &sg, 1));
-	CHECK_EQ(kick(dev->ctx, offer.qpn, MIRAGE_KICK_SQ), ENOENT);
-	CHECK_EQ(kick(dev->ctx, offer.qpn, MIRAGE_KICK_RQ), ENOENT);
+	CHECK_EQ(kick(dev->ctx, offer.qpn, MIRAGE_DOORBELL_SQ), ENOENT);
+	CHECK_EQ(kick(dev->ctx, offer.qpn, MIRAGE_DOORBELL_RQ), ENOENT);
 	CHECK_EQ(write(done[1], "x", 1), 1);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK_EQ(status, 0);
@@ -98,7 +98,7 @@ static void bad_use_after_fork(void)
 	if (!pid) {
 		/* Posting through inherited rings is the parent's business gone wrong. */
 		mr = ibv_reg_mr(dev->pd, odp.addr, PAGE, ODP_ALL);
-		kick(dev->ctx, p->a.qp->qp_num, MIRAGE_KICK_SQ);
+		kick(dev->ctx, p->a.qp->qp_num, MIRAGE_DOORBELL_SQ);
 		if (mr)
 			ibv_dereg_mr(mr);
 		rc_verify(odp.addr, 4 * PAGE, 1, "the child's pages");

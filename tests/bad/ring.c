@@ -126,7 +126,7 @@ static void kick_all(struct rc_dev *dev, struct rc_pair *p, struct ibv_srq *srq,
 
 	kick(dev->ctx, end->qp->qp_num, rc_random(random) % 2);
 	if (!ibv_get_srq_num(srq, &srqn))
-		kick(dev->ctx, srqn, MIRAGE_KICK_SRQ);
+		kick(dev->ctx, srqn, MIRAGE_DOORBELL_SRQ);
 }
 
 /* A few good work requests at the process' index of any ring, as a provider posts. */

@@ -48,7 +48,7 @@ struct head {
 
 /* One side. */
 struct end {
-	struct run *run;
+	struct wire_burst *run;
 	struct net *net;
 	struct socket *sock;
 	struct page_frag frag;
@@ -58,7 +58,7 @@ struct end {
 	bool busy;
 };
 
-struct run {
+struct wire_burst {
 	struct end tx;
 	struct end rx;
 	u32 mtu;
@@ -120,7 +120,7 @@ static void seal(u8 *p, u32 len)
 	put_unaligned_le32(~crc32_le(~0u, p, len), p + len);
 }
 
-static void answer(struct run *run)
+static void answer(struct wire_burst *run)
 {
 	struct sk_buff *skb = new_skb(sizeof(struct head) + CRC_LEN);
 	u8 *p;
@@ -155,7 +155,7 @@ static u8 *add_room(struct end *from, struct sk_buff *skb, u32 len)
 }
 
 /* As much of a message as one super-packet takes; how much that was. */
-static u32 send_some(struct run *run, u32 at, u32 end)
+static u32 send_some(struct wire_burst *run, u32 at, u32 end)
 {
 	u32 seg = sizeof(struct head) + run->mtu + CRC_LEN, segs = 0, start = at;
 	struct sk_buff *skb = new_skb(0);
@@ -201,7 +201,7 @@ static const u8 *data_at(const struct sk_buff *skb, u32 off, u32 len)
 	return NULL;
 }
 
-static bool take(struct run *run, const u8 *p, u32 len)
+static bool take(struct wire_burst *run, const u8 *p, u32 len)
 {
 	const struct head *h = (const void *)p;
 	u32 at, bytes;
@@ -225,7 +225,7 @@ static bool take(struct run *run, const u8 *p, u32 len)
 	return true;
 }
 
-static void take_skb(struct run *run, struct sk_buff *skb)
+static void take_skb(struct wire_burst *run, struct sk_buff *skb)
 {
 	u32 size = skb_shinfo(skb)->gso_size ? : skb->len, off, len;
 	const u8 *p;
@@ -256,7 +256,7 @@ static void data_ready(struct sock *sk)
 	rcu_read_unlock();
 }
 
-static int end_open(struct run *run, struct end *end, __be32 peer)
+static int end_open(struct wire_burst *run, struct end *end, __be32 peer)
 {
 	struct udp_port_cfg cfg = {
 		.family = AF_INET, .local_udp_port = htons(PORT), .local_ip.s_addr = end->addr,
@@ -295,7 +295,7 @@ static void end_close(struct end *end)
 }
 
 /* Softirqs run where they are let on again: mostly the answers are there by then. */
-static bool wait_for(struct run *run, u32 acked)
+static bool wait_for(struct wire_burst *run, u32 acked)
 {
 	unsigned long end = jiffies + 5 * HZ;
 
@@ -307,7 +307,7 @@ static bool wait_for(struct run *run, u32 acked)
 	return true;
 }
 
-static bool send_batch(struct run *run)
+static bool send_batch(struct wire_burst *run)
 {
 	u32 window = max(WINDOW / run->size, 1u), sent, at, n;
 
@@ -326,7 +326,7 @@ static bool send_batch(struct run *run)
 	return wait_for(run, BATCH);
 }
 
-static int measure(struct run *run)
+static int measure(struct wire_burst *run)
 {
 	size_t total = (size_t)BATCH * run->size;
 	u64 start;
@@ -344,7 +344,7 @@ static int measure(struct run *run)
 	return 0;
 }
 
-static int run_pair(struct run *run)
+static int run_pair(struct wire_burst *run)
 {
 	int err = -ENOMEM;
 
@@ -370,7 +370,7 @@ free:
 
 static int parse_and_run(const char *text)
 {
-	struct run *run = kzalloc_obj(*run);
+	struct wire_burst *run = kzalloc_obj(*run);
 	char tx[16], rx[16];
 	int fd[2], err = -EINVAL;
 

@@ -11,26 +11,26 @@
 #include "net/packet.h"
 #include "unit_test.h"
 
-static const struct icrc_flow v4 = {
+static const struct mirage_icrc_flow v4 = {
 	.saddr = { 10, 0, 0, 1 }, .daddr = { 10, 0, 0, 2 },
 };
 
-static u32 figure(struct icrc_flow flow, u16 sport, u16 frag, u16 id, const u8 *data,
+static u32 figure(struct mirage_icrc_flow flow, u16 sport, u16 frag, u16 id, const u8 *data,
 		  size_t len)
 {
 	u8 own[12 + 4096 + 4];
 	u32 seed, icrc, sealed;
 
-	icrc_init();
+	mirage_icrc_init();
 	flow.sport = htobe16(sport);
 	flow.dport = htobe16(4791);
 	flow.frag = htobe16(frag);
-	seed = icrc_seed(&flow, len);
-	icrc = icrc_of(seed, id, data, len);
+	seed = mirage_icrc_seed(&flow, len);
+	icrc = mirage_icrc_of(seed, id, data, len);
 
 	/* The way of a sender. */
 	memcpy(own, data, len);
-	icrc_put(seed, id, own, len);
+	mirage_icrc_put(seed, id, own, len);
 	memcpy(&sealed, own + len - 4, 4);
 	CHECK_EQ(le32toh(sealed), icrc);
 	CHECK(!memcmp(own, data, len - 4));
@@ -49,7 +49,7 @@ static void icrc__v4(void)
 
 static void icrc__v6(void)
 {
-	const struct icrc_flow flow = {
+	const struct mirage_icrc_flow flow = {
 		.v6 = true,
 		.saddr = { 0xfe, 0x80, [15] = 1 },
 		.daddr = { 0x20, 0x01, 0x0d, 0xb8, [15] = 7 },
@@ -64,7 +64,7 @@ static void icrc__v6(void)
 
 static void icrc__long(void)
 {
-	const struct icrc_flow flow = {
+	const struct mirage_icrc_flow flow = {
 		.saddr = { 192, 168, 7, 9 }, .daddr = { 192, 168, 7, 10 },
 	};
 	u8 data[12 + 4096 + 4];
@@ -82,11 +82,11 @@ static void icrc__every_length(void)
 	u32 crc, seed;
 	size_t len, i;
 
-	icrc_init();
+	mirage_icrc_init();
 	for (i = 0; i < sizeof(data); i++)
 		data[i] = i * 37 + 11;
 	for (len = 12; len <= 12 + 128; len += 4) {
-		seed = icrc_seed(&v4, len + 4);
+		seed = mirage_icrc_seed(&v4, len + 4);
 		memcpy(masked, data, len);
 		masked[4] = 0xff;
 		crc = seed;
@@ -94,7 +94,7 @@ static void icrc__every_length(void)
 			crc ^= masked[i / 8] >> i % 8 & 1;
 			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
 		}
-		CHECK_EQ(icrc_of(seed, 0, data, len + 4), ~crc);
+		CHECK_EQ(mirage_icrc_of(seed, 0, data, len + 4), ~crc);
 	}
 }
 

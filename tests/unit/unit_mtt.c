@@ -22,19 +22,19 @@
 	local_bh_enable();			\
 	ret_;					\
 })
-#define off_copy(...)	SOFTIRQS_OFF(size_t, mtt_copy(__VA_ARGS__))
-#define off_read(...)	SOFTIRQS_OFF(size_t, mtt_read(__VA_ARGS__))
-#define off_write(...)	SOFTIRQS_OFF(size_t, mtt_write(__VA_ARGS__))
-#define off_atomic(...)	SOFTIRQS_OFF(int, mtt_atomic(__VA_ARGS__))
-#define off_zap(...)	SOFTIRQS_OFF(u64, mtt_zap(__VA_ARGS__))
+#define off_copy(...)	SOFTIRQS_OFF(size_t, mirage_mtt_copy(__VA_ARGS__))
+#define off_read(...)	SOFTIRQS_OFF(size_t, mirage_mtt_read(__VA_ARGS__))
+#define off_write(...)	SOFTIRQS_OFF(size_t, mirage_mtt_write(__VA_ARGS__))
+#define off_atomic(...)	SOFTIRQS_OFF(int, mirage_mtt_atomic(__VA_ARGS__))
+#define off_zap(...)	SOFTIRQS_OFF(u64, mirage_mtt_zap(__VA_ARGS__))
 #define off_zap_page(...)	SOFTIRQS_OFF(u64, zap_page(__VA_ARGS__))
 
 /* As odp.c does it: the short way, where that is all there is to do. */
-static u64 zap_page(struct mtt *mtt, u64 iova)
+static u64 zap_page(struct mirage_mtt *mtt, u64 iova)
 {
-	struct mtt_chunk *chunk = mtt_find_addr(mtt, iova);
+	struct mirage_mtt_chunk *chunk = mtt_find_addr(mtt, iova);
 
-	return chunk && mtt_zap_page(chunk, iova) ? 1 : mtt_zap(mtt, iova, iova);
+	return chunk && mirage_mtt_zap_page(chunk, iova) ? 1 : mirage_mtt_zap(mtt, iova, iova);
 }
 
 #define MODEL_PAGES	1600	/* more than three chunks */
@@ -42,7 +42,7 @@ static u64 zap_page(struct mtt *mtt, u64 iova)
 #define REFUSED		64	/* commits in as many chunks */
 
 struct model {
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	u64 first;		/* iova of page 0's first byte */
 	u64 start, len;		/* the region: anywhere in its first and last page */
 	int page[MODEL_PAGES];	/* of the arena, or -1 */
@@ -69,14 +69,14 @@ static void model_init(struct model *m, u64 first, u64 seed)
 		 unit_random(&m->random) % PAGE_SIZE;
 	for (i = 0; i < MODEL_PAGES; i++)
 		m->page[i] = -1;
-	mtt_init(&m->mtt, m->start, m->start + m->len - 1, false);
+	mirage_mtt_init(&m->mtt, m->start, m->start + m->len - 1, false);
 }
 
 static void model_end(struct model *m)
 {
-	mtt_kill(&m->mtt);
+	mirage_mtt_kill(&m->mtt);
 	unit_rcu_barrier();
-	mtt_destroy(&m->mtt);
+	mirage_mtt_destroy(&m->mtt);
 	CHECK(!__lsan_do_recoverable_leak_check(), "a chunk or a node is left");
 }
 
@@ -97,7 +97,7 @@ static void random_commit(struct model *m)
 {
 	unsigned long pfns[64];
 	u64 page = below(m, MODEL_PAGES), iova = m->first + page * PAGE_SIZE;
-	u64 n = 1 + below(m, 64), left = mtt_chunk_left(iova) / PAGE_SIZE, i;
+	u64 n = 1 + below(m, 64), left = mirage_mtt_chunk_left(iova) / PAGE_SIZE, i;
 	int arena, err;
 	bool write;
 
@@ -114,7 +114,7 @@ static void random_commit(struct model *m)
 		m->page[page + i] = arena;
 		m->write[page + i] = write;
 	}
-	err = mtt_commit(&m->mtt, iova, n, pfns, NULL, NULL);
+	err = mirage_mtt_commit(&m->mtt, iova, n, pfns, NULL, NULL);
 	CHECK_EQ(err, 0);
 }
 
@@ -183,8 +183,8 @@ static void random_move(struct model *m)
 	/* Two pages of the region may be one of the arena: the later bytes win. */
 	for (i = want > PAGE_SIZE ? want - PAGE_SIZE : 0; i < want; i++)
 		CHECK_EQ(buf[i], *byte_at(m, iova + i));
-	CHECK_EQ(mtt_present(&m->mtt, iova, len, true), want == len);
-	CHECK_EQ(mtt_present(&m->mtt, iova, len, false), run_of(m, iova, len, false) == len);
+	CHECK_EQ(mirage_mtt_present(&m->mtt, iova, len, true), want == len);
+	CHECK_EQ(mirage_mtt_present(&m->mtt, iova, len, false), run_of(m, iova, len, false) == len);
 }
 
 /* Pieces with something between them that stays as it is. */
@@ -192,7 +192,7 @@ static void random_rows(struct model *m)
 {
 	static u8 buf[8 * 4096];
 	void *at[sizeof(buf) / 272];
-	const struct mtt_rows rows = { .at = at, .shift = 8 };
+	const struct mirage_mtt_rows rows = { .at = at, .shift = 8 };
 	size_t len, want, i, off = below(m, 700), end;
 	u64 iova;
 
@@ -202,7 +202,7 @@ static void random_rows(struct model *m)
 	end = 3 + (off + len) / 256 * 272 + (off + len) % 256;
 	memset(buf, 0x5a, sizeof(buf));
 	want = run_of(m, iova, len, false);
-	CHECK_EQ(SOFTIRQS_OFF(size_t, mtt_move_rows(&m->mtt, iova, &rows, off, len, false)),
+	CHECK_EQ(SOFTIRQS_OFF(size_t, mirage_mtt_move_rows(&m->mtt, iova, &rows, off, len, false)),
 		 want);
 	for (i = 0; i < want; i++)
 		CHECK_EQ(buf[3 + (off + i) / 256 * 272 + (off + i) % 256],
@@ -215,7 +215,7 @@ static void random_rows(struct model *m)
 	for (i = 0; i < sizeof(buf); i++)
 		buf[i] = unit_random(&m->random);
 	want = run_of(m, iova, len, true);
-	CHECK_EQ(SOFTIRQS_OFF(size_t, mtt_move_rows(&m->mtt, iova, &rows, off, len, true)),
+	CHECK_EQ(SOFTIRQS_OFF(size_t, mirage_mtt_move_rows(&m->mtt, iova, &rows, off, len, true)),
 		 want);
 	/* As in random_move(). */
 	for (i = want > PAGE_SIZE ? want - PAGE_SIZE : 0; i < want; i++)
@@ -226,7 +226,7 @@ static void random_rows(struct model *m)
 static void random_copy(struct model *m)
 {
 	size_t slen, dlen, len, want_src, want_dst;
-	enum mtt_miss miss;
+	enum mirage_mtt_miss miss;
 	u64 from, to;
 
 	random_range(m, &from, &slen);
@@ -301,29 +301,29 @@ static void mtt__model_at_zero(void)
 static void mtt__implicit(void)
 {
 	unsigned long pfn = pfn_of(3, true, 0);
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	u64 iova, random = 1;
 	u8 c = 5;
 	int i;
 
-	mtt_init(&mtt, 0, (1ull << 47) - 1, false);
+	mirage_mtt_init(&mtt, 0, (1ull << 47) - 1, false);
 	for (i = 0; i < 300; i++) {
 		iova = unit_random(&random) & ((1ull << 47) - 1) & PAGE_MASK;
-		CHECK_EQ(mtt_commit(&mtt, iova, 1, &pfn, NULL, NULL), 0);
+		CHECK_EQ(mirage_mtt_commit(&mtt, iova, 1, &pfn, NULL, NULL), 0);
 		CHECK_EQ(off_write(&mtt, iova + 5, &c, 1), 1);
 		CHECK_EQ(off_zap(&mtt, iova ^ (1ull << 46), (iova ^ (1ull << 46)) + 1), 0);
 	}
 	CHECK_EQ(off_zap(&mtt, 0, UINT64_MAX), 300);
 	CHECK_EQ(off_write(&mtt, iova, &c, 1), 0);
-	mtt_kill(&mtt);
+	mirage_mtt_kill(&mtt);
 	unit_rcu_barrier();
-	mtt_destroy(&mtt);
+	mirage_mtt_destroy(&mtt);
 	CHECK(!__lsan_do_recoverable_leak_check());
 }
 
 /* One page in each of some chunks of a region. */
 struct sparse {
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	u64 first;		/* iova of chunk 0 */
 	u64 chunks;
 	u64 at[64];		/* numbers of the chunks */
@@ -360,8 +360,8 @@ static void sparse_init(struct sparse *s, u64 first, u64 chunks)
 	memset(s, 0, sizeof(*s));
 	s->first = first;
 	s->chunks = chunks;
-	mtt_init(&s->mtt, first + 5 * PAGE_SIZE,
-		 first + chunks * MTT_CHUNK_SIZE - 1 - 3 * PAGE_SIZE, false);
+	mirage_mtt_init(&s->mtt, first + 5 * PAGE_SIZE,
+			first + chunks * MTT_CHUNK_SIZE - 1 - 3 * PAGE_SIZE, false);
 	sparse_add(s, 0);
 	for (i = 0; i < ARRAY_SIZE(edge); i++) {
 		sparse_add(s, edge[i] - 1);
@@ -380,7 +380,7 @@ static void sparse_commit(struct sparse *s)
 
 	for (i = 0; i < s->n; i++) {
 		pfn = pfn_of(i, true, 0);
-		CHECK_EQ(mtt_commit(&s->mtt, sparse_iova(s, i), 1, &pfn, NULL, NULL), 0);
+		CHECK_EQ(mirage_mtt_commit(&s->mtt, sparse_iova(s, i), 1, &pfn, NULL, NULL), 0);
 		s->there[i] = true;
 	}
 }
@@ -395,7 +395,7 @@ static void sparse_check(struct sparse *s)
 		CHECK_EQ(off_read(&s->mtt, sparse_iova(s, i) + 7, &c, 1), s->there[i]);
 		if (s->there[i])
 			CHECK_EQ(c, i + 1);
-		CHECK(!mtt_present(&s->mtt, sparse_iova(s, i) - PAGE_SIZE, 1, false));
+		CHECK(!mirage_mtt_present(&s->mtt, sparse_iova(s, i) - PAGE_SIZE, 1, false));
 	}
 }
 
@@ -440,13 +440,13 @@ static void sparse_region(u64 first, u64 chunks)
 		unit_rcu_barrier();
 	}
 	sparse_commit(&s);
-	mtt_kill(&s.mtt);
+	mirage_mtt_kill(&s.mtt);
 	memset(s.there, false, sizeof(s.there));
 	sparse_check(&s);
 	CHECK_EQ(off_zap(&s.mtt, 0, UINT64_MAX), 0);
-	CHECK_EQ(mtt_commit(&s.mtt, sparse_iova(&s, 0), 1, &pfn, NULL, NULL), -ESRCH);
+	CHECK_EQ(mirage_mtt_commit(&s.mtt, sparse_iova(&s, 0), 1, &pfn, NULL, NULL), -ESRCH);
 	unit_rcu_barrier();
-	mtt_destroy(&s.mtt);
+	mirage_mtt_destroy(&s.mtt);
 	unit_rcu_barrier();
 	/* What only a dead table points to has leaked, too. */
 	memset(&s.mtt, 0, sizeof(s.mtt));
@@ -482,19 +482,19 @@ static void mtt__nodes(void)
 		{ 1 << 19, 2 }, { (1 << 19) + 1, 2 }, { 1 << 26, 3 },
 	};
 	unsigned long pfn = pfn_of(3, true, 0);
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(shape); i++) {
 		unit_alloc_fails = 100;
-		mtt_init(&mtt, 0, shape[i].chunks * MTT_CHUNK_SIZE - 1, false);
+		mirage_mtt_init(&mtt, 0, shape[i].chunks * MTT_CHUNK_SIZE - 1, false);
 		CHECK_EQ(unit_alloc_fails, 100);
-		CHECK_EQ(mtt_commit(&mtt, mtt.last & PAGE_MASK, 1, &pfn, NULL, NULL), 0);
+		CHECK_EQ(mirage_mtt_commit(&mtt, mtt.last & PAGE_MASK, 1, &pfn, NULL, NULL), 0);
 		/* The chunk and its entries besides. */
 		CHECK_EQ(100 - unit_alloc_fails, shape[i].nodes + 2);
 		unit_alloc_fails = 0;
-		mtt_kill(&mtt);
-		mtt_destroy(&mtt);
+		mirage_mtt_kill(&mtt);
+		mirage_mtt_destroy(&mtt);
 		unit_rcu_barrier();
 		memset(&mtt, 0, sizeof(mtt));
 	}
@@ -506,33 +506,33 @@ static void mtt__huge(void)
 {
 	unsigned long huge, small = pfn_of(1800, true, 0);
 	u64 base = 64ull << 21, iova;
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	u8 c;
 
-	mtt_init(&mtt, base, base + 2 * MTT_CHUNK_SIZE - 1, false);
+	mirage_mtt_init(&mtt, base, base + 2 * MTT_CHUNK_SIZE - 1, false);
 	memset(unit_arena, 1, 512 * PAGE_SIZE);
 	memset(unit_arena + 1800 * PAGE_SIZE, 2, PAGE_SIZE);
 	/* Named by a page in its middle. */
 	huge = pfn_of(100, true, 9);
-	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
-	CHECK(mtt_present(&mtt, base, MTT_CHUNK_SIZE, true));
+	CHECK_EQ(mirage_mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK(mirage_mtt_present(&mtt, base, MTT_CHUNK_SIZE, true));
 	CHECK_EQ(off_zap_page(&mtt, base + 5), MTT_CHUNK_PAGES);
-	CHECK(!mtt_present(&mtt, base + PAGE_SIZE, 1, false));
-	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK(!mirage_mtt_present(&mtt, base + PAGE_SIZE, 1, false));
+	CHECK_EQ(mirage_mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
 	iova = base + 7 * PAGE_SIZE;
-	CHECK_EQ(mtt_commit(&mtt, iova, 1, &small, NULL, NULL), 0);
+	CHECK_EQ(mirage_mtt_commit(&mtt, iova, 1, &small, NULL, NULL), 0);
 	CHECK_EQ(off_read(&mtt, iova, &c, 1), 1);
 	CHECK_EQ(c, 2);
-	CHECK_EQ(mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK_EQ(mirage_mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
 	CHECK_EQ(off_read(&mtt, iova, &c, 1), 1);
 	CHECK_EQ(c, 1);
 	/* A huge page that is not aligned like the chunk is just pages. */
 	huge = pfn_of(100, true, 9);
-	CHECK_EQ(mtt_commit(&mtt, base + MTT_CHUNK_SIZE, 1, &huge, NULL, NULL), 0);
-	CHECK(!mtt_present(&mtt, base + MTT_CHUNK_SIZE, 2 * PAGE_SIZE, false));
-	mtt_kill(&mtt);
+	CHECK_EQ(mirage_mtt_commit(&mtt, base + MTT_CHUNK_SIZE, 1, &huge, NULL, NULL), 0);
+	CHECK(!mirage_mtt_present(&mtt, base + MTT_CHUNK_SIZE, 2 * PAGE_SIZE, false));
+	mirage_mtt_kill(&mtt);
 	unit_rcu_barrier();
-	mtt_destroy(&mtt);
+	mirage_mtt_destroy(&mtt);
 	CHECK(!__lsan_do_recoverable_leak_check());
 }
 
@@ -545,38 +545,38 @@ static bool say_no(void *arg)
 static void mtt__refused_commits(void)
 {
 	unsigned long pfn = pfn_of(3, true, 0);
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	int asked = 0;
 	unsigned int n;
 
-	mtt_init(&mtt, 0x1000, 0x7fff, false);
-	CHECK_EQ(mtt_commit(&mtt, 0x2000, 1, &pfn, say_no, &asked), -EBUSY);
+	mirage_mtt_init(&mtt, 0x1000, 0x7fff, false);
+	CHECK_EQ(mirage_mtt_commit(&mtt, 0x2000, 1, &pfn, say_no, &asked), -EBUSY);
 	CHECK_EQ(asked, 1);
-	CHECK(!mtt_present(&mtt, 0x2000, 1, false));
-	mtt_kill(&mtt);
-	CHECK_EQ(mtt_commit(&mtt, 0x2000, 1, &pfn, NULL, NULL), -ESRCH);
+	CHECK(!mirage_mtt_present(&mtt, 0x2000, 1, false));
+	mirage_mtt_kill(&mtt);
+	CHECK_EQ(mirage_mtt_commit(&mtt, 0x2000, 1, &pfn, NULL, NULL), -ESRCH);
 	unit_rcu_barrier();
-	mtt_destroy(&mtt);
+	mirage_mtt_destroy(&mtt);
 	/* What they made for nothing does not stay. */
-	mtt_init(&mtt, 0, REFUSED * CHUNK_BYTES - 1, false);
+	mirage_mtt_init(&mtt, 0, REFUSED * CHUNK_BYTES - 1, false);
 	for (n = 0; n < REFUSED; n++)
-		CHECK_EQ(mtt_commit(&mtt, n * CHUNK_BYTES, 1, &pfn, say_no, &asked), -EBUSY);
+		CHECK_EQ(mirage_mtt_commit(&mtt, n * CHUNK_BYTES, 1, &pfn, say_no, &asked), -EBUSY);
 	for (asked = 0, n = 0; n < REFUSED; n++)
 		asked += !!mtt_find_addr(&mtt, n * CHUNK_BYTES);
 	CHECK(asked <= 1);
-	mtt_kill(&mtt);
+	mirage_mtt_kill(&mtt);
 	unit_rcu_barrier();
-	mtt_destroy(&mtt);
+	mirage_mtt_destroy(&mtt);
 	/* No memory for any of the allocations in turn. */
 	for (n = 1; n < 10; n++) {
-		mtt_init(&mtt, 0, (1ull << 40) - 1, false);
+		mirage_mtt_init(&mtt, 0, (1ull << 40) - 1, false);
 		unit_alloc_fails = n;
-		asked = mtt_commit(&mtt, 0x1234567000, 1, &pfn, NULL, NULL);
+		asked = mirage_mtt_commit(&mtt, 0x1234567000, 1, &pfn, NULL, NULL);
 		CHECK(asked == 0 || asked == -ENOMEM || asked == -ESRCH);
 		unit_alloc_fails = 0;
-		mtt_kill(&mtt);
+		mirage_mtt_kill(&mtt);
 		unit_rcu_barrier();
-		mtt_destroy(&mtt);
+		mirage_mtt_destroy(&mtt);
 	}
 	CHECK(!__lsan_do_recoverable_leak_check());
 }
@@ -585,19 +585,19 @@ static void mtt__refused_commits(void)
 static void mtt__dirty(void)
 {
 	unsigned long pfn = pfn_of(9, true, 0);
-	struct mtt mtt;
+	struct mirage_mtt mtt;
 	u8 c = 1;
 
 	unit_pages[9].anon = true;
-	mtt_init(&mtt, 0, 0xffff, false);
-	CHECK_EQ(mtt_commit(&mtt, 0x3000, 1, &pfn, NULL, NULL), 0);
+	mirage_mtt_init(&mtt, 0, 0xffff, false);
+	CHECK_EQ(mirage_mtt_commit(&mtt, 0x3000, 1, &pfn, NULL, NULL), 0);
 	CHECK_EQ(off_read(&mtt, 0x3000, &c, 1), 1);
 	CHECK(!unit_pages[9].dirty);
 	CHECK_EQ(off_write(&mtt, 0x3000, &c, 1), 1);
 	CHECK(unit_pages[9].dirty);
-	mtt_kill(&mtt);
+	mirage_mtt_kill(&mtt);
 	unit_rcu_barrier();
-	mtt_destroy(&mtt);
+	mirage_mtt_destroy(&mtt);
 }
 
 static struct model shared;
@@ -632,12 +632,12 @@ static void mtt__threads(void)
 		if (i % 16 == 0)
 			unit_rcu_barrier();
 	}
-	mtt_kill(&shared.mtt);
+	mirage_mtt_kill(&shared.mtt);
 	unit_rcu_barrier();
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
-	mtt_destroy(&shared.mtt);
+	mirage_mtt_destroy(&shared.mtt);
 }
 
 const struct test_case mtt_cases[] = {

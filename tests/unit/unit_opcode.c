@@ -7,10 +7,10 @@
 static void opcode__every_number(void)
 {
 	unsigned int n, known = 0;
-	const struct op *op;
+	const struct mirage_op *op;
 
 	for (n = 0; n < 256; n++) {
-		op = op_of(n);
+		op = mirage_op_of(n);
 		if (!op)
 			continue;
 		known++;
@@ -28,12 +28,12 @@ static void opcode__every_number(void)
 
 static void opcode__rights(void)
 {
-	CHECK_EQ(op_of(IB_UVERBS_WR_RDMA_WRITE)->remote, IB_ACCESS_REMOTE_WRITE);
-	CHECK_EQ(op_of(IB_UVERBS_WR_RDMA_READ)->remote, IB_ACCESS_REMOTE_READ);
-	CHECK_EQ(op_of(IB_UVERBS_WR_ATOMIC_CMP_AND_SWP)->remote, IB_ACCESS_REMOTE_ATOMIC);
-	CHECK_EQ(op_of(IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD)->remote, IB_ACCESS_REMOTE_ATOMIC);
-	CHECK(!op_of(IB_UVERBS_WR_SEND)->remote);
-	CHECK(!op_of(IB_UVERBS_WR_TSO));
+	CHECK_EQ(mirage_op_of(IB_UVERBS_WR_RDMA_WRITE)->remote, IB_ACCESS_REMOTE_WRITE);
+	CHECK_EQ(mirage_op_of(IB_UVERBS_WR_RDMA_READ)->remote, IB_ACCESS_REMOTE_READ);
+	CHECK_EQ(mirage_op_of(IB_UVERBS_WR_ATOMIC_CMP_AND_SWP)->remote, IB_ACCESS_REMOTE_ATOMIC);
+	CHECK_EQ(mirage_op_of(IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD)->remote, IB_ACCESS_REMOTE_ATOMIC);
+	CHECK(!mirage_op_of(IB_UVERBS_WR_SEND)->remote);
+	CHECK(!mirage_op_of(IB_UVERBS_WR_TSO));
 }
 
 const struct test_case opcode_cases[] = {

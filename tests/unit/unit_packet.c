@@ -14,19 +14,19 @@ static u8 *block(const void *from, size_t len)
 	return p;
 }
 
-static int parse_block(struct pkt *pkt, const void *from, size_t len)
+static int parse_block(struct mirage_pkt *pkt, const void *from, size_t len)
 {
 	u8 *p = block(from, len);
-	int err = pkt_parse(pkt, p, len);
+	int err = mirage_pkt_parse(pkt, p, len);
 
 	free(p);
 	return err;
 }
 
-static struct pkt random_pkt(u8 opcode, uint64_t *seed)
+static struct mirage_pkt random_pkt(u8 opcode, uint64_t *seed)
 {
-	u16 ext = pkt_ops[opcode].ext;
-	struct pkt pkt = {
+	u16 ext = mirage_pkt_ops[opcode].ext;
+	struct mirage_pkt pkt = {
 		.opcode = opcode,
 		.solicited = unit_random(seed) & 1,
 		.ack = unit_random(seed) & 1,
@@ -35,7 +35,7 @@ static struct pkt random_pkt(u8 opcode, uint64_t *seed)
 		.psn = unit_random(seed) & PSN_MASK,
 	};
 
-	if (pkt_ops[opcode].payload)
+	if (mirage_pkt_ops[opcode].payload)
 		pkt.payload = unit_random(seed) % 4097;
 	if (ext & (PKT_RETH | PKT_ATOMICETH)) {
 		pkt.va = unit_random(seed);
@@ -69,10 +69,10 @@ static struct pkt random_pkt(u8 opcode, uint64_t *seed)
 static void packet__table(void)
 {
 	unsigned int n, known = 0;
-	const struct pkt_op *op;
+	const struct mirage_pkt_op *op;
 
 	for (n = 0; n < 256; n++) {
-		op = &pkt_ops[n];
+		op = &mirage_pkt_ops[n];
 		if (!op->valid)
 			continue;
 		known++;
@@ -83,20 +83,20 @@ static void packet__table(void)
 		/* The headers say what the request is, and what a completion of it has. */
 		if (!op->response && op->last) {
 			CHECK_EQ(!!(op->ext & PKT_IMMDT),
-				 op_of(op->wr)->ex == MIRAGE_WC_WITH_IMM);
+				 mirage_op_of(op->wr)->ex == MIRAGE_WC_WITH_IMM);
 			CHECK_EQ(!!(op->ext & PKT_IETH),
-				 op_of(op->wr)->ex == MIRAGE_WC_WITH_INV);
-			CHECK_EQ(op->class, op_of(op->wr)->class);
+				 mirage_op_of(op->wr)->ex == MIRAGE_WC_WITH_INV);
+			CHECK_EQ(op->class, mirage_op_of(op->wr)->class);
 		}
 	}
 	/* RC, XRC, UC, UD */
 	CHECK_EQ(known, 25 + 25 + 12 + 2);
 }
 
-/* Where a request's packets are: each opcode is made by one request of pkt_opcode(). */
+/* Where a request's packets are: each opcode is made by one request of mirage_pkt_opcode(). */
 static void packet__opcode(void)
 {
-	static const enum pkt_transport transports[] = { PKT_RC, PKT_XRC, PKT_UC, PKT_UD };
+	static const enum mirage_pkt_transport transports[] = { PKT_RC, PKT_XRC, PKT_UC, PKT_UD };
 	bool made[256] = { false };
 	unsigned int t, wr, place, n;
 	u8 opcode;
@@ -104,27 +104,27 @@ static void packet__opcode(void)
 	for (t = 0; t < ARRAY_SIZE(transports); t++) {
 		for (wr = 0; wr < 256; wr++) {
 			for (place = 0; place < 4; place++) {
-				opcode = pkt_opcode(transports[t], wr, place & 1, place & 2);
+				opcode = mirage_pkt_opcode(transports[t], wr, place & 1, place & 2);
 				if (opcode == PKT_NONE)
 					continue;
 				made[opcode] = true;
-				CHECK(!pkt_ops[opcode].response);
+				CHECK(!mirage_pkt_ops[opcode].response);
 				CHECK_EQ(opcode & 0xe0, transports[t]);
-				CHECK_EQ(pkt_ops[opcode].first, place & 1);
-				CHECK_EQ(pkt_ops[opcode].last, place >> 1);
-				CHECK(!pkt_ops[opcode].last || pkt_ops[opcode].wr == wr);
-				CHECK_EQ(pkt_ops[opcode].class, op_of(wr)->class);
+				CHECK_EQ(mirage_pkt_ops[opcode].first, place & 1);
+				CHECK_EQ(mirage_pkt_ops[opcode].last, place >> 1);
+				CHECK(!mirage_pkt_ops[opcode].last || mirage_pkt_ops[opcode].wr == wr);
+				CHECK_EQ(mirage_pkt_ops[opcode].class, mirage_op_of(wr)->class);
 			}
 		}
 	}
 	for (n = 0; n < 256; n++)
-		CHECK_EQ(made[n], pkt_ops[n].valid && !pkt_ops[n].response);
-	CHECK_EQ(pkt_opcode(PKT_RC, IB_UVERBS_WR_RDMA_WRITE, true, true), 0x0a);
-	CHECK_EQ(pkt_opcode(PKT_UC, IB_UVERBS_WR_RDMA_WRITE_WITH_IMM, false, true), 0x29);
-	CHECK_EQ(pkt_opcode(PKT_UD, IB_UVERBS_WR_SEND_WITH_IMM, true, true), 0x65);
-	CHECK_EQ(pkt_opcode(PKT_XRC, IB_UVERBS_WR_ATOMIC_WRITE, true, true), 0xbd);
-	CHECK_EQ(pkt_opcode(PKT_UC, IB_UVERBS_WR_RDMA_READ, true, true), PKT_NONE);
-	CHECK_EQ(pkt_opcode(PKT_RC, IB_UVERBS_WR_LOCAL_INV, true, true), PKT_NONE);
+		CHECK_EQ(made[n], mirage_pkt_ops[n].valid && !mirage_pkt_ops[n].response);
+	CHECK_EQ(mirage_pkt_opcode(PKT_RC, IB_UVERBS_WR_RDMA_WRITE, true, true), 0x0a);
+	CHECK_EQ(mirage_pkt_opcode(PKT_UC, IB_UVERBS_WR_RDMA_WRITE_WITH_IMM, false, true), 0x29);
+	CHECK_EQ(mirage_pkt_opcode(PKT_UD, IB_UVERBS_WR_SEND_WITH_IMM, true, true), 0x65);
+	CHECK_EQ(mirage_pkt_opcode(PKT_XRC, IB_UVERBS_WR_ATOMIC_WRITE, true, true), 0xbd);
+	CHECK_EQ(mirage_pkt_opcode(PKT_UC, IB_UVERBS_WR_RDMA_READ, true, true), PKT_NONE);
+	CHECK_EQ(mirage_pkt_opcode(PKT_RC, IB_UVERBS_WR_LOCAL_INV, true, true), PKT_NONE);
 }
 
 /* A WRITE with immediate, byte by byte as the specification has it. */
@@ -136,7 +136,7 @@ static void packet__bytes(void)
 		0xaa, 0xbb, 0xcc, 0xdd, 0x00, 0x00, 0x00, 0x05,
 		0xde, 0xad, 0xbe, 0xef,
 	};
-	struct pkt pkt = {
+	struct mirage_pkt pkt = {
 		.opcode = 0x0b, .solicited = true, .ack = true, .pkey = 0x8001,
 		.payload = 5, .qpn = 0x123456, .psn = 0xfffffe,
 		.va = 0x0102030405060708, .rkey = 0xaabbccdd, .dmalen = 5,
@@ -144,7 +144,7 @@ static void packet__bytes(void)
 	};
 	u8 to[PKT_HDR_MAX];
 
-	CHECK_EQ(pkt_build(to, &pkt), sizeof(expected));
+	CHECK_EQ(mirage_pkt_build(to, &pkt), sizeof(expected));
 	CHECK_EQ(pkt.pad, 3);
 	CHECK(!memcmp(to, expected, sizeof(expected)));
 }
@@ -153,17 +153,17 @@ static void packet__round_trip(void)
 {
 	u8 data[PKT_HDR_MAX + 4096 + 4 + PKT_ICRC_LEN] = { 0 };
 	unsigned int n, round, len;
-	struct pkt pkt, back;
+	struct mirage_pkt pkt, back;
 	uint64_t seed = 1;
 	u8 *to;
 
 	for (n = 0; n < 256; n++) {
-		for (round = 0; pkt_ops[n].valid && round < 200; round++) {
+		for (round = 0; mirage_pkt_ops[n].valid && round < 200; round++) {
 			pkt = random_pkt(n, &seed);
-			to = malloc(pkt_ops[n].len);
+			to = malloc(mirage_pkt_ops[n].len);
 			assert(to);
-			len = pkt_build(to, &pkt);
-			CHECK_EQ(len, pkt_ops[n].len);
+			len = mirage_pkt_build(to, &pkt);
+			CHECK_EQ(len, mirage_pkt_ops[n].len);
 			memcpy(data, to, len);
 			free(to);
 			len += pkt.payload + pkt.pad + PKT_ICRC_LEN;
@@ -178,16 +178,16 @@ static void packet__truncated(void)
 {
 	u8 data[PKT_HDR_MAX + 64 + PKT_ICRC_LEN];
 	unsigned int n, len, full;
-	struct pkt pkt, back;
+	struct mirage_pkt pkt, back;
 	uint64_t seed = 2;
 	int err;
 
 	for (n = 0; n < 256; n++) {
-		if (!pkt_ops[n].valid)
+		if (!mirage_pkt_ops[n].valid)
 			continue;
 		pkt = random_pkt(n, &seed);
-		pkt.payload = pkt_ops[n].payload ? 61 : 0;
-		full = pkt_build(data, &pkt) + pkt.payload + pkt.pad + PKT_ICRC_LEN;
+		pkt.payload = mirage_pkt_ops[n].payload ? 61 : 0;
+		full = mirage_pkt_build(data, &pkt) + pkt.payload + pkt.pad + PKT_ICRC_LEN;
 		for (len = 0; len < full; len++) {
 			err = parse_block(&back, data, len);
 			if (!err) {
@@ -198,7 +198,8 @@ static void packet__truncated(void)
 		}
 		CHECK(!parse_block(&back, data, full));
 		/* Nothing follows what has no payload. */
-		CHECK_EQ(parse_block(&back, data, full + 4), pkt_ops[n].payload ? 0 : -EINVAL);
+		CHECK_EQ(parse_block(&back, data, full + 4),
+			 mirage_pkt_ops[n].payload ? 0 : -EINVAL);
 		CHECK_EQ(parse_block(&back, data, full + 1), -EINVAL);
 	}
 }
@@ -207,7 +208,7 @@ static void packet__lies(void)
 {
 	u8 data[PKT_BTH_LEN + 8 + PKT_ICRC_LEN] = { PKT_SEND_ONLY };
 	u8 *huge = calloc(1, 0x20000);
-	struct pkt pkt;
+	struct mirage_pkt pkt;
 
 	CHECK(!parse_block(&pkt, data, sizeof(data)));
 	CHECK_EQ(pkt.payload, 8);
@@ -222,8 +223,8 @@ static void packet__lies(void)
 	/* 16 bits of length do not wrap. */
 	assert(huge);
 	huge[0] = PKT_SEND_ONLY;
-	CHECK_EQ(pkt_parse(&pkt, huge, 0x10000), -EINVAL);
-	CHECK_EQ(pkt_parse(&pkt, huge, 0x10000 + 64), -EINVAL);
+	CHECK_EQ(mirage_pkt_parse(&pkt, huge, 0x10000), -EINVAL);
+	CHECK_EQ(mirage_pkt_parse(&pkt, huge, 0x10000 + 64), -EINVAL);
 	free(huge);
 }
 
@@ -231,7 +232,7 @@ static void packet__random(void)
 {
 	unsigned int round, i, len;
 	uint64_t seed = 3, word;
-	struct pkt pkt;
+	struct mirage_pkt pkt;
 	u8 data[96];
 
 	for (round = 0; round < 300000; round++) {
@@ -243,52 +244,52 @@ static void packet__random(void)
 			data[1] &= 0xf0;
 		if (parse_block(&pkt, data, len))
 			continue;
-		CHECK(pkt_ops[data[0]].valid);
+		CHECK(mirage_pkt_ops[data[0]].valid);
 		CHECK_EQ(pkt.op->len + pkt.payload + pkt.pad + PKT_ICRC_LEN, len);
 	}
 }
 
 static void packet__psn(void)
 {
-	CHECK_EQ(psn_cmp(5, 3), 2);
-	CHECK_EQ(psn_cmp(3, 5), -2);
-	CHECK_EQ(psn_cmp(0, 0xffffff), 1);
-	CHECK_EQ(psn_cmp(0xffffff, 0), -1);
-	CHECK_EQ(psn_cmp(0x1000001, 0), 1);
-	CHECK_EQ(psn_cmp(0x7fffff, 0), 0x7fffff);
-	CHECK_EQ(psn_cmp(0x800000, 0), -0x800000);
+	CHECK_EQ(mirage_psn_cmp(5, 3), 2);
+	CHECK_EQ(mirage_psn_cmp(3, 5), -2);
+	CHECK_EQ(mirage_psn_cmp(0, 0xffffff), 1);
+	CHECK_EQ(mirage_psn_cmp(0xffffff, 0), -1);
+	CHECK_EQ(mirage_psn_cmp(0x1000001, 0), 1);
+	CHECK_EQ(mirage_psn_cmp(0x7fffff, 0), 0x7fffff);
+	CHECK_EQ(mirage_psn_cmp(0x800000, 0), -0x800000);
 }
 
 /* What repeats the first header is what follows it, and nothing else is. */
 static void packet__run(void)
 {
-	struct pkt pkt = {
+	struct mirage_pkt pkt = {
 		.opcode = PKT_RC | PKT_WRITE_MIDDLE, .pkey = 0xffff, .qpn = 0x123456,
 		.psn = 0xfffffe, .payload = 256,
 	};
 	u8 data[4 * 272] = { 0 }, *bth;
-	struct pkt got;
+	struct mirage_pkt got;
 	int i, bit;
 
-	pkt_build(data, &pkt);
-	pkt_repeat(data, 272, 4);
+	mirage_pkt_build(data, &pkt);
+	mirage_pkt_repeat(data, 272, 4);
 	for (i = 0, bth = data; i < 4; i++, bth += 272) {
-		CHECK_EQ(pkt_parse(&got, bth, 272), 0);
+		CHECK_EQ(mirage_pkt_parse(&got, bth, 272), 0);
 		CHECK_EQ(got.psn, (pkt.psn + i) & PSN_MASK);
 		CHECK_EQ(got.opcode, pkt.opcode);
 		CHECK_EQ(got.qpn, pkt.qpn);
-		CHECK(!i || pkt_follows(bth - 272, bth));
-		CHECK(!pkt_follows(bth, bth));
-		CHECK(!pkt_asks(bth));
+		CHECK(!i || mirage_pkt_follows(bth - 272, bth));
+		CHECK(!mirage_pkt_follows(bth, bth));
+		CHECK(!mirage_pkt_asks(bth));
 	}
 	bth = data + 272;
-	pkt_ask(bth);
-	CHECK(pkt_asks(bth));
-	CHECK(pkt_follows(data, bth) && pkt_follows(bth, bth + 272));
+	mirage_pkt_ask(bth);
+	CHECK(mirage_pkt_asks(bth));
+	CHECK(mirage_pkt_follows(data, bth) && mirage_pkt_follows(bth, bth + 272));
 	/* AckReq and what is reserved beside it do not count. */
 	for (bit = 0; bit < 8 * PKT_BTH_LEN; bit++) {
 		bth[bit / 8] ^= 1 << bit % 8;
-		CHECK_EQ(pkt_follows(data, bth), bit / 8 == 8);
+		CHECK_EQ(mirage_pkt_follows(data, bth), bit / 8 == 8);
 		bth[bit / 8] ^= 1 << bit % 8;
 	}
 }
