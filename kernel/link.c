@@ -13,6 +13,7 @@
 #include <rdma/rdma_netlink.h>
 
 #include "base/device.h"
+#include "device.h"
 #include "link.h"
 
 /* One device of ours per netdev: between the look and the registration. */

@@ -11,7 +11,7 @@
 #include "base/device.h"
 #include "mem/mr.h"
 #include "mem/mtt_chunk.h"
-#include "queue/wqe.h"
+#include "mirage-abi.h"
 
 /**
  * struct mirage_piece - a piece of one region

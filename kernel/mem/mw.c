@@ -16,7 +16,7 @@
 #include <linux/spinlock.h>
 
 #include "base/device.h"
-#include "mem/dma.h"
+#include "mem/fastreg.h"
 #include "mem/mr.h"
 #include "mem/mw.h"
 

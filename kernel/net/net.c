@@ -27,7 +27,6 @@
 
 #include "base/device.h"
 #include "net/net.h"
-#include "wire/wire.h"
 
 /* Nothing stays in a socket; but a CPU may be kept from its softirqs for a while. */
 #define NET_RCVBUF	SZ_32M
@@ -236,7 +235,7 @@ static void net_receive(struct mirage_net_host *host, struct sk_buff *skb)
 	skb_dst_drop(skb);
 	skb->dev = NULL;
 	*mirage_net_cb(skb) = (struct mirage_net_cb) { .dev = dev };
-	mirage_wire_input(dev, skb);
+	dev->upcalls->packets(dev, skb);
 }
 
 /* A look costs less than an attempt to take one that is not there. */

@@ -5,9 +5,10 @@
  * Only these files know sockets and skbs' insides. One pair of sockets (IPv4, IPv6) a
  * network namespace, shared by its devices, opened when first needed.
  *
- *	out	mirage_net_tx_segment() -> fill -> mirage_net_tx_seal() -> ... -> mirage_net_tx_flush()	net_tx.c
- *	in	socket -> mirage_wire_input() (wire.c)						net.c
- *		  -> mirage_net_segment() for each packet					net_rx.c
+ *	out	mirage_net_tx_segment() -> fill -> mirage_net_tx_seal()		net_tx.c
+ *		  -> ... -> mirage_net_tx_flush()
+ *	in	socket -> mirage_upcalls.packets				net.c
+ *		  -> mirage_net_segment() for each packet			net_rx.c
  */
 #ifndef MIRAGE_NET_H
 #define MIRAGE_NET_H
@@ -122,8 +123,7 @@ void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path
 
 /** mirage_net_tx_segment - mirage_net_tx_batch() for one packet */
 static inline void *mirage_net_tx_segment(struct mirage_net_tx *tx, struct mirage_net_path *path,
-					  u32 len,
-					  u32 more)
+					  u32 len, u32 more)
 {
 	return mirage_net_tx_batch(tx, path, len, 1, more);
 }
@@ -174,7 +174,7 @@ struct mirage_net_seg {
 };
 
 /**
- * struct mirage_net_cb - in skb->cb of what mirage_wire_input() gets, for as long as it is held
+ * struct mirage_net_cb - in skb->cb of what mirage_upcalls.packets gets, while it is held
  * @dev: whose address it was sent to
  * @off: the first packet not yet consumed; 0 at first
  * @end: the first one that is no more of what is held, or 0
@@ -286,7 +286,12 @@ enum rdma_network_type mirage_net_grh(const struct sk_buff *skb, void *grh);
  */
 int mirage_net_open(struct mirage_dev *dev);
 
-/** mirage_net_close - may sleep; when it returns, mirage_wire_input() gets nothing for @dev any more */
+/**
+ * mirage_net_close - no packets from now on
+ * @dev: the device, opened or not
+ *
+ * May sleep. When it returns, mirage_upcalls.packets is not called for @dev any more.
+ */
 void mirage_net_close(struct mirage_dev *dev);
 
 /** mirage_net_addresses_changed - @dev has a GID more or less; any context */

@@ -11,7 +11,7 @@
  */
 #include "base/device.h"
 #include "direct/direct.h"
-#include "mem/dma.h"
+#include "mem/fastreg.h"
 #include "mem/mw.h"
 #include "qp/completer.h"
 #include "qp/qp.h"

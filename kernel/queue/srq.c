@@ -9,10 +9,9 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "base/device.h"
-#include "qp/qp.h"
+#include "base/udata.h"
 #include "queue/cq.h"
 #include "queue/srq.h"
-#include "verbs.h"
 
 /* An SRQ can be resized to this many times what it was created with. */
 #define SRQ_ROOM	4
@@ -48,12 +47,13 @@ static bool srq_limit_reached(struct mirage_srq *srq)
 
 static int srq_pop_or_ask(struct mirage_srq *srq, struct mirage_recv_copy *to)
 {
-	int ret = mirage_wqe_pop_recv(&srq->ring, to);
+	int ret;
 
 	lockdep_assert_held(&srq->lock);
 	if (likely(ret != -ENOENT))
 		return ret;
 	mirage_ring_want_doorbell(&srq->ring, true);
+	ret = mirage_wqe_pop_recv(&srq->ring, to);
 	return mirage_wqe_pop_recv(&srq->ring, to);
 }
 
@@ -64,8 +64,9 @@ static int srq_pop_or_ask(struct mirage_srq *srq, struct mirage_recv_copy *to)
  *
  * Any context but hardirq; inside a QP's lock. Events are raised here.
  *
- * Return: 0, -ENOENT: there is none (the process was asked to kick after its next
- * post; who handles that kick takes the request back with mirage_srq_doorbell_rung()),
+ * Return: 0, -ENOENT: there is none (the process was asked to ring the doorbell
+ * after its next post; who answers the doorbell takes that back with
+ * mirage_srq_doorbell_rung()),
  * -EPROTO: the process' index is out of bounds, anything else: what is wrong with
  * that work request, which is consumed (to->wr_id is valid).
  */
@@ -90,7 +91,7 @@ int mirage_srq_pop(struct mirage_srq *srq, struct mirage_recv_copy *to)
 }
 
 /**
- * mirage_srq_doorbell_rung - the process need not kick any more
+ * mirage_srq_doorbell_rung - the process need not ring the doorbell any more
  * @srq: the SRQ
  *
  * Call it before the waiting QPs try again: who still finds nothing asks again.
@@ -103,9 +104,9 @@ void mirage_srq_doorbell_rung(struct mirage_srq *srq)
 }
 
 /**
- * mirage_srq_doorbell - a process kicks an SRQ
+ * mirage_srq_doorbell - a process rings the doorbell of an SRQ
  * @dev: the device
- * @uctx: who kicks
+ * @uctx: of the process
  * @srqn: which it says
  *
  * Any context but hardirq. mirage_srq_doorbell_rung() for an SRQ that nobody holds.
@@ -128,22 +129,25 @@ int mirage_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 sr
 
 static void srq_doorbell_work(struct work_struct *work)
 {
-	struct mirage_srq *srq = container_of(work, struct mirage_srq, kick);
+	struct mirage_srq *srq = container_of(work, struct mirage_srq, doorbell);
+	struct mirage_dev *dev = to_mdev(srq->ibsrq.device);
 
-	mirage_qp_srq_doorbell(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
+	mirage_srq_doorbell_rung(srq);
+	dev->upcalls->srq_posted(dev, srq->srqn);
 }
 
 /* An XRC target names SRQs by number: no reference, but the table's lock. */
 static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd *xrcd,
 				    u32 srqn)
 {
-	struct mirage_srq *srq = xa_load(&dev->srqs, srqn);
+	struct mirage_srq *srq;
 
 	lockdep_assert_held(&dev->srqs.xa_lock);
 	return srq && srq->xrcd && srq->xrcd == xrcd ? srq : NULL;
 }
 
 /**
+	srq = xa_load(&dev->srqs, srqn);
  * mirage_xsrq_pd - whose keys a message to an XRC SRQ takes
  * @dev: the device
  * @xrcd: the target's domain
@@ -245,7 +249,7 @@ static int srq_respond(struct mirage_srq *srq, struct ib_udata *udata)
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		      struct ib_udata *udata)
 {
-	struct ib_ucontext *uctx = udata_context(udata);
+	struct ib_ucontext *uctx = mirage_udata_context(udata);
 	struct mirage_dev *dev = to_mdev(ibsrq->device);
 	struct mirage_srq *srq = to_msrq(ibsrq);
 	u32 entries;
@@ -259,7 +263,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 
 	spin_lock_init(&srq->lock);
 	spin_lock_init(&srq->post_lock);
-	INIT_WORK(&srq->kick, srq_doorbell_work);
+	INIT_WORK(&srq->doorbell, srq_doorbell_work);
 	srq->uctx = uctx;
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
@@ -351,7 +355,7 @@ int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 	/* Whoever finds it there uses it under the same lock, and is done now. */
 	xa_erase_bh(&dev->srqs, srq->srqn);
 	/* Nobody posts any more. */
-	cancel_work_sync(&srq->kick);
+	cancel_work_sync(&srq->doorbell);
 	mirage_ring_destroy(&srq->ring);
 	mirage_limit_put(&dev->num_srq);
 	return 0;

@@ -8,13 +8,8 @@
 #ifndef MIRAGE_WQE_H
 #define MIRAGE_WQE_H
 
+#include "base/limits.h"
 #include "queue/ring.h"
-
-/* The true limits, as ibv_query_device_ex reports them. */
-#define MIRAGE_MAX_SGE		32
-#define MIRAGE_MAX_INLINE	1024
-#define MIRAGE_MAX_WR		16384
-#define MIRAGE_MAX_MSG		0x80000000U
 
 /**
  * struct mirage_send_copy - a send work request, out of the process' reach

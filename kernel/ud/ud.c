@@ -17,6 +17,7 @@
 
 #include "base/device.h"
 #include "direct/direct.h"
+#include "net/address.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
 #include "ud/mcast.h"

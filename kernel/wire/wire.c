@@ -39,8 +39,8 @@
 #include <rdma/ib_mad.h>
 
 #include "base/device.h"
+#include "net/address.h"
 #include "qp/qp.h"
-#include "ud/ah.h"
 #include "wire/wire.h"
 
 static bool wire_is_request(const struct mirage_wire_hold *h)
