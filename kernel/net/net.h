@@ -118,8 +118,8 @@ struct mirage_net_tx {
  * memory, or with too much on its way through a slow queue: flush, and again in a jiffy
  * or more.
  */
-void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len, u32 num,
-			  u32 more);
+void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len,
+			  u32 num, u32 more);
 
 /** mirage_net_tx_segment - mirage_net_tx_batch() for one packet */
 static inline void *mirage_net_tx_segment(struct mirage_net_tx *tx, struct mirage_net_path *path,
@@ -228,30 +228,29 @@ struct mirage_net_batch {
 };
 
 /**
- * mirage_net_batch_find - does a packet begin a run?
+ * mirage_net_batch_find - does a packet begin a batch?
  * @skb: as in mirage_net_segment()
  * @off: of the packet; not the first of @skb
- * @run: filled if so
+ * @batch: filled if so
  *
  * BHs off. Nothing is checked but the headers of the first. Return: whether there are
  * two packets at least; else, or if their headers are wrong, it is for mirage_net_segment().
  */
-bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *run);
+bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *batch);
 
 /**
- * mirage_net_batch_check - the part of a run that differs by nothing but consecutive PSNs
+ * mirage_net_batch_check - the part of a batch that differs by nothing but consecutive PSNs
  * @skb: as in mirage_net_batch_find()
  * @off: as in mirage_net_batch_find()
- * @run: the run; its packets have no extension headers
+ * @batch: the batch; its packets have no extension headers
  * @num: how many to look at
  * @ack: is any of these asked to be acknowledged?
  *
  * BHs off. Return: packets that are, and whose ICRCs are right; with less than @num the
  * next one is for mirage_net_segment().
  */
-u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
-			   u32 num,
-			   bool *ack);
+u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
+			   u32 num, bool *ack);
 
 /** mirage_net_next - offset of the packet after that at @off, or 0; nothing is checked */
 u32 mirage_net_next(const struct sk_buff *skb, u32 off);
