@@ -140,6 +140,7 @@ u32 mirage_cursor_move(struct mirage_cursor *to, struct mirage_cursor *from, u32
 {
 	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
 
+	lockdep_assert_in_softirq();
 	while (moved < max) {
 		enum mirage_mtt_miss side = MTT_MISS_NONE;
 		u32 want = cursor_piece_left(to, cursor_piece_left(from, max - moved)), n;
@@ -228,6 +229,7 @@ bool mirage_cursor_read(struct mirage_cursor *from, void *buf, u32 len, u32 left
 {
 	const struct mirage_piece *seg;
 
+	lockdep_assert_in_softirq();
 	if (unlikely(from->buf)) {
 		memcpy(buf, from->buf + from->off, len);
 		cursor_advance(from, len);
@@ -256,6 +258,7 @@ bool mirage_cursor_write(struct mirage_cursor *to, const void *buf, u32 len, u32
 {
 	const struct mirage_piece *seg = cursor_piece_of(to, len);
 
+	lockdep_assert_in_softirq();
 	if (unlikely(!seg || !mirage_mtt_write_small(&seg->mr->mtt, seg->addr + to->off, NULL, 0,
 						     buf, len)))
 		return cursor_move_packet(to, (void *)buf, len, left, true, miss);
@@ -290,6 +293,7 @@ u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_row
 {
 	u32 len = num << rows->shift, done = 0;
 
+	lockdep_assert_in_softirq();
 	while (done < len) {
 		u32 want = cursor_piece_left(b, len - done), n;
 		struct mirage_piece *seg = &b->seg[b->cur];

@@ -202,6 +202,7 @@ void mirage_net_merged_wrongly(struct mirage_dev *dev)
 {
 	struct mirage_net_host *host;
 
+	lockdep_assert_in_softirq();
 	rcu_read_lock();
 	host = READ_ONCE(dev->net_host);
 	if (host && !host->gro_off) {
@@ -251,6 +252,7 @@ static void net_drain(struct net_inlet *inlet, struct sock *sk)
 	int err, calls = 1, left = DRAIN_MAX;
 	struct sk_buff *skb;
 
+	lockdep_assert_in_softirq();
 	do {
 		while (!net_is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
 			net_receive(inlet->host, skb);
@@ -333,6 +335,7 @@ static struct net_inlet *net_inlet_open(struct mirage_net_host *host, bool v6)
 }
 
 static void net_inlets_close(struct mirage_net_host *host)
+	__must_hold(&net_mutex)
 {
 	struct net_inlet *inlet[2];
 	int v6;
@@ -359,6 +362,7 @@ static void net_inlets_close(struct mirage_net_host *host)
 
 /* A host without IPv6 is one. */
 static int net_inlets_open(struct mirage_net_host *host)
+	__must_hold(&net_mutex)
 {
 	struct net_inlet *inlet;
 
@@ -381,6 +385,7 @@ static int net_inlets_open(struct mirage_net_host *host)
 }
 
 static void net_devs_changed(struct mirage_net_host *host)
+	__must_hold(&net_mutex)
 {
 	struct list_head *devs = &host->devs;
 
@@ -391,10 +396,12 @@ static void net_devs_changed(struct mirage_net_host *host)
 }
 
 static int net_open_locked(struct mirage_dev *dev)
+	__must_hold(&net_mutex)
 {
 	struct mirage_net_host *host = net_generic(dev_net(dev->netdev), net_id);
 	int err;
 
+	lockdep_assert_held(&net_mutex);
 	if (dev->net_host)
 		return 0;
 	if (host->dead)
@@ -425,9 +432,11 @@ int mirage_net_open(struct mirage_dev *dev)
 }
 
 static void net_close_locked(struct mirage_dev *dev)
+	__must_hold(&net_mutex)
 {
 	struct mirage_net_host *host = dev->net_host;
 
+	lockdep_assert_held(&net_mutex);
 	if (!host)
 		return;
 	WRITE_ONCE(dev->net_host, NULL);

@@ -234,6 +234,7 @@ int mirage_net_segment(struct sk_buff *skb, u32 off, struct mirage_net_seg *seg)
 	u32 len = net_rx_seg_len(skb, off);
 	const void *data = NULL;
 
+	lockdep_assert_in_softirq();
 	seg->next = mirage_net_next(skb, off);
 	if (len <= SEG_MAX)
 		data = net_rx_contiguous(skb, off, len);
@@ -254,6 +255,7 @@ bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net
 	u32 size = skb_shinfo(skb)->gso_size, max, there;
 	const u8 *p;
 
+	lockdep_assert_in_softirq();
 	if (!size)
 		return false;
 	batch->len = size;
@@ -275,6 +277,7 @@ u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net
 	u16 id = net_rx_id_of(skb, off), step = net_rx_is_v4(skb) && !mirage_net_cb(skb)->fixed_id;
 	u32 len = batch->len, seed = net_rx_seed_of(skb, len), i;
 
+	lockdep_assert_in_softirq();
 	for (i = 0; i < num; i++, id += step) {
 		const u8 *data = batch->at[i];
 

@@ -44,7 +44,9 @@ static void cq_dispatch_overflow(struct mirage_cq *cq)
  * @slot: the CQE
  */
 void mirage_cq_stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
+	__must_hold(&cq->lock)
 {
+	lockdep_assert_held(&cq->lock);
 	if (cq->flags & MIRAGE_CQ_TIMESTAMP)
 		slot->timestamp = ktime_get_raw_ns();
 	if (cq->flags & MIRAGE_CQ_WALLCLOCK)
@@ -59,6 +61,7 @@ void mirage_cq_stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
  * Return: whether the completion event is due.
  */
 bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
+	__must_hold(&cq->lock)
 {
 	struct mirage_ring_hdr *hdr = cq->ring.hdr;
 
@@ -194,9 +197,11 @@ put_limit:
  * where they were, so the CQEs move to other slots of the same numbers.
  */
 static int cq_switch_ring(struct mirage_cq *cq, struct mirage_ring *ring)
+	__must_hold(&cq->lock)
 {
 	u32 cons, index;
 
+	lockdep_assert_held(&cq->lock);
 	/* Pairs with the release store of the process after it read the slots. */
 	cons = smp_load_acquire(&cq->ring.hdr->cons);
 	if (cq->overflow || cq->ring.index - cons > min(cq->ring.entries, ring->entries))

@@ -33,9 +33,11 @@ static void srq_dispatch_event(struct mirage_srq *srq, enum ib_event_type type)
 
 /* Whether the limit event is due; once only. */
 static bool srq_limit_reached(struct mirage_srq *srq)
+	__must_hold(&srq->lock)
 {
 	int left;
 
+	lockdep_assert_held(&srq->lock);
 	if (likely(!srq->limit))
 		return false;
 	left = mirage_ring_pending(&srq->ring);
@@ -46,14 +48,15 @@ static bool srq_limit_reached(struct mirage_srq *srq)
 }
 
 static int srq_pop_or_ask(struct mirage_srq *srq, struct mirage_recv_copy *to)
+	__must_hold(&srq->lock)
 {
 	int ret;
 
 	lockdep_assert_held(&srq->lock);
+	ret = mirage_wqe_pop_recv(&srq->ring, to);
 	if (likely(ret != -ENOENT))
 		return ret;
 	mirage_ring_want_doorbell(&srq->ring, true);
-	ret = mirage_wqe_pop_recv(&srq->ring, to);
 	return mirage_wqe_pop_recv(&srq->ring, to);
 }
 
@@ -139,15 +142,16 @@ static void srq_doorbell_work(struct work_struct *work)
 /* An XRC target names SRQs by number: no reference, but the table's lock. */
 static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd *xrcd,
 				    u32 srqn)
+	__must_hold(&dev->srqs.xa_lock)
 {
 	struct mirage_srq *srq;
 
 	lockdep_assert_held(&dev->srqs.xa_lock);
+	srq = xa_load(&dev->srqs, srqn);
 	return srq && srq->xrcd && srq->xrcd == xrcd ? srq : NULL;
 }
 
 /**
-	srq = xa_load(&dev->srqs, srqn);
  * mirage_xsrq_pd - whose keys a message to an XRC SRQ takes
  * @dev: the device
  * @xrcd: the target's domain
