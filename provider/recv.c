@@ -48,7 +48,7 @@ static int post(struct mirage_wq *wq, bool shared, int fd,
 	/* A copy, which no store to a WQE can change in the compiler's eyes. */
 	const struct mirage_ring ring = wq->ring;
 	struct ibv_recv_wr *first = wr;
-	bool kick = false;
+	bool wants_doorbell = false;
 	uint32_t next;
 	int err = 0;
 
@@ -63,16 +63,16 @@ static int post(struct mirage_wq *wq, bool shared, int fd,
 	}
 	if (likely(next != wq->next)) {
 		mirage_wq_publish(wq, next);
-		kick = mirage_wq_wants_kick(wq);
+		wants_doorbell = mirage_wq_wants_doorbell(wq);
 	}
 	mirage_unlock(&wq->lock);
 
-	if (unlikely(kick)) {
-		int kick_err = mirage_wq_kick(wq, fd);
+	if (unlikely(wants_doorbell)) {
+		int doorbell_err = mirage_wq_ring_doorbell(wq, fd);
 
-		if (kick_err) {
+		if (doorbell_err) {
 			*bad_wr = first;
-			return kick_err;
+			return doorbell_err;
 		}
 	}
 	return err;

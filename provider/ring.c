@@ -94,7 +94,7 @@ void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
 			    enum mirage_doorbell_queue what)
 {
 	struct ib_uverbs_ioctl_hdr *cmd = &wq->doorbell.cmd;
-	struct mirage_doorbell kick = { .num = num, .what = what };
+	struct mirage_doorbell doorbell = { .num = num, .what = what };
 
 	memset(&wq->doorbell, 0, sizeof(wq->doorbell));
 	cmd->length = sizeof(wq->doorbell);
@@ -103,9 +103,9 @@ void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
 	cmd->num_attrs = 1;
 	cmd->driver_id = MIRAGE_DRIVER_ID;
 	cmd->attrs[0].attr_id = MIRAGE_ATTR_DOORBELL;
-	cmd->attrs[0].len = sizeof(kick);
+	cmd->attrs[0].len = sizeof(doorbell);
 	cmd->attrs[0].flags = UVERBS_ATTR_F_MANDATORY;
-	memcpy(&cmd->attrs[0].data, &kick, sizeof(kick));
+	memcpy(&cmd->attrs[0].data, &doorbell, sizeof(doorbell));
 }
 
 /*

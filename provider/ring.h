@@ -85,7 +85,7 @@ static inline void mirage_store_index(__u32 *index, uint32_t value)
 	__atomic_store_n(index, value, __ATOMIC_RELEASE);
 }
 
-/* A kick, prebuilt: ringing it is one system call and nothing else. */
+/* A doorbell, prebuilt: ringing it is one system call and nothing else. */
 union mirage_doorbell {
 	struct ib_uverbs_ioctl_hdr cmd;
 	uint8_t room[sizeof(struct ib_uverbs_ioctl_hdr) +
@@ -136,15 +136,15 @@ static inline void mirage_wq_publish(struct mirage_wq *wq, uint32_t next)
 }
 
 /* To be asked after publishing: whether the kernel waits for that. */
-static inline bool mirage_wq_wants_kick(const struct mirage_wq *wq)
+static inline bool mirage_wq_wants_doorbell(const struct mirage_wq *wq)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return __atomic_load_n(&wq->ring.hdr->cons_flags, __ATOMIC_RELAXED) &
 	       MIRAGE_WANT_DOORBELL;
 }
 
-/* 0, or what became of the device: the kick reports nothing of the queue. */
-static inline int mirage_wq_kick(const struct mirage_wq *wq, int fd)
+/* 0, or what became of the device: the doorbell reports nothing of the queue. */
+static inline int mirage_wq_ring_doorbell(const struct mirage_wq *wq, int fd)
 {
 	while (unlikely(ioctl(fd, RDMA_VERBS_IOCTL, &wq->doorbell.cmd))) {
 		if (errno != EINTR)

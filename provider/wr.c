@@ -304,11 +304,12 @@ int mirage_post_send(struct ibv_qp *ibqp, struct ibv_send_wr *wr,
 	mirage_unlock(&qp->sq.lock);
 
 	if (likely(posted)) {
-		int kick_err = mirage_wq_kick(&qp->sq, ibqp->context->cmd_fd);
+		int doorbell_err =
+			mirage_wq_ring_doorbell(&qp->sq, ibqp->context->cmd_fd);
 
-		if (unlikely(kick_err)) {
+		if (unlikely(doorbell_err)) {
 			*bad_wr = first;
-			return kick_err;
+			return doorbell_err;
 		}
 	}
 	return err;
@@ -365,7 +366,8 @@ static int wr_complete(struct ibv_qp_ex *ibqp)
 
 	if (unlikely(err) || !posted)
 		return err;
-	return mirage_wq_kick(&qp->sq, ibqp->qp_base.context->cmd_fd);
+	return mirage_wq_ring_doorbell(&qp->sq,
+				       ibqp->qp_base.context->cmd_fd);
 }
 
 static void wr_abort(struct ibv_qp_ex *ibqp)
