@@ -25,8 +25,11 @@
 #include "queue/post.h"
 #include "queue/ring.h"
 #include "queue/srq.h"
+#include "direct/direct.h"
 #include "ud/ah.h"
+#include "ud/ud.h"
 #include "verbs.h"
+#include "wire/wire.h"
 
 /* After what it makes entries of. */
 #include "compat/ops.h"
@@ -301,6 +304,13 @@ static void device_init_port(struct mirage_dev *dev, struct net_device *netdev)
 	strscpy(ibdev->node_desc, "mirage", sizeof(ibdev->node_desc));
 }
 
+/* A QP takes the first that suits it. */
+static const struct mirage_carrier *const device_carriers[] = {
+	&mirage_ud_carrier,
+	&mirage_direct_carrier,
+	&mirage_wire_carrier,
+};
+
 static struct lock_class_key srqs_key, ahs_key;
 
 /**
@@ -326,6 +336,7 @@ struct mirage_dev *mirage_device_create(struct net_device *netdev)
 	dev->wq = alloc_workqueue("mirage", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!dev->wq)
 		goto free_stats;
+	dev->carriers = device_carriers;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
 	mirage_mw_table_init(&dev->mws);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);

@@ -86,7 +86,7 @@ static inline void mirage_store_index(__u32 *index, uint32_t value)
 }
 
 /* A kick, prebuilt: ringing it is one system call and nothing else. */
-union mirage_doorbell {
+union mirage_doorbell_cmd {
 	struct ib_uverbs_ioctl_hdr cmd;
 	uint8_t room[sizeof(struct ib_uverbs_ioctl_hdr) +
 		     sizeof(struct ib_uverbs_attr)];
@@ -106,7 +106,7 @@ struct mirage_wq {
 	uint32_t max_wr;		/* as told to the application: <= entries */
 	uint32_t max_sge;
 	struct mirage_ring ring;
-	union mirage_doorbell doorbell;
+	union mirage_doorbell_cmd doorbell;
 };
 
 int mirage_wq_init(struct mirage_wq *wq, int fd,

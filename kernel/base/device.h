@@ -28,6 +28,7 @@
 #define MIRAGE_MAX_CQE		262144
 #define MIRAGE_MAX_RD_ATOMIC	128
 
+struct mirage_carrier;
 struct mirage_net_host;
 struct mirage_qp;
 
@@ -40,6 +41,8 @@ struct mirage_qp;
  * @netdev: the netdev; a reference is held until the device is gone
  * @tracker: of that reference
  * @port_state: the last one that processes were told of
+ * @carriers: the ways to a peer, in the order in which QPs ask them; ends with one that
+ *	suits every QP
  * @qps: QPN -> struct mirage_qp; read under RCU
  * @recent_qp: the last QP created of those whose numbers meet here; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
@@ -68,6 +71,7 @@ struct mirage_dev {
 	struct net_device *netdev;
 	netdevice_tracker tracker;
 	enum ib_port_state port_state;
+	const struct mirage_carrier *const *carriers;
 	struct xarray qps;
 	struct mirage_qp *recent_qp[MIRAGE_RECENT_QPS];
 	u32 next_qpn;

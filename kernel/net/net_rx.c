@@ -179,7 +179,7 @@ static u32 net_rx_recent_seed(const struct sk_buff *skb, u16 len)
 
 	if (s->len != len || s->flow.sport != udp->source || s->flow.dport != udp->dest ||
 	    !(net_rx_is_v4(skb) ? net_rx_is_v4_flow(&s->flow, ip_hdr(skb)) :
-			   net_rx_is_v6_flow(&s->flow, ipv6_hdr(skb)))) {
+				  net_rx_is_v6_flow(&s->flow, ipv6_hdr(skb)))) {
 		net_rx_flow_of(skb, &s->flow);
 		s->seed = mirage_icrc_seed(&s->flow, len);
 		s->len = len;
@@ -354,7 +354,7 @@ u32 mirage_net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response)
 bool mirage_net_is_multicast(const struct sk_buff *skb)
 {
 	return net_rx_is_v4(skb) ? ipv4_is_multicast(ip_hdr(skb)->daddr) :
-			    ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+				   ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
 }
 
 bool mirage_net_same_peer(const struct sk_buff *skb, const struct mirage_net_path *path)

@@ -101,7 +101,7 @@ static int post_put_operands(const struct mirage_qp *qp, struct mirage_send_wqe 
 		return 0;
 	case IB_WR_SEND:
 	case IB_WR_SEND_WITH_IMM:
-		if (qp->ud)
+		if (qp->transport == OP_UD)
 			post_put_datagram(slot, ud_wr(wr));
 		return 0;
 	case IB_WR_SEND_WITH_INV:
