@@ -32,7 +32,7 @@ check:
 	@tests/check
 
 lint:
-	@tests/vm/build exec tests/lint
+	@tests/vm/build exec tests/lint/run
 
 headers:
 	@[ -e '$(KDIR)/Makefile' ] || { echo 'mirage: no kernel headers at $(KDIR): apt-get install linux-headers-$(shell uname -r), or give KDIR='; exit 1; }
