@@ -2,7 +2,7 @@
 """Usage: layers.py TREE
 
 Who includes whom: the includes in TREE/kernel against the table in "rooms". Prints
-each that goes up or aside, each circle, each header or word that is somebody else's."""
+each that goes up or aside, each circle, each word that is somebody else's."""
 
 import os
 import re
@@ -19,7 +19,7 @@ class Rooms:
     def __init__(self, path=TABLE):
         self.floor = {}
         self.islands, self.forced = {}, set()
-        self.headers, self.only, self.excepted = {}, [], []
+        self.headers, self.words, self.excepted = {}, [], []
         floors = 0
         with open(path, encoding='utf-8') as file:
             for line in file:
@@ -36,8 +36,8 @@ class Rooms:
                     self.forced.update(rest)
                 elif kind == 'header':
                     self.headers[rest[0]] = rest[1:]
-                elif kind == 'only':
-                    self.only.append((rest[0], rest[1:]))
+                elif kind in ('only', 'never'):
+                    self.words.append((kind, re.compile(rest[0]), rest[1:]))
                 elif kind == 'but':
                     self.excepted.append((rest[0], rest[1], ' '.join(rest[2:])))
                 else:
@@ -98,22 +98,22 @@ def circles(arrows):
 
 
 def check_words(rooms, source, report):
-    """The rows "only": a header, or an identifier outside of comments."""
-    for token, who in rooms.only:
-        if rooms.may(source.path, who):
+    """The rows "only" and "never"."""
+    for kind, what, who in rooms.words:
+        if rooms.may(source.path, who) == (kind == 'only'):
             continue
-        if token.startswith('<'):
+        whose = f'for {", ".join(who)} only' if kind == 'only' else f'not for {", ".join(who)}'
+        if what.pattern.startswith('<'):
             for number, name in source.includes():
-                if name == token:
-                    report(number, f'{name} is for {", ".join(who)} only')
+                if what.fullmatch(name):
+                    report(number, f'{name} is {whose}')
             continue
         for number, line in enumerate(source.code, 1):
-            match = re.search(rf'\b(?:{token})\b', line)
-            if not match or line.strip() == f'struct {match.group(0)};':
-                continue
-            if not any(source.path == file and match.group(0) == word and text in line
-                       for file, word, text in rooms.excepted):
-                report(number, f'{match.group(0)} is for {", ".join(who)} only')
+            for word in {word for word in re.findall(r'\w+', line) if what.fullmatch(word)}:
+                if line.strip() != f'struct {word};' and not any(
+                        (source.path, word) == (file, but) and text in line
+                        for file, but, text in rooms.excepted):
+                    report(number, f'{word} is {whose}')
 
 
 def main(top):

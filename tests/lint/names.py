@@ -26,12 +26,16 @@ Symbol = collections.namedtuple('Symbol', 'object kind name place')
 
 
 def objects(kernel):
-    """The objects of each module, relative to kernel/: what Kbuild wrote in *.mod."""
+    """The objects of each module, relative to kernel/, by what Kbuild wrote in *.mod."""
     found = {}
     for mod in sorted(glob.glob(f'{kernel}/**/*.mod', recursive=True)):
         with open(mod, encoding='utf-8') as file:
             names = file.read().split()
-        found[os.path.basename(mod)[:-4]] = [here(kernel, name, os.path.dirname(mod)) for name in names]
+        found[mod] = [here(kernel, name, os.path.dirname(mod)) for name in names]
+        if None in found[mod]:
+            sys.exit(f'{mod}: not all of it is compiled')
+    if not found:
+        sys.exit(f'{kernel}: nothing is compiled here')
     return found
 
 
@@ -122,11 +126,7 @@ def check_calls(modules, report):
 
 def main(top):
     kernel = os.path.join(top, 'kernel')
-    found = objects(kernel)
-    if not found:
-        print(f'{kernel}: nothing is compiled here')
-        return 1
-    modules = {module: list(symbols(kernel, names)) for module, names in found.items()}
+    modules = {module: list(symbols(kernel, names)) for module, names in objects(kernel).items()}
     counts = collections.Counter()
     lines = set()
 
