@@ -16,7 +16,7 @@ help:
 	@echo '  make demo        stock perftest over mirage and Soft-RoCE in a guest, as a table'
 	@echo '  make check       every test; ends with "N passed, N failed, N skipped"'
 	@echo '                   (tests/check --list, tests/check SUITE@KERNEL for some of them)'
-	@echo '  make lint        checkpatch, sparse and W=1 on each kernel (part of make check)'
+	@echo '  make lint        rooms, names, kernel-doc, checkpatch, sparse, W=1 (part of make check)'
 	@echo 'On this machine:'
 	@echo '  make modules     kernel/mirage.ko        [KDIR=kernel headers] [W=1]'
 	@echo '  make provider    the libibverbs provider [RDMA_CORE=rdma-core source of the installed version]'
@@ -32,7 +32,7 @@ check:
 	@tests/check
 
 lint:
-	@tests/vm/build exec tests/lint
+	@tests/vm/build source exec tests/lint/run
 
 headers:
 	@[ -e '$(KDIR)/Makefile' ] || { echo 'mirage: no kernel headers at $(KDIR): apt-get install linux-headers-$(shell uname -r), or give KDIR='; exit 1; }

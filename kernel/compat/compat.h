@@ -6,7 +6,7 @@
 #ifndef MIRAGE_COMPAT_H
 #define MIRAGE_COMPAT_H
 
-#include "kernel.h"
-#include "mirror.h"
+#include "compat/kernel.h"
+#include "compat/mirror.h"
 
 #endif

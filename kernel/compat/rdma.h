@@ -10,7 +10,7 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "memory.h"
+#include "compat/memory.h"
 
 #ifndef HAVE_IB_DMAH
 struct ib_dmah;
