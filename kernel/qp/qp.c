@@ -36,7 +36,9 @@ void mirage_qp_put(struct mirage_qp *qp)
  * @qpn: the number
  *
  * Any context. What is found may be on its way out: look at its state under its
- * lock. Return: the QP with a reference, or NULL.
+ * lock.
+ *
+ * Return: the QP with a reference, or NULL.
  */
 struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn)
 {
@@ -495,7 +497,9 @@ static u32 qp_waited_srqn(const struct mirage_qp *qp)
  * @uctx: whose SRQ; NULL for a kernel user's
  * @srqn: its number
  *
- * Task context, no locks held. Return: 0, or -ENOENT when @uctx has no such SRQ.
+ * Task context, no locks held.
+ *
+ * Return: 0, or -ENOENT when @uctx has no such SRQ.
  */
 int mirage_qp_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
 {

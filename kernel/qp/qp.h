@@ -181,7 +181,9 @@ static inline enum mirage_pkt_transport mirage_qp_packets(const struct mirage_qp
  * @dev: the device
  * @qpn: the number, of whatever origin
  *
- * Under RCU. Return: the QP, or NULL. As mirage_qp_get(), but without a reference.
+ * Under RCU.
+ *
+ * Return: the QP, or NULL. As mirage_qp_get(), but without a reference.
  */
 static __always_inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, u32 qpn)
 {

@@ -295,7 +295,9 @@ enum mirage_verdict mirage_responder_piece(struct mirage_qp *qp, struct mirage_r
  * @hdr: the read
  * @b: where its bytes are; filled with RESP_OK, and released by mirage_cursor_release()
  *
- * Does not touch the request under way. Return: RESP_OK; RESP_SILENT: what was right
+ * Does not touch the request under way.
+ *
+ * Return: RESP_OK; RESP_SILENT: what was right
  * then is not any more, or it is no duplicate at all.
  */
 enum mirage_verdict mirage_responder_again(struct mirage_qp *qp, const struct mirage_request *hdr,
@@ -331,7 +333,9 @@ enum mirage_verdict mirage_responder_invalid(struct mirage_qp *qp)
  * @miss: filled with RESP_MISS
  *
  * Atomic against the CPU and every other device of the machine (IBA 9.4.5 calls
- * that IB_ATOMIC_GLOB). Return: RESP_OK or RESP_MISS.
+ * that IB_ATOMIC_GLOB).
+ *
+ * Return: RESP_OK or RESP_MISS.
  */
 enum mirage_verdict mirage_responder_atomic(struct mirage_qp *qp, const struct mirage_request *hdr,
 					    u64 *old,

@@ -15,8 +15,10 @@ static const u16 rnr_delay[32] = {
 };
 
 /**
- * mirage_timer_rnr - the wait after an RNR NAK, in jiffies
+ * mirage_timer_rnr - the wait after an RNR NAK
  * @timer: as in the NAK's syndrome; the lower five bits count
+ *
+ * Return: jiffies, 1 at least.
  */
 unsigned long mirage_timer_rnr(u8 timer)
 {
@@ -24,8 +26,10 @@ unsigned long mirage_timer_rnr(u8 timer)
 }
 
 /**
- * mirage_timer_ack - the local ACK timeout, in jiffies
+ * mirage_timer_ack - the local ACK timeout
  * @timeout: 4.096 us * 2^timeout; 0 is "never", which is looked after once a second
+ *
+ * Return: jiffies, 1 at least.
  */
 unsigned long mirage_timer_ack(u8 timeout)
 {

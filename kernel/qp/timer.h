@@ -14,9 +14,11 @@ unsigned long mirage_timer_rnr(u8 timer);
 unsigned long mirage_timer_ack(u8 timeout);
 
 /**
- * mirage_timer_rnr_again - the peer has no receive buffer: may the request be tried again?
+ * mirage_timer_rnr_again - may a request be tried again for which the peer had no receive?
  * @retry: the QP's RNR retry count
  * @left: how often still; counted down
+ *
+ * Return: whether it may.
  */
 static inline bool mirage_timer_rnr_again(u8 retry, u8 *left)
 {

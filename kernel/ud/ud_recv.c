@@ -332,7 +332,9 @@ void mirage_ud_recv_init(struct mirage_qp *qp)
  * @from: its bytes
  * @miss: filled on a miss; the caller puts @miss->mr
  *
- * Any context but hardirq. Return: false: a page of the sender's is missing, and nothing
+ * Any context but hardirq.
+ *
+ * Return: false: a page of the sender's is missing, and nothing
  * has happened.
  */
 bool mirage_ud_deliver(struct mirage_qp *qp, const struct mirage_datagram *d,
@@ -459,7 +461,9 @@ static u32 ud_recv_input_series(struct mirage_qp *qp, struct sk_buff *skb,
  * @skb: where it is in, perhaps with more of them behind it
  * @seg: it, checked; what is in there afterwards means nothing
  *
- * BHs off, under rcu_read_lock(). Return: the next packet to look at, or 0.
+ * BHs off, under rcu_read_lock().
+ *
+ * Return: the next packet to look at, or 0.
  */
 u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg)
 {

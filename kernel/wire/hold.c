@@ -377,7 +377,9 @@ static u32 hold_rest(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
  * @off: of the first one
  * @seg: the first one, checked; what is in there afterwards means nothing
  *
- * BHs off, under rcu_read_lock(). Return: the first packet that is not the direction's, or 0.
+ * BHs off, under rcu_read_lock().
+ *
+ * Return: the first packet that is not the direction's, or 0.
  */
 u32 mirage_wire_hold_input(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off,
 			   struct mirage_net_seg *seg)

@@ -121,6 +121,8 @@ struct mirage_wire {
  * mirage_wire_of - what a QP has of the wire
  * @qp: the QP; its carrier is the wire, and the caller owns its requester, holds one of its
  *	locks, or is in the RCU read side that it found the wire in
+ *
+ * Return: its wire.
  */
 static inline struct mirage_wire *mirage_wire_of(const struct mirage_qp *qp)
 {

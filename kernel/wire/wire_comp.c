@@ -392,7 +392,9 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
  * @off: there
  * @run: the packets, for this QP
  *
- * BHs off. Return: how many of them were consumed. The rest is for mirage_wire_response().
+ * BHs off.
+ *
+ * Return: how many of them were consumed. The rest is for mirage_wire_response().
  */
 u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
 			       const struct mirage_net_batch *run)

@@ -687,7 +687,9 @@ static void wire_req_flush(struct mirage_qp *qp)
  * mirage_wire_req_run - send what may be sent
  * @qp: the QP, connected over the wire; the caller is its runner
  *
- * Any context but hardirq, no locks held. Return: as mirage_requester_run().
+ * Any context but hardirq, no locks held.
+ *
+ * Return: as mirage_requester_run().
  */
 enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp)
 {
@@ -723,7 +725,9 @@ bool mirage_wire_req_is_busy(const struct mirage_qp *qp)
  * @wire: a new wire, zeroed but for its QP and the lock; nobody knows it yet
  * @attr: ->ah_attr and ->dest_qp_num of the peer
  *
- * Process context. Return: 0, -ENOMEM, or what mirage_net_path_init() says.
+ * Process context.
+ *
+ * Return: 0, -ENOMEM, or what mirage_net_path_init() says.
  */
 int mirage_wire_req_create(struct mirage_wire *wire, const struct ib_qp_attr *attr)
 {

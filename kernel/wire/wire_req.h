@@ -142,7 +142,14 @@ struct mirage_wire_req {
 	struct mirage_cursor local;
 };
 
-/** mirage_wire_wr - the record of a work request, by its index in the ring of @entries */
+/**
+ * mirage_wire_wr - the record of a work request
+ * @req: the requester
+ * @entries: slots of the send ring
+ * @index: the work request's index in that ring
+ *
+ * Return: the record; which request it is of, is for the caller to know.
+ */
 static inline struct mirage_wire_wr *mirage_wire_wr(const struct mirage_wire_req *req, u32 entries,
 						    u32 index)
 {

@@ -254,7 +254,9 @@ static bool wire_resp_goes_on(struct mirage_qp *qp, const struct mirage_pkt *pkt
  * @off: there
  * @run: the packets, for this QP
  *
- * BHs off. Return: how many of them were consumed. The rest is for mirage_wire_request().
+ * BHs off.
+ *
+ * Return: how many of them were consumed. The rest is for mirage_wire_request().
  */
 u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
 			      const struct mirage_net_batch *run)
@@ -622,7 +624,9 @@ static void wire_resp_out_of_sequence(struct mirage_qp *qp)
  * @miss: filled with WIRE_HELD, and perhaps with WIRE_READING
  *
  * BHs off. What is not for this QP in its state is dropped. The round ends with
- * mirage_wire_request_end(). Return: see enum mirage_wire_verdict.
+ * mirage_wire_request_end().
+ *
+ * Return: see enum mirage_wire_verdict.
  */
 enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct mirage_net_seg *seg,
 					     struct mirage_miss *miss)
