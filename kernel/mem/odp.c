@@ -674,7 +674,6 @@ int odp_init(void)
 void odp_exit(void)
 {
 	destroy_workqueue(odp_wq);
-	mirror_synchronize();
 	/* Chunks are freed by code of this module. */
 	rcu_barrier();
 }
