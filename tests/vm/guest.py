@@ -59,7 +59,7 @@ def parse():
     p.add_argument("--hosts", type=int, default=1, choices=[1, 2],
                    help="2: two network namespaces, a and b, see tests/wire/hosts.sh")
     p.add_argument("--peer", default="mirage", choices=["mirage", "rxe"], help="with --hosts 2: b's device")
-    p.add_argument("--no-mirage", action="store_true", help="neither build nor load mirage")
+    p.add_argument("--no-mirage", action="store_true", help="do not load mirage")
     p.add_argument("command", nargs=argparse.REMAINDER)
     args = p.parse_args()
     if args.command[:1] == ["--"]:
@@ -114,7 +114,7 @@ class Guest:
             "HOSTFS": "/mirage-vm" if a.uml else "",
             "OUTPUT": "tty1" if a.uml else "ttyS1",
             "CPU_MHZ": cpu_mhz(),
-            "KMEMLEAK": "1" if a.kernel == "uml-debug" and not a.no_mirage else "",
+            "KMEMLEAK": "1" if a.kernel == "uml-debug" else "",
             # With icount the guest's clock runs ahead whenever it is idle.
             "HANG_REPORT": "" if a.icount else str(max(5, int(a.timeout) - 10)),
             "HOSTS": str(a.hosts),
@@ -279,7 +279,7 @@ class Guest:
         lines = self.log[at:at + 100]
         return ("suspicious RCU usage" in self.log[at] and
                 any("flush_tlb_mm+" in line for line in lines) and
-                not any("[mirage" in line for line in lines))
+                not any("[mirage" in line or "[mirror" in line for line in lines))
 
     def first_complaint(self):
         for at in range(self.bad or 0, len(self.log)):
@@ -353,8 +353,8 @@ def build_parts(top, args):
 
     if not (build(f"boot-{args.kernel}") if args.no_mirage else build(args.kernel, "provider")):
         sys.exit(1)
-    if args.no_mirage and not build(f"tests-{args.kernel}"):
-        say("going on without the test modules")
+    if args.no_mirage and not build(f"modules-{args.kernel}"):
+        say("going on without the modules")
     if not build("programs"):
         say("going on without the programs that do not compile")
 
