@@ -25,7 +25,7 @@ help:
 	@echo '  make clean       what the last four left here'
 
 demo:
-	@tests/vm/build 6.12 user
+	@tests/vm/build default user
 	@perftest/run --short --out $(OUT)/demo
 
 check:

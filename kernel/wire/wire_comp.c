@@ -182,7 +182,7 @@ void mirage_wire_sent(struct mirage_qp *qp)
 
 static bool wire_comp_in_answer(const struct mirage_wire_wr *wr)
 {
-	return wr->op->class == OP_READ || wr->op->class == OP_ATOMIC;
+	return wr->op->answer == OP_ANSWER_BYTES || wr->op->answer == OP_ANSWER_WORD;
 }
 
 /*
@@ -307,12 +307,11 @@ static enum mirage_wire_verdict wire_comp_read_answered(struct mirage_qp *qp,
 	if (!wire_comp_advance(qp, seg->pkt.psn))
 		return WIRE_DONE;
 	wr = wire_comp_oldest(qp);
-	/* These two are answered by a READ response without bytes. */
-	if ((wr->op->class == OP_FLUSH || wr->op->word) && !seg->pkt.payload) {
+	if (wr->op->answer == OP_ANSWER_EMPTY && !seg->pkt.payload) {
 		wire_comp_progress(qp, wr->end);
 		return WIRE_DONE;
 	}
-	if (wr->op->class != OP_READ) {
+	if (wr->op->answer != OP_ANSWER_BYTES) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 		return WIRE_DONE;
 	}

@@ -606,7 +606,7 @@ static enum wire_step wire_req_send(struct wire_burst *r, const struct mirage_wi
 
 	if (mirage_psn_cmp(r->req->psn, r->limit) >= 0)
 		return STEP_WAIT;
-	if (wr->op->class == OP_SEND || (wr->op->class == OP_WRITE && !wr->op->word))
+	if (wr->op->answer == OP_ACK)
 		return wire_req_send_data(r, wr);
 
 	if (wire_req_reads(r->req) >= max_t(u8, qp->attr.max_rd_atomic, 1))

@@ -229,7 +229,7 @@ static enum mirage_wire_verdict wire_resp_take_part(struct mirage_qp *qp,
 	}
 	if (v != RESP_OK)
 		wire_resp_refuse(qp, v, pkt->psn);
-	else if (w->hdr.op->word)
+	else if (w->hdr.op->answer == OP_ANSWER_EMPTY)
 		wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
 	else
 		w->ack |= pkt->ack;
@@ -594,18 +594,18 @@ static enum mirage_wire_verdict wire_resp_duplicate(struct mirage_qp *qp,
 						    struct mirage_miss *miss)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_DUPLICATE_REQUEST);
-	switch (pkt->op->class) {
-	case OP_READ:
+	switch (mirage_op_of(pkt->op->wr)->answer) {
+	case OP_ANSWER_BYTES:
 		return wire_resp_read_again(qp, pkt, miss);
-	case OP_ATOMIC:
+	case OP_ANSWER_WORD:
 		wire_resp_atomic_again(qp, pkt->psn);
 		break;
-	default:
-		if (pkt->op->class == OP_FLUSH || mirage_op_of(pkt->op->wr)->word)
-			wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn,
-					 0);
-		else
-			wire_resp_locked(qp)->ack = true;
+	case OP_ANSWER_EMPTY:
+		wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+		break;
+	case OP_ACK:
+		wire_resp_locked(qp)->ack = true;
+		break;
 	}
 	return WIRE_DONE;
 }
