@@ -16,23 +16,23 @@ help:
 	@echo '  make demo        stock perftest over mirage and Soft-RoCE in a guest, as a table'
 	@echo '  make check       every test; ends with "N passed, N failed, N skipped"'
 	@echo '                   (tests/check --list, tests/check SUITE@KERNEL for some of them)'
-	@echo '  make lint        checkpatch, sparse and W=1 on each kernel (part of make check)'
+	@echo '  make lint        rooms, names, kernel-doc, checkpatch, sparse, W=1 (part of make check)'
 	@echo 'On this machine:'
-	@echo '  make modules     kernel/mirage.ko        [KDIR=kernel headers] [W=1]'
+	@echo '  make modules     kernel/mirage.ko, kernel/mirror.ko [KDIR=kernel headers] [W=1]'
 	@echo '  make provider    the libibverbs provider [RDMA_CORE=rdma-core source of the installed version]'
 	@echo '  make install     both of them and the headers [DESTDIR=] [PREFIX=/usr]'
 	@echo '  make uninstall   takes them away again'
 	@echo '  make clean       what the last four left here'
 
 demo:
-	@tests/vm/build 6.12 user
+	@tests/vm/build default user
 	@perftest/run --short --out $(OUT)/demo
 
 check:
 	@tests/check
 
 lint:
-	@tests/vm/build exec tests/lint
+	@tests/vm/build source exec tests/lint/run
 
 headers:
 	@[ -e '$(KDIR)/Makefile' ] || { echo 'mirage: no kernel headers at $(KDIR): apt-get install linux-headers-$(shell uname -r), or give KDIR='; exit 1; }
@@ -57,17 +57,17 @@ PLUGINS	= $(DESTDIR)$(PREFIX)/lib/$(shell cc -print-multiarch 2>/dev/null || gcc
 HEADERS	= $(DESTDIR)$(PREFIX)/include/mirage
 
 install: headers
-	@[ -e kernel/mirage.ko ] || { echo 'mirage: no kernel/mirage.ko: make modules first'; exit 1; }
+	@[ -e kernel/mirage.ko ] && [ -e kernel/mirror.ko ] || { echo 'mirage: no kernel/mirage.ko: make modules first'; exit 1; }
 	@[ -e $(OUT)/provider/mirage.driver ] || { echo 'mirage: no provider: make provider first'; exit 1; }
-	install -D -m 644 kernel/mirage.ko '$(MODULES)/mirage.ko'
-	install -d '$(PLUGINS)' '$(DESTDIR)/etc/libibverbs.d' '$(HEADERS)'
+	install -d '$(MODULES)' '$(PLUGINS)' '$(DESTDIR)/etc/libibverbs.d' '$(HEADERS)'
+	install -m 644 kernel/mirror.ko kernel/mirage.ko '$(MODULES)'
 	install -m 644 $(OUT)/provider/libmirage-*.so '$(PLUGINS)'
 	install -m 644 $(OUT)/provider/mirage.driver '$(DESTDIR)/etc/libibverbs.d'
 	install -m 644 include/mirage-abi.h include/mirror.h '$(HEADERS)'
 	@[ '$(DESTDIR)' ] || depmod -a '$(RELEASE)'
 
 uninstall: headers
-	rm -f '$(MODULES)/mirage.ko' '$(PLUGINS)'/libmirage-rdmav*.so '$(DESTDIR)/etc/libibverbs.d/mirage.driver'
+	rm -f '$(MODULES)/mirage.ko' '$(MODULES)/mirror.ko' '$(PLUGINS)'/libmirage-rdmav*.so '$(DESTDIR)/etc/libibverbs.d/mirage.driver'
 	rm -f '$(HEADERS)/mirage-abi.h' '$(HEADERS)/mirror.h'
 	@rmdir --ignore-fail-on-non-empty '$(HEADERS)' 2>/dev/null || true
 	@[ '$(DESTDIR)' ] || depmod -a '$(RELEASE)'

@@ -95,7 +95,6 @@ struct mirror_range {
 int mirror_register(struct mirror *m, struct mm_struct *mm, unsigned long start,
 		    unsigned long end, const struct mirror_ops *ops);
 void mirror_unregister(struct mirror *m);
-void mirror_synchronize(void);
 
 int mirror_range_register(struct mirror_range *r, struct mirror *m,
 			  unsigned long start, unsigned long end);

@@ -18,6 +18,7 @@
 #include "base/ah.h"
 #include "base/device.h"
 #include "device.h"
+#include "direct/direct.h"
 #include "doorbell.h"
 #include "mem/advise.h"
 #include "mem/dma.h"
@@ -35,6 +36,8 @@
 #include "queue/srq.h"
 #include "ud/ah.h"
 #include "ud/mcast.h"
+#include "ud/ud.h"
+#include "ud/ud_recv.h"
 #include "verbs.h"
 #include "wire/wire.h"
 
@@ -306,8 +309,16 @@ static void device_init_port(struct mirage_dev *dev, struct net_device *netdev)
 
 static const struct mirage_upcalls device_upcalls = {
 	.packets = mirage_wire_input,
+	.datagram = mirage_ud_input,
 	.cqe_qp = mirage_qp_of_cqe,
 	.srq_posted = mirage_qp_srq_posted,
+};
+
+/* A QP takes the first that suits it. */
+static const struct mirage_carrier *const device_carriers[] = {
+	&mirage_ud_carrier,
+	&mirage_direct_carrier,
+	&mirage_wire_carrier,
 };
 
 static struct lock_class_key srqs_key, ahs_key;
@@ -336,6 +347,7 @@ struct mirage_dev *mirage_device_create(struct net_device *netdev)
 	dev->wq = alloc_workqueue("mirage", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!dev->wq)
 		goto free_stats;
+	dev->carriers = device_carriers;
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
 	mirage_mw_table_init(&dev->mws);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);

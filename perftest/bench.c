@@ -162,7 +162,7 @@ void *bench_map_small(size_t size)
 {
 	void *p = bench_map(size);
 
-	/* EINVAL: a kernel without huge pages, which is what is wanted */
+	/* EINVAL: this kernel has no huge pages, which is as good */
 	if (madvise(p, size, MADV_NOHUGEPAGE) && errno != EINVAL)
 		die("madvise(MADV_NOHUGEPAGE): %s", strerror(errno));
 	return p;

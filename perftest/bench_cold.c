@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * bench_cold - what a page costs that is not there yet
+ * bench_cold - what a page costs when it is not there yet
  *
  * Two mappings of one sort: the CPU touches the first one, page by page; RDMA
  * touches the second one, which is registered as the mode says (odp, implicit),
@@ -114,7 +114,7 @@ static unsigned int *make_order(unsigned int count, bool shuffled)
 	return order;
 }
 
-/* The CPU's touch is of the kind that the transfer needs, in the same order. */
+/* The CPU reads or writes, as the transfer does, and in the same order. */
 static double time_touch(const struct run *r, volatile unsigned char *p)
 {
 	unsigned int pages = r->c->size / PAGE;
@@ -146,7 +146,7 @@ static double time_transfer(const struct run *r)
 	return (now_ns() - start) / r->units;
 }
 
-/* Into the cold side: the pattern. Out of it: zeros over what was no zero. */
+/* A transfer into the cold side brings the pattern; one out of it must bring zeros. */
 static void prepare(const struct run *r)
 {
 	if (r->c->kind == WRITE_INTO)

@@ -66,7 +66,7 @@ static void post_send(struct side *s, uint64_t value)
 	};
 	struct ibv_send_wr wr = { .sg_list = &sge, .num_sge = 1, .opcode = IBV_WR_SEND }, *bad;
 
-	/* the previous message was answered, so its bytes are not needed any more */
+	/* the previous message was answered, so its bytes may be overwritten */
 	s->buf[0] = value;
 	if (++s->sent % SIGNAL_EVERY == 0)
 		wr.send_flags = IBV_SEND_SIGNALED;

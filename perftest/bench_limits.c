@@ -3,7 +3,7 @@
  * bench_limits - what the same machine can do without a NIC
  *
  * memcpy within a process, process_vm_writev to another one, an empty system call
- * and an ioctl that nobody takes.
+ * and an ioctl that the kernel does not know.
  */
 #include <errno.h>
 #include <fcntl.h>

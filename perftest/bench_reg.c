@@ -2,10 +2,10 @@
 /*
  * bench_reg - registration and deregistration
  *
- * By size, over memory that nobody touched (odp) or that is all there (pinned,
- * so that only the registration is measured); and deregistration with k pages
- * resident in the device's table, in a region just as large as they are and in
- * one of 1 TiB.
+ * Registration is measured by size: over memory that nobody has touched (odp), or over
+ * memory that is all there (pinned, so that only the registration counts). Deregistration
+ * is measured with k pages resident in the device's table: in a region of just that size,
+ * and in one of 1 TiB.
  *
  * One region stays registered all the time: the first one of a process also
  * pays for the mirror of its address space (reg_first).

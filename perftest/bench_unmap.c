@@ -6,8 +6,8 @@
  * there is:
  *
  *	bare		nothing: the device is not open
- *	none		no ODP region in this process; the device is open, so that
- *			what else it maps is the same as in those below
+ *	none		no ODP region in this process; the device is open, so that the
+ *			process has the same other mappings as in the modes below
  *	odp, implicit	a region over the memory, every page of it in the device's
  *			table (faulted through it)
  *	elsewhere	the region over other memory
@@ -32,8 +32,8 @@ struct device {
 };
 
 /*
- * Below all other mappings: so its place among them, which taking pages away looks up
- * each time, is the same in every mode and run.
+ * The memory is below all other mappings. Taking pages away looks its place among them
+ * up each time, and this way that costs the same in every mode and run.
  */
 static char *map_lowest(size_t size)
 {
@@ -43,7 +43,7 @@ static char *map_lowest(size_t size)
 
 	if (p != at)
 		die("mmap of %zu bytes at %p: %s", size, at, strerror(errno));
-	/* EINVAL: a kernel without huge pages, which is what is wanted */
+	/* EINVAL: this kernel has no huge pages, which is as good */
 	if (madvise(p, size, MADV_NOHUGEPAGE) && errno != EINVAL)
 		die("madvise(MADV_NOHUGEPAGE): %s", strerror(errno));
 	return p;

@@ -247,7 +247,7 @@ void bench_connect(struct bench *b, struct bench_end *e, uint32_t remote_qpn,
 			},
 		},
 	};
-	/* 4.3 s: what a full list of 1 MiB takes on the slowest guest is no loss */
+	/* 4.3 s, so that a full list of 1 MiB does not time out on the slowest guest */
 	struct ibv_qp_attr rts = {
 		.qp_state = IBV_QPS_RTS,
 		.timeout = 20,
@@ -372,7 +372,7 @@ void bench_poll(struct ibv_cq *cq, unsigned int count)
 			else if (now_ns() - start > POLL_LIMIT_NS)
 				die("no completion in 60 s");
 		}
-		/* the one who is to complete it may need this CPU */
+		/* whoever completes it may need this CPU */
 		sched_yield();
 	}
 }

@@ -13,10 +13,10 @@
 DECLARE_DRV_CMD(mirage_get_context_cmd, IB_USER_VERBS_CMD_GET_CONTEXT,
 		empty, mirage_alloc_ucontext_resp);
 
-static int mirage_query_device_ex(struct ibv_context *context,
-				  const struct ibv_query_device_ex_input *input,
-				  struct ibv_device_attr_ex *attr,
-				  size_t attr_size)
+static int context_query_device_ex(struct ibv_context *context,
+				   const struct ibv_query_device_ex_input *input,
+				   struct ibv_device_attr_ex *attr,
+				   size_t attr_size)
 {
 	struct ib_uverbs_ex_query_device_resp resp;
 	size_t resp_size = sizeof(resp);
@@ -36,8 +36,8 @@ static int mirage_query_device_ex(struct ibv_context *context,
 	return 0;
 }
 
-static int mirage_query_port(struct ibv_context *context, uint8_t port,
-			     struct ibv_port_attr *attr)
+static int context_query_port(struct ibv_context *context, uint8_t port,
+			      struct ibv_port_attr *attr)
 {
 	struct ibv_query_port cmd;
 
@@ -45,11 +45,11 @@ static int mirage_query_port(struct ibv_context *context, uint8_t port,
 }
 
 /*
- * The clock of the completion timestamps. Like them it is one count of
- * nanoseconds, not seconds and a remainder: users compare the two.
+ * The clock of the completion timestamps. As applications compare the two, it is one
+ * count of nanoseconds like them, and not seconds with a remainder.
  */
-static int mirage_query_rt_values(struct ibv_context *context,
-				  struct ibv_values_ex *values)
+static int context_query_rt_values(struct ibv_context *context,
+				   struct ibv_values_ex *values)
 {
 	uint32_t answered = 0;
 	struct timespec now;
@@ -67,7 +67,7 @@ static int mirage_query_rt_values(struct ibv_context *context,
 	return 0;
 }
 
-static void mirage_free_context(struct ibv_context *context)
+static void context_free(struct ibv_context *context)
 {
 	struct mirage_context *ctx = to_mctx(context);
 
@@ -76,7 +76,7 @@ static void mirage_free_context(struct ibv_context *context)
 	free(ctx);
 }
 
-static const struct verbs_context_ops mirage_ops = {
+static const struct verbs_context_ops context_ops = {
 	.advise_mr = ibv_cmd_advise_mr,
 	.alloc_mw = mirage_alloc_mw,
 	.alloc_parent_domain = mirage_alloc_parent_domain,
@@ -101,7 +101,7 @@ static const struct verbs_context_ops mirage_ops = {
 	.destroy_qp = mirage_destroy_qp,
 	.destroy_srq = mirage_destroy_srq,
 	.detach_mcast = ibv_cmd_detach_mcast,
-	.free_context = mirage_free_context,
+	.free_context = context_free,
 	.get_srq_num = mirage_get_srq_num,
 	.import_mr = mirage_import_mr,
 	.import_pd = mirage_import_pd,
@@ -113,10 +113,10 @@ static const struct verbs_context_ops mirage_ops = {
 	.post_recv = mirage_post_recv,
 	.post_send = mirage_post_send,
 	.post_srq_recv = mirage_post_srq_recv,
-	.query_device_ex = mirage_query_device_ex,
-	.query_port = mirage_query_port,
+	.query_device_ex = context_query_device_ex,
+	.query_port = context_query_port,
 	.query_qp = mirage_query_qp,
-	.query_rt_values = mirage_query_rt_values,
+	.query_rt_values = context_query_rt_values,
 	.query_srq = mirage_query_srq,
 	.reg_mr = mirage_reg_mr,
 	.req_notify_cq = mirage_req_notify_cq,
@@ -126,8 +126,8 @@ static const struct verbs_context_ops mirage_ops = {
 	.unimport_pd = mirage_unimport_pd,
 };
 
-/* @ask: how to make the kernel's side of it known. */
-static struct verbs_context *make_context(struct ibv_device *ibdev, int cmd_fd,
+/* @ask: the command that makes the kernel's side of the context, or finds it. */
+static struct verbs_context *context_make(struct ibv_device *ibdev, int cmd_fd,
 					  int (*ask)(struct verbs_context *vctx))
 {
 	struct mirage_context *ctx;
@@ -144,11 +144,11 @@ static struct verbs_context *make_context(struct ibv_device *ibdev, int cmd_fd,
 	}
 
 	mirage_qpn_init(ctx);
-	verbs_set_ops(&ctx->vctx, &mirage_ops);
+	verbs_set_ops(&ctx->vctx, &context_ops);
 	return &ctx->vctx;
 }
 
-static int get_context(struct verbs_context *vctx)
+static int context_get(struct verbs_context *vctx)
 {
 	struct mirage_get_context_cmd_resp resp;
 	struct ibv_get_context cmd;
@@ -157,50 +157,50 @@ static int get_context(struct verbs_context *vctx)
 				   sizeof(resp));
 }
 
-static struct verbs_context *mirage_alloc_context(struct ibv_device *ibdev,
-						  int cmd_fd,
-						  void *private_data)
+static struct verbs_context *context_alloc(struct ibv_device *ibdev,
+					   int cmd_fd,
+					   void *private_data)
 {
-	return make_context(ibdev, cmd_fd, get_context);
+	return context_make(ibdev, cmd_fd, context_get);
 }
 
-static int query_context(struct verbs_context *vctx)
+static int context_query(struct verbs_context *vctx)
 {
 	return ibv_cmd_query_context(&vctx->context, NULL);
 }
 
-static struct verbs_context *mirage_import_context(struct ibv_device *ibdev,
-						   int cmd_fd)
+static struct verbs_context *context_import(struct ibv_device *ibdev,
+					    int cmd_fd)
 {
-	return make_context(ibdev, cmd_fd, query_context);
+	return context_make(ibdev, cmd_fd, context_query);
 }
 
-static struct verbs_device *mirage_alloc_device(struct verbs_sysfs_dev *sysfs)
+static struct verbs_device *device_alloc(struct verbs_sysfs_dev *sysfs)
 {
 	struct mirage_device *dev = calloc(1, sizeof(*dev));
 
 	return dev ? &dev->vdev : NULL;
 }
 
-static void mirage_uninit_device(struct verbs_device *vdev)
+static void device_uninit(struct verbs_device *vdev)
 {
 	free(container_of(vdev, struct mirage_device, vdev));
 }
 
-/* The id, not the name: the name is the administrator's to choose. */
-static const struct verbs_match_ent mirage_match[] = {
+/* Match by id: the administrator may have given the device any name. */
+static const struct verbs_match_ent device_match[] = {
 	VERBS_DRIVER_ID(MIRAGE_DRIVER_ID),
 	{},
 };
 
-static const struct verbs_device_ops mirage_device_ops = {
+static const struct verbs_device_ops device_ops = {
 	.name = "mirage",
 	.match_min_abi_version = MIRAGE_ABI_VERSION,
 	.match_max_abi_version = MIRAGE_ABI_VERSION,
-	.match_table = mirage_match,
-	.alloc_device = mirage_alloc_device,
-	.uninit_device = mirage_uninit_device,
-	.alloc_context = mirage_alloc_context,
-	.import_context = mirage_import_context,
+	.match_table = device_match,
+	.alloc_device = device_alloc,
+	.uninit_device = device_uninit,
+	.alloc_context = context_alloc,
+	.import_context = context_import,
 };
-PROVIDER_DRIVER(mirage, mirage_device_ops);
+PROVIDER_DRIVER(mirage, device_ops);

@@ -2,8 +2,8 @@
 /*
  * cq.c - completion queues: life, polling, arming
  *
- * CQEs are read in the ring. A slot goes back to the kernel when its CQE was
- * copied out (poll_cq) or when the application moved on from it (struct ibv_cq_ex).
+ * CQEs are read in place. The kernel gets a slot back when poll_cq() has copied its
+ * CQE out, or when the application has moved on from it (struct ibv_cq_ex).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,18 +28,18 @@ static inline const struct mirage_cqe *cqe_at(const struct mirage_ring *ring,
 	return mirage_ring_slot(ring, index);
 }
 
-/* Whether a CQE waits at cons. The kernel's line is touched only if it seems not. */
-static inline bool waits(const struct mirage_ring *ring, uint32_t cons,
-			 uint32_t *seen)
+/* Is there a CQE at cons? The kernel's cache line is read only when none is known. */
+static inline bool cq_has_cqe(const struct mirage_ring *ring, uint32_t cons,
+			      uint32_t *seen)
 {
 	if (*seen == cons)
 		*seen = mirage_load_index(&ring->hdr->prod);
 	return *seen != cons;
 }
 
-/* A CQE is taken: the slots up to that of its work request are free now. */
-static inline void retire(const struct mirage_context *ctx,
-			  const struct mirage_cqe *cqe)
+/* The CQE was taken, so the slots up to that of its work request are free. */
+static inline void cq_retire(const struct mirage_context *ctx,
+			     const struct mirage_cqe *cqe)
 {
 	struct mirage_qp *qp;
 
@@ -50,7 +50,8 @@ static inline void retire(const struct mirage_context *ctx,
 			   cqe->cons);
 }
 
-static inline void release(struct mirage_cq *cq)
+/* Give the slots before cons back to the kernel. */
+static inline void cq_release(struct mirage_cq *cq)
 {
 	mirage_store_index(&cq->ring.hdr->cons, cq->cons);
 }
@@ -70,7 +71,7 @@ SAME_PLACE(src_qp, src_qp);
 SAME_PLACE(wc_flags, wc_flags);
 SAME_PLACE(pkey_index, cons);
 
-static inline void copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
+static inline void cqe_copy_out(struct ibv_wc *wc, const struct mirage_cqe *cqe)
 {
 	memcpy(wc, cqe, offsetof(struct ibv_wc, pkey_index));
 	wc->wc_flags &= MIRAGE_WC_IBV_FLAGS;
@@ -89,38 +90,38 @@ int mirage_poll_cq(struct ibv_cq *ibcq, int num_entries, struct ibv_wc *wc)
 	int n;
 
 	mirage_lock(&cq->lock);
-	/* Copies, which no store to wc can change in the compiler's eyes. */
+	/* Local copies: the compiler knows that no store to wc changes them. */
 	ring = cq->ring;
 	cons = cq->cons;
 	seen = cq->seen;
-	for (n = 0; n < num_entries && waits(&ring, cons, &seen); n++) {
+	for (n = 0; n < num_entries && cq_has_cqe(&ring, cons, &seen); n++) {
 		const struct mirage_cqe *cqe = cqe_at(&ring, cons++);
 
-		copy_out(&wc[n], cqe);
-		retire(ctx, cqe);
+		cqe_copy_out(&wc[n], cqe);
+		cq_retire(ctx, cqe);
 	}
 	if (n) {
 		cq->seen = seen;
 		cq->cons = cons;
-		release(cq);
+		cq_release(cq);
 	}
 	mirage_unlock(&cq->lock);
 	return n;
 }
 
-static int next_cqe(struct mirage_cq *cq)
+static int cq_next_cqe(struct mirage_cq *cq)
 {
-	if (!waits(&cq->ring, cq->cons, &cq->seen))
+	if (!cq_has_cqe(&cq->ring, cq->cons, &cq->seen))
 		return ENOENT;
 
 	cq->cqe = cqe_at(&cq->ring, cq->cons++);
 	cq->vcq.cq_ex.wr_id = cq->cqe->wr_id;
 	cq->vcq.cq_ex.status = cq->cqe->status;
-	retire(to_mctx(cq->vcq.cq.context), cq->cqe);
+	cq_retire(to_mctx(cq->vcq.cq.context), cq->cqe);
 	return 0;
 }
 
-static int start_poll(struct ibv_cq_ex *ibcq, struct ibv_poll_cq_attr *attr)
+static int cq_start_poll(struct ibv_cq_ex *ibcq, struct ibv_poll_cq_attr *attr)
 {
 	struct mirage_cq *cq = to_mcq_ex(ibcq);
 	int err;
@@ -129,123 +130,124 @@ static int start_poll(struct ibv_cq_ex *ibcq, struct ibv_poll_cq_attr *attr)
 		return EINVAL;
 
 	mirage_lock(&cq->lock);
-	err = next_cqe(cq);
+	err = cq_next_cqe(cq);
 	if (err)
 		mirage_unlock(&cq->lock);
 	return err;
 }
 
-static int next_poll(struct ibv_cq_ex *ibcq)
+static int cq_next_poll(struct ibv_cq_ex *ibcq)
 {
 	struct mirage_cq *cq = to_mcq_ex(ibcq);
 
-	/* The batch is at its end: let the kernel use its room. */
+	/* The batch ends here: the kernel may have its slots. */
 	if (cq->seen == cq->cons)
-		release(cq);
-	return next_cqe(cq);
+		cq_release(cq);
+	return cq_next_cqe(cq);
 }
 
-static void end_poll(struct ibv_cq_ex *ibcq)
+static void cq_end_poll(struct ibv_cq_ex *ibcq)
 {
 	struct mirage_cq *cq = to_mcq_ex(ibcq);
 
-	release(cq);
+	cq_release(cq);
 	mirage_unlock(&cq->lock);
 }
 
-static enum ibv_wc_opcode read_opcode(struct ibv_cq_ex *ibcq)
+static enum ibv_wc_opcode cq_read_opcode(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->opcode;
 }
 
-static uint32_t read_vendor_err(struct ibv_cq_ex *ibcq)
+static uint32_t cq_read_vendor_err(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->vendor_err;
 }
 
-static unsigned int read_wc_flags(struct ibv_cq_ex *ibcq)
+static unsigned int cq_read_wc_flags(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->wc_flags & MIRAGE_WC_IBV_FLAGS;
 }
 
-static uint32_t read_byte_len(struct ibv_cq_ex *ibcq)
+static uint32_t cq_read_byte_len(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->byte_len;
 }
 
-/* An invalidated rkey is read through this as well, in host order. */
-static __be32 read_imm_data(struct ibv_cq_ex *ibcq)
+/* Applications read an invalidated rkey through this as well, in host order. */
+static __be32 cq_read_imm_data(struct ibv_cq_ex *ibcq)
 {
 	return (__force __be32)to_mcq_ex(ibcq)->cqe->ex;
 }
 
-static uint32_t read_qp_num(struct ibv_cq_ex *ibcq)
+static uint32_t cq_read_qp_num(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->qp_num;
 }
 
-static uint32_t read_src_qp(struct ibv_cq_ex *ibcq)
+static uint32_t cq_read_src_qp(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->src_qp;
 }
 
 /* RoCE has no LIDs. */
-static uint32_t read_slid(struct ibv_cq_ex *ibcq)
+static uint32_t cq_read_slid(struct ibv_cq_ex *ibcq)
 {
 	return 0;
 }
 
-static uint8_t read_sl(struct ibv_cq_ex *ibcq)
+static uint8_t cq_read_sl(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->sl;
 }
 
-static uint8_t read_dlid_path_bits(struct ibv_cq_ex *ibcq)
+static uint8_t cq_read_dlid_path_bits(struct ibv_cq_ex *ibcq)
 {
 	return 0;
 }
 
-static uint64_t read_completion_ts(struct ibv_cq_ex *ibcq)
+static uint64_t cq_read_completion_ts(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->timestamp;
 }
 
-static uint64_t read_completion_wallclock_ns(struct ibv_cq_ex *ibcq)
+static uint64_t cq_read_completion_wallclock_ns(struct ibv_cq_ex *ibcq)
 {
 	return to_mcq_ex(ibcq)->cqe->wallclock;
 }
 
-static void set_poll_ops(struct ibv_cq_ex *ex, uint64_t wc_flags)
+static void cq_set_poll_ops(struct ibv_cq_ex *ex, uint64_t wc_flags)
 {
-	ex->start_poll = start_poll;
-	ex->next_poll = next_poll;
-	ex->end_poll = end_poll;
-	ex->read_opcode = read_opcode;
-	ex->read_vendor_err = read_vendor_err;
-	ex->read_wc_flags = read_wc_flags;
+	ex->start_poll = cq_start_poll;
+	ex->next_poll = cq_next_poll;
+	ex->end_poll = cq_end_poll;
+	ex->read_opcode = cq_read_opcode;
+	ex->read_vendor_err = cq_read_vendor_err;
+	ex->read_wc_flags = cq_read_wc_flags;
 	if (wc_flags & IBV_WC_EX_WITH_BYTE_LEN)
-		ex->read_byte_len = read_byte_len;
+		ex->read_byte_len = cq_read_byte_len;
 	if (wc_flags & IBV_WC_EX_WITH_IMM)
-		ex->read_imm_data = read_imm_data;
+		ex->read_imm_data = cq_read_imm_data;
 	if (wc_flags & IBV_WC_EX_WITH_QP_NUM)
-		ex->read_qp_num = read_qp_num;
+		ex->read_qp_num = cq_read_qp_num;
 	if (wc_flags & IBV_WC_EX_WITH_SRC_QP)
-		ex->read_src_qp = read_src_qp;
+		ex->read_src_qp = cq_read_src_qp;
 	if (wc_flags & IBV_WC_EX_WITH_SLID)
-		ex->read_slid = read_slid;
+		ex->read_slid = cq_read_slid;
 	if (wc_flags & IBV_WC_EX_WITH_SL)
-		ex->read_sl = read_sl;
+		ex->read_sl = cq_read_sl;
 	if (wc_flags & IBV_WC_EX_WITH_DLID_PATH_BITS)
-		ex->read_dlid_path_bits = read_dlid_path_bits;
+		ex->read_dlid_path_bits = cq_read_dlid_path_bits;
 	if (wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP)
-		ex->read_completion_ts = read_completion_ts;
+		ex->read_completion_ts = cq_read_completion_ts;
 	if (wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK)
-		ex->read_completion_wallclock_ns = read_completion_wallclock_ns;
+		ex->read_completion_wallclock_ns =
+			cq_read_completion_wallclock_ns;
 }
 
-/* Take over a ring that the kernel has just made, with what is in it. */
-static int adopt_ring(struct mirage_cq *cq, int fd,
-		      const struct mirage_ring_info *info)
+/* Map a ring that the kernel has just made, and go on with the CQEs in it. */
+static int cq_adopt_ring(struct mirage_cq *cq, int fd,
+			 const struct mirage_ring_info *info)
 {
 	struct mirage_ring ring;
 	int err;
@@ -261,15 +263,15 @@ static int adopt_ring(struct mirage_cq *cq, int fd,
 	return 0;
 }
 
-static int create(struct mirage_cq *cq, struct ibv_context *context,
-		  const struct ibv_cq_init_attr_ex *attr)
+static int cq_create(struct mirage_cq *cq, struct ibv_context *context,
+		     const struct ibv_cq_init_attr_ex *attr)
 {
 	struct ibv_cq_init_attr_ex core_attr = *attr;
 	struct mirage_create_cq_cmd_resp resp;
 	struct mirage_create_cq_cmd cmd = {};
 	int err;
 
-	/* The core has one flag for both clocks, the driver needs to know which. */
+	/* The core has one flag for both clocks; the driver must know which. */
 	core_attr.wc_flags &= ~(uint64_t)CLOCK_FLAGS;
 	if (attr->wc_flags & IBV_WC_EX_WITH_COMPLETION_TIMESTAMP)
 		cmd.drv_payload.flags |= MIRAGE_CQ_TIMESTAMP;
@@ -281,16 +283,16 @@ static int create(struct mirage_cq *cq, struct ibv_context *context,
 	if (err)
 		return err;
 
-	err = adopt_ring(cq, context->cmd_fd, &resp.drv_payload.ring);
+	err = cq_adopt_ring(cq, context->cmd_fd, &resp.drv_payload.ring);
 	if (err)
 		ibv_cmd_destroy_cq(&cq->vcq.cq);
 	return err;
 }
 
-static int check_init_attr(const struct ibv_cq_init_attr_ex *attr)
+static int cq_check_init_attr(const struct ibv_cq_init_attr_ex *attr)
 {
 	if (!check_comp_mask(attr->comp_mask, IBV_CQ_INIT_ATTR_MASK_FLAGS |
-					      IBV_CQ_INIT_ATTR_MASK_PD))
+			     IBV_CQ_INIT_ATTR_MASK_PD))
 		return EOPNOTSUPP;
 
 	if ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) &&
@@ -303,7 +305,7 @@ static int check_init_attr(const struct ibv_cq_init_attr_ex *attr)
 	return 0;
 }
 
-static bool needs_locks(const struct ibv_cq_init_attr_ex *attr)
+static bool cq_needs_locks(const struct ibv_cq_init_attr_ex *attr)
 {
 	if ((attr->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) &&
 	    (attr->flags & IBV_CREATE_CQ_ATTR_SINGLE_THREADED))
@@ -319,28 +321,28 @@ struct ibv_cq_ex *mirage_create_cq_ex(struct ibv_context *context,
 	struct mirage_cq *cq;
 	int err;
 
-	err = check_init_attr(attr);
+	err = cq_check_init_attr(attr);
 	if (err)
-		goto err_out;
+		goto set_errno;
 
 	cq = calloc(1, sizeof(*cq));
 	if (!cq) {
 		err = ENOMEM;
-		goto err_out;
+		goto set_errno;
 	}
 
-	err = create(cq, context, attr);
+	err = cq_create(cq, context, attr);
 	if (err)
-		goto err_free;
+		goto free_cq;
 
-	mirage_lock_init(&cq->lock, needs_locks(attr));
-	mirage_lock_init(&cq->arm_lock, needs_locks(attr));
-	set_poll_ops(&cq->vcq.cq_ex, attr->wc_flags);
+	mirage_lock_init(&cq->lock, cq_needs_locks(attr));
+	mirage_lock_init(&cq->arm_lock, cq_needs_locks(attr));
+	cq_set_poll_ops(&cq->vcq.cq_ex, attr->wc_flags);
 	return &cq->vcq.cq_ex;
 
-err_free:
+free_cq:
 	free(cq);
-err_out:
+set_errno:
 	errno = err;
 	return NULL;
 }
@@ -361,8 +363,8 @@ struct ibv_cq *mirage_create_cq(struct ibv_context *context, int cqe,
 }
 
 /*
- * Should mapping the new ring fail, the kernel has left the old one for good and
- * the CQ can only be destroyed; the application learns it from the error.
+ * If the new ring cannot be mapped, the CQ can only be destroyed: the kernel has left
+ * the old ring for good. The application learns it from the error.
  */
 int mirage_resize_cq(struct ibv_cq *ibcq, int cqe)
 {
@@ -376,8 +378,8 @@ int mirage_resize_cq(struct ibv_cq *ibcq, int cqe)
 	err = ibv_cmd_resize_cq(ibcq, cqe, &cmd, sizeof(cmd), &resp.ibv_resp,
 				sizeof(resp));
 	if (!err)
-		err = adopt_ring(cq, ibcq->context->cmd_fd,
-				 &resp.drv_payload.ring);
+		err = cq_adopt_ring(cq, ibcq->context->cmd_fd,
+				    &resp.drv_payload.ring);
 	mirage_unlock(&cq->arm_lock);
 	mirage_unlock(&cq->lock);
 	return err;
@@ -398,8 +400,9 @@ int mirage_destroy_cq(struct ibv_cq *ibcq)
 }
 
 /*
- * An arm for any completion is not weakened to one for solicited ones. The kernel
- * looks at the flag after it published a CQE, so there is nothing to tell it.
+ * A CQ that is armed for any completion stays so when only solicited ones are asked
+ * for. The kernel reads the flag after it has published a CQE, so no system call is
+ * needed.
  */
 int mirage_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
 {
@@ -417,14 +420,14 @@ int mirage_req_notify_cq(struct ibv_cq *ibcq, int solicited_only)
 		;
 	mirage_unlock(&cq->arm_lock);
 
-	/* The application polls once more now: after the flag, not before. */
+	/* The application polls once more now; that must read prod after the flag is set. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return 0;
 }
 
 /*
- * Drop what a queue pair left behind. The slots from cons to the kernel's index
- * are the process' own: the CQEs to keep move up to the end of them.
+ * Drop the CQEs of a queue pair. The slots from cons to the kernel's index belong to
+ * the process: the CQEs that stay move to the end of them.
  */
 void mirage_cq_drop_qp(struct mirage_cq *cq, uint32_t qp_num)
 {
@@ -440,6 +443,6 @@ void mirage_cq_drop_qp(struct mirage_cq *cq, uint32_t qp_num)
 			       sizeof(*cqe));
 	}
 	cq->cons = to;
-	release(cq);
+	cq_release(cq);
 	mirage_unlock(&cq->lock);
 }

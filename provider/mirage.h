@@ -3,11 +3,11 @@
  * mirage.h - the provider's objects and the verbs that make them
  *
  * Locking: each send queue, receive queue, SRQ and CQ has a spinning lock of its own,
- * left out where the application promised a single thread (a thread domain, a
- * single-threaded CQ). No two work queue locks are held together. A CQ's
+ * which does nothing where the application promised a single thread (a thread domain,
+ * a single-threaded CQ). No two work queue locks are held together. A CQ's
  * @arm_lock nests inside its @lock: req_notify_cq() may be called between
- * start_poll and end_poll, which hold @lock. No system call is made under a work
- * queue's lock, so a doorbell that moves a megabyte stops no other poster.
+ * start_poll and end_poll, which hold @lock. The doorbell rings without the lock of
+ * its work queue: the call may move a megabyte, and other posters need not wait.
  */
 #ifndef MIRAGE_H
 #define MIRAGE_H
@@ -58,13 +58,13 @@ struct mirage_pd {
 
 struct mirage_ah {
 	struct ibv_ah ibah;
-	uint32_t num;			/* what the kernel calls it in a WQE */
+	uint32_t num;			/* its number in a WQE */
 };
 
 struct mirage_cq {
 	struct verbs_cq vcq;
 	struct mirage_lock lock;	/* the fields below */
-	struct mirage_lock arm_lock;	/* besides @lock: ring.hdr stays mapped */
+	struct mirage_lock arm_lock;	/* with @lock: no other ring is mapped */
 	uint32_t cons;
 	uint32_t seen;			/* the kernel's index when last looked */
 	const struct mirage_cqe *cqe;	/* between start_poll and end_poll */
@@ -91,6 +91,14 @@ struct mirage_qp {
 	uint32_t wr_next;
 	int wr_err;
 };
+
+static inline void mirage_sge_put(struct mirage_sge *sge, uint64_t addr,
+				  uint32_t length, uint32_t lkey)
+{
+	sge->addr = addr;
+	sge->length = length;
+	sge->lkey = lkey;
+}
 
 static inline struct mirage_context *to_mctx(struct ibv_context *context)
 {
@@ -143,7 +151,7 @@ void mirage_qpn_fini(struct mirage_context *ctx);
 int mirage_qpn_insert(struct mirage_context *ctx, struct mirage_qp *qp);
 void mirage_qpn_remove(struct mirage_context *ctx, struct mirage_qp *qp);
 
-/* For who holds the lock of a CQ and a CQE of that queue pair in it. */
+/* The caller holds the lock of a CQ that has a CQE of this queue pair. */
 static inline struct mirage_qp *mirage_qpn_find(const struct mirage_context *ctx,
 						uint32_t qpn)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * mr.c - memory regions: pinned, on demand and implicit are one to the provider
+ * mr.c - memory regions; the kernel alone tells pinned, on-demand and implicit ones apart
  */
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * mw.c - memory windows; wr.c posts what binds and invalidates them
+ * mw.c - memory windows; wr.c encodes the work requests that bind and invalidate them
  */
 #include <stdlib.h>
 
@@ -27,7 +27,7 @@ struct ibv_mw *mirage_alloc_mw(struct ibv_pd *ibpd, enum ibv_mw_type type)
 	return mw;
 }
 
-/* Type 1: the verb chooses the new rkey, and has it before the bind is done. */
+/* A type 1 window: this verb chooses the new rkey, and returns before the bind is done. */
 int mirage_bind_mw(struct ibv_qp *ibqp, struct ibv_mw *mw,
 		   struct ibv_mw_bind *bind)
 {

@@ -2,9 +2,9 @@
 /*
  * pd.c - protection domains, thread domains and what joins the two
  *
- * The kernel knows protection domains only. A thread domain is the application's
- * promise to use what is made on it from one thread at a time; it reaches the
- * queues through a parent domain.
+ * The kernel knows protection domains only. With a thread domain the application
+ * promises to use the objects made on it from one thread at a time; a parent domain
+ * joins it to a protection domain, and queues made there need no locks.
  */
 #include <stdlib.h>
 
@@ -36,7 +36,7 @@ struct ibv_pd *mirage_alloc_pd(struct ibv_context *context)
 	return &pd->ibpd;
 }
 
-/* The kernel looks at the handle when something is made in the domain. */
+/* Nothing checks the handle here: the kernel does when an object is made in the domain. */
 struct ibv_pd *mirage_import_pd(struct ibv_context *context, uint32_t handle)
 {
 	struct mirage_pd *pd = calloc(1, sizeof(*pd));
@@ -84,8 +84,8 @@ int mirage_dealloc_td(struct ibv_td *ibtd)
 }
 
 /*
- * The application's allocators are accepted and never called: there is no
- * memory to ask them for, the rings are the kernel's.
+ * The application's allocators are accepted and never called: the kernel allocates
+ * the rings, and nothing else would come from them.
  */
 struct ibv_pd *
 mirage_alloc_parent_domain(struct ibv_context *context,

@@ -11,7 +11,7 @@
 DECLARE_DRV_CMD(mirage_create_qp_cmd, IB_USER_VERBS_EX_CMD_CREATE_QP,
 		empty, mirage_create_qp_resp);
 
-static int check_init_attr(const struct ibv_qp_init_attr_ex *attr)
+static int qp_check_init_attr(const struct ibv_qp_init_attr_ex *attr)
 {
 	if (!check_comp_mask(attr->comp_mask,
 			     IBV_QP_INIT_ATTR_PD |
@@ -31,17 +31,17 @@ static int check_init_attr(const struct ibv_qp_init_attr_ex *attr)
 }
 
 /*
- * What only brings work requests to the SRQs of its domain: it has no queues, nothing
- * is posted to it, and several handles of a process can be one queue pair.
+ * An XRC target has no queues: requests take receives from the SRQs of its domain.
+ * Nothing is posted to it, and a process may have several handles of one target.
  */
-static bool is_target(const struct mirage_qp *qp)
+static bool qp_is_xrc_target(const struct mirage_qp *qp)
 {
 	return qp->vqp.qp.qp_type == IBV_QPT_XRC_RECV;
 }
 
-static int init_queues(struct mirage_qp *qp,
-		       const struct ibv_qp_init_attr_ex *attr,
-		       const struct mirage_create_qp_resp *resp)
+static int qp_init_queues(struct mirage_qp *qp,
+			  const struct ibv_qp_init_attr_ex *attr,
+			  const struct mirage_create_qp_resp *resp)
 {
 	bool lock_needed = mirage_pd_needs_locks(attr->pd);
 	int fd = attr->pd->context->cmd_fd;
@@ -65,7 +65,7 @@ static int init_queues(struct mirage_qp *qp,
 	return 0;
 }
 
-static void fini_queues(struct mirage_qp *qp)
+static void qp_fini_queues(struct mirage_qp *qp)
 {
 	mirage_wq_fini(&qp->rq);
 	mirage_wq_fini(&qp->sq);
@@ -79,47 +79,47 @@ struct ibv_qp *mirage_create_qp_ex(struct ibv_context *context,
 	struct mirage_qp *qp;
 	int err;
 
-	err = check_init_attr(attr);
+	err = qp_check_init_attr(attr);
 	if (err)
-		goto err_out;
+		goto set_errno;
 
 	qp = calloc(1, sizeof(*qp));
 	if (!qp) {
 		err = ENOMEM;
-		goto err_out;
+		goto set_errno;
 	}
 
 	err = mirage_qp_set_ops(qp, context, attr);
 	if (err)
-		goto err_free;
+		goto free_qp;
 
 	err = ibv_cmd_create_qp_ex2(context, &qp->vqp, attr, &cmd, sizeof(cmd),
 				    &resp.ibv_resp, sizeof(resp));
 	if (err)
-		goto err_free;
+		goto free_qp;
 
-	if (is_target(qp))
+	if (qp_is_xrc_target(qp))
 		return &qp->vqp.qp;
 	if (attr->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS)
 		qp->vqp.comp_mask |= VERBS_QP_EX;
 
-	err = init_queues(qp, attr, &resp.drv_payload);
+	err = qp_init_queues(qp, attr, &resp.drv_payload);
 	if (err)
-		goto err_destroy;
+		goto destroy_qp;
 
 	err = mirage_qpn_insert(to_mctx(context), qp);
 	if (err)
-		goto err_queues;
+		goto fini_queues;
 
 	return &qp->vqp.qp;
 
-err_queues:
-	fini_queues(qp);
-err_destroy:
+fini_queues:
+	qp_fini_queues(qp);
+destroy_qp:
 	ibv_cmd_destroy_qp(&qp->vqp.qp);
-err_free:
+free_qp:
 	free(qp);
-err_out:
+set_errno:
 	errno = err;
 	return NULL;
 }
@@ -168,8 +168,8 @@ struct ibv_qp *mirage_open_qp(struct ibv_context *context,
 	return &qp->vqp.qp;
 }
 
-/* No completion of the queue pair's former life is delivered in its next. */
-static void drop_completions(struct ibv_qp *ibqp)
+/* After a reset no completion of an earlier work request may be polled. */
+static void qp_drop_completions(struct ibv_qp *ibqp)
 {
 	if (ibqp->send_cq)
 		mirage_cq_drop_qp(to_mcq(ibqp->send_cq), ibqp->qp_num);
@@ -188,7 +188,7 @@ int mirage_modify_qp(struct ibv_qp *ibqp, struct ibv_qp_attr *attr, int mask)
 		return err;
 
 	if ((mask & IBV_QP_STATE) && attr->qp_state == IBV_QPS_RESET) {
-		drop_completions(ibqp);
+		qp_drop_completions(ibqp);
 		mirage_wq_reset(&qp->sq);
 		mirage_wq_reset(&qp->rq);
 	}
@@ -212,10 +212,10 @@ int mirage_destroy_qp(struct ibv_qp *ibqp)
 	if (err)
 		return err;
 
-	drop_completions(ibqp);
-	if (!is_target(qp)) {
+	qp_drop_completions(ibqp);
+	if (!qp_is_xrc_target(qp)) {
 		mirage_qpn_remove(to_mctx(ibqp->context), qp);
-		fini_queues(qp);
+		qp_fini_queues(qp);
 	}
 	free(qp);
 	return 0;

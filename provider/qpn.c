@@ -2,20 +2,20 @@
 /*
  * qpn.c - from the number in a CQE to the queue pair
  *
- * Polling reads the table without its mutex: what it looks for is there from before
- * the first post until after the last CQE was dropped from its CQ, under the CQ's
- * lock.
+ * Pollers read the table without its mutex. A queue pair enters it before anything can
+ * be posted, and leaves it after its last CQE was dropped under the CQ's lock, so a
+ * poller always finds the queue pair that a CQE names.
  *
- * The kernel may give a number out anew before its former owner has dropped its
- * CQEs and left the table; the new owner waits for that. A mutex held all the while
- * would do too, but destroying a queue pair can wait for the application to
- * acknowledge an event, and its event thread may be creating a queue pair just then.
+ * The kernel may reuse a number before its former owner has dropped its CQEs and left
+ * the table. The new owner waits for that on a condition. It must not hold the mutex
+ * meanwhile: destroying a queue pair can wait until the application acknowledges an
+ * event, and the thread that does so may be creating a queue pair.
  */
 #include <stdlib.h>
 
 #include "mirage.h"
 
-static struct mirage_qp **find_slot(struct mirage_context *ctx, uint32_t qpn)
+static struct mirage_qp **qpn_find_slot(struct mirage_context *ctx, uint32_t qpn)
 {
 	struct mirage_qpn_leaf **leaf = &ctx->qpn[qpn >> MIRAGE_QPN_LEAF_BITS];
 
@@ -42,7 +42,7 @@ int mirage_qpn_insert(struct mirage_context *ctx, struct mirage_qp *qp)
 	struct mirage_qp **slot;
 
 	pthread_mutex_lock(&ctx->qpn_mutex);
-	while ((slot = find_slot(ctx, qpn)) && *slot)
+	while ((slot = qpn_find_slot(ctx, qpn)) && *slot)
 		pthread_cond_wait(&ctx->qpn_left, &ctx->qpn_mutex);
 	if (slot) {
 		*slot = qp;

@@ -2,16 +2,16 @@
 /*
  * recv.c - posting receives, to a queue pair's own queue or a shared one
  *
- * No system call, unless the kernel said that it waits for a receive.
+ * Posting makes no system call unless the kernel has said that it waits for a receive.
  */
 #include "mirage.h"
 
 /*
- * A queue pair's slots are free when their completion was polled. An SRQ's complete
- * through many queue pairs and CQs in no order, so one that is slow would keep all
- * that were posted after it: they are free when the kernel has taken them.
+ * A slot of a queue pair's own queue is free once its completion was polled. Those of
+ * an SRQ complete on many queue pairs and CQs in no order, and a slow one would keep
+ * every slot posted after it; so they are free once the kernel has taken them.
  */
-static inline bool full(struct mirage_wq *wq, uint32_t index, bool shared)
+static inline bool recv_is_full(struct mirage_wq *wq, uint32_t index, bool shared)
 {
 	if (likely(!mirage_wq_full(wq, index)))
 		return false;
@@ -21,41 +21,40 @@ static inline bool full(struct mirage_wq *wq, uint32_t index, bool shared)
 	return mirage_wq_full(wq, index);
 }
 
-static inline int fill(struct mirage_wq *wq, const struct mirage_ring *ring,
-		       uint32_t index, const struct ibv_recv_wr *wr)
+static inline int recv_fill(struct mirage_wq *wq,
+			    const struct mirage_ring *ring, uint32_t index,
+			    const struct ibv_recv_wr *wr)
 {
 	struct mirage_recv_wqe *wqe = mirage_ring_slot(ring, index);
 	struct mirage_sge *sge = (struct mirage_sge *)(wqe + 1);
 	int i;
 
-	/* As unsigned: a negative count is too many as well. */
+	/* Compared as unsigned, so that a negative count is too many as well. */
 	if (unlikely((uint32_t)wr->num_sge > wq->max_sge))
 		return EINVAL;
 
 	wqe->wr_id = wr->wr_id;
 	wqe->num_sge = wr->num_sge;
-	for (i = 0; i < wr->num_sge; i++) {
-		sge[i].addr = wr->sg_list[i].addr;
-		sge[i].length = wr->sg_list[i].length;
-		sge[i].lkey = wr->sg_list[i].lkey;
-	}
+	for (i = 0; i < wr->num_sge; i++)
+		mirage_sge_put(&sge[i], wr->sg_list[i].addr,
+			       wr->sg_list[i].length, wr->sg_list[i].lkey);
 	return 0;
 }
 
-static int post(struct mirage_wq *wq, bool shared, int fd,
-		struct ibv_recv_wr *wr, struct ibv_recv_wr **bad_wr)
+static int recv_post(struct mirage_wq *wq, bool shared, int fd,
+		     struct ibv_recv_wr *wr, struct ibv_recv_wr **bad_wr)
 {
-	/* A copy, which no store to a WQE can change in the compiler's eyes. */
+	/* A local copy: the compiler knows that no store to a WQE changes it. */
 	const struct mirage_ring ring = wq->ring;
 	struct ibv_recv_wr *first = wr;
-	bool wants_doorbell = false;
+	bool wanted = false;
 	uint32_t next;
 	int err = 0;
 
 	mirage_lock(&wq->lock);
 	for (next = wq->next; wr; wr = wr->next, next++) {
-		err = likely(!full(wq, next, shared)) ?
-		      fill(wq, &ring, next, wr) : ENOMEM;
+		err = likely(!recv_is_full(wq, next, shared)) ?
+		      recv_fill(wq, &ring, next, wr) : ENOMEM;
 		if (unlikely(err)) {
 			*bad_wr = wr;
 			break;
@@ -63,11 +62,11 @@ static int post(struct mirage_wq *wq, bool shared, int fd,
 	}
 	if (likely(next != wq->next)) {
 		mirage_wq_publish(wq, next);
-		wants_doorbell = mirage_wq_wants_doorbell(wq);
+		wanted = mirage_wq_wants_doorbell(wq);
 	}
 	mirage_unlock(&wq->lock);
 
-	if (unlikely(wants_doorbell)) {
+	if (unlikely(wanted)) {
 		int doorbell_err = mirage_wq_ring_doorbell(wq, fd);
 
 		if (doorbell_err) {
@@ -83,17 +82,17 @@ int mirage_post_recv(struct ibv_qp *ibqp, struct ibv_recv_wr *wr,
 {
 	struct mirage_qp *qp = to_mqp(ibqp);
 
-	/* There is no ring when receives come from an SRQ. */
+	/* A queue pair on an SRQ has no receive ring. */
 	if (unlikely(ibqp->state == IBV_QPS_RESET || !qp->rq.ring.hdr)) {
 		*bad_wr = wr;
 		return EINVAL;
 	}
-	return post(&qp->rq, false, ibqp->context->cmd_fd, wr, bad_wr);
+	return recv_post(&qp->rq, false, ibqp->context->cmd_fd, wr, bad_wr);
 }
 
 int mirage_post_srq_recv(struct ibv_srq *ibsrq, struct ibv_recv_wr *wr,
 			 struct ibv_recv_wr **bad_wr)
 {
-	return post(&to_msrq(ibsrq)->wq, true, ibsrq->context->cmd_fd, wr,
-		    bad_wr);
+	return recv_post(&to_msrq(ibsrq)->wq, true, ibsrq->context->cmd_fd, wr,
+			 bad_wr);
 }

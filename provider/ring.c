@@ -11,8 +11,8 @@
 #include "ring.h"
 
 /*
- * Locks are held for a moment. Who holds one for longer has lost its CPU, or resizes
- * a CQ; on a guest of one or two CPUs it gets on only if the others let it.
+ * A lock is held for a moment, unless its holder lost its CPU or resizes a CQ. On one
+ * or two CPUs such a holder goes on only if those who wait yield.
  */
 void mirage_lock_wait(struct mirage_lock *lock)
 {
@@ -41,7 +41,7 @@ int mirage_ring_map(struct mirage_ring *ring, int fd,
 	if (base == MAP_FAILED)
 		return errno;
 
-	/* A child that writes to its parent's queue would post in its name. */
+	/* A forked child must not post to its parent's queue. */
 	if (ibv_dontfork_range(base, info->size)) {
 		munmap(base, info->size);
 		return ENOMEM;
@@ -94,7 +94,7 @@ void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
 			    enum mirage_doorbell_queue what)
 {
 	struct ib_uverbs_ioctl_hdr *cmd = &wq->doorbell.cmd;
-	struct mirage_doorbell doorbell = { .num = num, .what = what };
+	struct mirage_doorbell queue = { .num = num, .what = what };
 
 	memset(&wq->doorbell, 0, sizeof(wq->doorbell));
 	cmd->length = sizeof(wq->doorbell);
@@ -103,15 +103,14 @@ void mirage_wq_set_doorbell(struct mirage_wq *wq, uint32_t num,
 	cmd->num_attrs = 1;
 	cmd->driver_id = MIRAGE_DRIVER_ID;
 	cmd->attrs[0].attr_id = MIRAGE_ATTR_DOORBELL;
-	cmd->attrs[0].len = sizeof(doorbell);
+	cmd->attrs[0].len = sizeof(queue);
 	cmd->attrs[0].flags = UVERBS_ATTR_F_MANDATORY;
-	memcpy(&cmd->attrs[0].data, &doorbell, sizeof(doorbell));
+	memcpy(&cmd->attrs[0].data, &queue, sizeof(queue));
 }
 
 /*
- * Forget what is posted: to be called when the kernel has brought the queue to
- * RESET and moves its index no more. Whether that index starts over or stands
- * where it stood is the kernel's business.
+ * Forget what is posted. Call it when the queue pair is in RESET, where the kernel no
+ * longer moves its index; whether that index starts over is the kernel's choice.
  */
 void mirage_wq_reset(struct mirage_wq *wq)
 {

@@ -21,8 +21,8 @@
 #include "mirage-abi.h"
 
 /*
- * A lock that costs one branch where the application promised one thread, and that
- * does not spin for long: who holds it may have lost its CPU.
+ * A lock that costs one branch where the application promised one thread. A waiter
+ * yields its CPU soon, since the holder may have lost its own.
  */
 struct mirage_lock {
 	bool held;
@@ -73,40 +73,40 @@ static inline void *mirage_ring_slot(const struct mirage_ring *ring,
 	       (size_t)(index & (ring->entries - 1)) * ring->stride;
 }
 
-/* The other side's index: what it covers may be looked at after this. */
+/* Load the other side's index; the slots that it covers may be read after that. */
 static inline uint32_t mirage_load_index(const __u32 *index)
 {
 	return __atomic_load_n(index, __ATOMIC_ACQUIRE);
 }
 
-/* One's own index: what it covers was written, or read, before this. */
+/* Store this side's index; the slots that it covers were written, or read, before. */
 static inline void mirage_store_index(__u32 *index, uint32_t value)
 {
 	__atomic_store_n(index, value, __ATOMIC_RELEASE);
 }
 
-/* A doorbell, prebuilt: ringing it is one system call and nothing else. */
-union mirage_doorbell {
+/* The doorbell's command, built in advance: to ring it is one system call. */
+union mirage_doorbell_cmd {
 	struct ib_uverbs_ioctl_hdr cmd;
 	uint8_t room[sizeof(struct ib_uverbs_ioctl_hdr) +
 		     sizeof(struct ib_uverbs_attr)];
 };
 
 /*
- * A send or receive queue. Slots before @next are written; the kernel has been
- * told of them up to hdr->prod. They are free again when their completion is
- * polled, not when the kernel is done with them: who posts until the queue is full
- * does not overflow a CQ as large. The poller moves @tail then, under no lock of
- * the poster. (An SRQ is different: recv.c.)
+ * A send or receive queue. Slots before @next are written; the kernel has been told
+ * of them up to hdr->prod. A slot is free again when its completion was polled, not
+ * when the kernel is done with it, so that an application that posts until the queue
+ * is full cannot overflow a CQ of the same size. The poller moves @tail then, without
+ * the lock of the queue. (An SRQ is different: recv.c.)
  */
 struct mirage_wq {
-	struct mirage_lock lock;	/* all the fields below but tail */
+	struct mirage_lock lock;	/* the fields below, except tail */
 	uint32_t next;
 	uint32_t tail;
 	uint32_t max_wr;		/* as told to the application: <= entries */
 	uint32_t max_sge;
 	struct mirage_ring ring;
-	union mirage_doorbell doorbell;
+	union mirage_doorbell_cmd doorbell;
 };
 
 int mirage_wq_init(struct mirage_wq *wq, int fd,
@@ -135,7 +135,7 @@ static inline void mirage_wq_publish(struct mirage_wq *wq, uint32_t next)
 	mirage_store_index(&wq->ring.hdr->prod, next);
 }
 
-/* To be asked after publishing: whether the kernel waits for that. */
+/* After publishing: does the kernel wait for the doorbell? */
 static inline bool mirage_wq_wants_doorbell(const struct mirage_wq *wq)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -143,7 +143,10 @@ static inline bool mirage_wq_wants_doorbell(const struct mirage_wq *wq)
 	       MIRAGE_WANT_DOORBELL;
 }
 
-/* 0, or what became of the device: the doorbell reports nothing of the queue. */
+/*
+ * Returns 0, or the errno of a device that is gone: errors of the queue are
+ * completions.
+ */
 static inline int mirage_wq_ring_doorbell(const struct mirage_wq *wq, int fd)
 {
 	while (unlikely(ioctl(fd, RDMA_VERBS_IOCTL, &wq->doorbell.cmd))) {

@@ -11,12 +11,12 @@
 DECLARE_DRV_CMD(mirage_create_srq_cmd, IB_USER_VERBS_CMD_CREATE_XSRQ,
 		empty, mirage_create_srq_resp);
 
-static int check_init_attr(const struct ibv_srq_init_attr_ex *attr)
+static int srq_check_init_attr(const struct ibv_srq_init_attr_ex *attr)
 {
 	if (!check_comp_mask(attr->comp_mask, IBV_SRQ_INIT_ATTR_TYPE |
-					      IBV_SRQ_INIT_ATTR_PD |
-					      IBV_SRQ_INIT_ATTR_XRCD |
-					      IBV_SRQ_INIT_ATTR_CQ))
+			     IBV_SRQ_INIT_ATTR_PD |
+			     IBV_SRQ_INIT_ATTR_XRCD |
+			     IBV_SRQ_INIT_ATTR_CQ))
 		return EOPNOTSUPP;
 
 	if ((attr->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) &&
@@ -34,36 +34,36 @@ struct ibv_srq *mirage_create_srq_ex(struct ibv_context *context,
 	struct mirage_srq *srq;
 	int err;
 
-	err = check_init_attr(attr);
+	err = srq_check_init_attr(attr);
 	if (err)
-		goto err_out;
+		goto set_errno;
 
 	srq = calloc(1, sizeof(*srq));
 	if (!srq) {
 		err = ENOMEM;
-		goto err_out;
+		goto set_errno;
 	}
 
 	err = ibv_cmd_create_srq_ex(context, &srq->vsrq, attr, &cmd, sizeof(cmd),
 				    &resp.ibv_resp, sizeof(resp));
 	if (err)
-		goto err_free;
+		goto free_srq;
 
 	err = mirage_wq_init(&srq->wq, context->cmd_fd, &resp.drv_payload.ring,
 			     attr->attr.max_wr, attr->attr.max_sge,
 			     mirage_pd_needs_locks(attr->pd));
 	if (err)
-		goto err_destroy;
+		goto destroy_srq;
 
 	srq->srqn = resp.drv_payload.srqn;
 	mirage_wq_set_doorbell(&srq->wq, srq->srqn, MIRAGE_DOORBELL_SRQ);
 	return &srq->vsrq.srq;
 
-err_destroy:
+destroy_srq:
 	ibv_cmd_destroy_srq(&srq->vsrq.srq);
-err_free:
+free_srq:
 	free(srq);
-err_out:
+set_errno:
 	errno = err;
 	return NULL;
 }
@@ -96,7 +96,7 @@ int mirage_modify_srq(struct ibv_srq *ibsrq, struct ibv_srq_attr *attr,
 	if (err)
 		return err;
 
-	/* The ring has room to grow in from the start. */
+	/* The kernel made the ring large enough for every limit that it accepts. */
 	if (mask & IBV_SRQ_MAX_WR)
 		mirage_wq_set_max_wr(&to_msrq(ibsrq)->wq, attr->max_wr);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The device: what all rooms share, and how lower ones call higher ones
+ * The device: what all rooms share, and how lower rooms call higher ones
  */
 #ifndef MIRAGE_BASE_DEVICE_H
 #define MIRAGE_BASE_DEVICE_H
@@ -14,16 +14,18 @@
 #include "base/stats.h"
 #include "base/tables.h"
 
+struct mirage_carrier;
 struct mirage_dev;
 struct mirage_net_host;
+struct mirage_net_seg;
 struct mirage_qp;
 struct sk_buff;
 
 /**
- * struct mirage_upcalls - what lower rooms ask of higher ones
+ * struct mirage_upcalls - what rooms ask of rooms that they may not know
  *
- * Lower rooms know none of the functions behind it. The table is the same for all devices
- * and is set before the device is registered.
+ * Those are higher ones, or another carrier. The table is the same for all devices and is
+ * set before the device is registered.
  */
 struct mirage_upcalls {
 	/**
@@ -34,6 +36,14 @@ struct mirage_upcalls {
 	 * mirage_net_close() has returned.
 	 */
 	void (*packets)(struct mirage_dev *dev, struct sk_buff *skb);
+	/**
+	 * @datagram: wire/ has met a datagram among the packets of an skb
+	 *
+	 * Softirq, under rcu_read_lock(), no locks held. @seg is the packet, checked; what is
+	 * in there afterwards means nothing. Returns the offset of the next packet to look
+	 * at, or 0.
+	 */
+	u32 (*datagram)(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg);
 	/**
 	 * @cqe_qp: queue/ asks for the core's object of the QP that a CQE names
 	 *
@@ -53,10 +63,12 @@ struct mirage_upcalls {
 /**
  * struct mirage_dev - one device over one netdev
  * @ibdev: the core's object
- * @upcalls: from lower rooms to higher ones; constant
+ * @upcalls: to rooms that the caller may not know; constant
  * @netdev: the netdev; a reference is held until the device is gone
  * @tracker: of that reference
  * @port_state: the last one that processes were told of
+ * @carriers: the ways to a peer, in the order in which QPs ask them; ends with one that
+ *	suits every QP
  * @qps: QPN -> struct mirage_qp; read under RCU
  * @recent_qp: the last QP created of those whose numbers meet here; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
@@ -86,6 +98,7 @@ struct mirage_dev {
 	struct net_device *netdev;
 	netdevice_tracker tracker;
 	enum ib_port_state port_state;
+	const struct mirage_carrier *const *carriers;
 	struct xarray qps;
 	struct mirage_qp *recent_qp[MIRAGE_RECENT_QPS];
 	u32 next_qpn;

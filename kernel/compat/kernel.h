@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What older kernels lack of the core kernel.
+ * What older kernels lack of the core kernel. Force-included into every file: the code
+ * is written for the newest kernel, what older ones lack stands in this folder. HAVE_*
+ * come from probe.sh.
  */
 #ifndef MIRAGE_COMPAT_KERNEL_H
 #define MIRAGE_COMPAT_KERNEL_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What kernel/mirror.c and kernel/mirror_read.c need of newer kernels.
+ * What older kernels lack of memory management. Force-included into the files of
+ * mirror.ko, after kernel.h.
  */
 #ifndef MIRAGE_COMPAT_MIRROR_H
 #define MIRAGE_COMPAT_MIRROR_H

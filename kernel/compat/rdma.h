@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * What older kernels lack of the RDMA core. Force-included, as compat.h.
+ * What older kernels lack of the RDMA core. Force-included into the files of
+ * mirage.ko, after kernel.h.
  */
 #ifndef MIRAGE_COMPAT_RDMA_H
 #define MIRAGE_COMPAT_RDMA_H
@@ -10,7 +11,7 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
-#include "memory.h"
+#include "compat/memory.h"
 
 #ifndef HAVE_IB_DMAH
 struct ib_dmah;

@@ -9,6 +9,8 @@
  */
 #include "base/device.h"
 #include "direct/direct.h"
+#include "net/address.h"
+#include "qp/carrier.h"
 #include "qp/qp.h"
 
 static bool direct_same_gid(const union ib_gid *a, const union ib_gid *b)
@@ -150,7 +152,7 @@ static noinline bool direct_find_peer(struct mirage_qp *qp)
 	struct mirage_qp *peer;
 	bool found;
 
-	mirage_direct_detach(qp);
+	mirage_requester_forget_peer(qp);
 	peer = mirage_qp_get(qp->dev, qp->attr.dest_qp_num);
 	if (!peer)
 		return false;
@@ -161,7 +163,7 @@ static noinline bool direct_find_peer(struct mirage_qp *qp)
 	found = direct_is_connected(peer, qp);
 	spin_unlock(&peer->lock);
 	if (!found)
-		mirage_direct_detach(qp);
+		mirage_requester_forget_peer(qp);
 	return found;
 }
 
@@ -194,40 +196,61 @@ static __always_inline enum mirage_verdict direct_ask_peer(struct mirage_qp *qp,
 	return v;
 }
 
-/**
- * mirage_direct_request - carry the request under way one step on
- * @qp: the requester's QP; the caller is its runner
- * @miss: filled with RESP_MISS
- *
- * BHs off, no locks held. A step is at most MTT_COPY_MAX bytes.
- *
- * Return: the responder's answer, or RESP_GOES_ON: call again. With RESP_RNR and
- * RESP_MISS @qp->req.peer is the responder.
- */
-enum mirage_verdict mirage_direct_request(struct mirage_qp *qp, struct mirage_miss *miss)
+/* struct mirage_stepper. A step is at most MTT_COPY_MAX bytes. */
+static enum mirage_verdict direct_request(struct mirage_qp *qp, struct mirage_miss *miss)
 {
 	return direct_ask_peer(qp, miss, 0);
 }
 
-/**
- * mirage_direct_fault_failed - the responder's page that is missing can not be had
- * @qp: the requester's QP; the caller is its runner
- * @err: why
- *
- * BHs off, no locks held. Return: the responder's answer.
- */
-enum mirage_verdict mirage_direct_fault_failed(struct mirage_qp *qp, int err)
+static enum mirage_verdict direct_fail(struct mirage_qp *qp, int err)
 {
 	return direct_ask_peer(qp, NULL, err);
 }
 
-/**
- * mirage_direct_detach - forget the peer
- * @qp: the QP; the caller is its runner, or nobody is
- */
-void mirage_direct_detach(struct mirage_qp *qp)
+static bool direct_suits(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
-	if (qp->req.peer)
-		mirage_qp_put(qp->req.peer);
-	qp->req.peer = NULL;
+	return !attr || mirage_local_gid(qp->dev, &rdma_ah_read_grh(&attr->ah_attr)->dgid);
 }
+
+/* The peer is looked up when there is something for it. */
+static int direct_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
+{
+	return 0;
+}
+
+static int direct_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
+{
+	return direct_suits(qp, attr) ? 0 : -EINVAL;
+}
+
+/* The peer waits for its RNR timer; there is no need to. */
+static void direct_receive_posted(struct mirage_qp *qp)
+{
+	struct mirage_qp *peer;
+	u32 qpn;
+
+	spin_lock_bh(&qp->lock);
+	qpn = qp->attr.dest_qp_num;
+	spin_unlock_bh(&qp->lock);
+	peer = mirage_qp_get(qp->dev, qpn);
+	if (!peer)
+		return;
+	mirage_engine_end_delay(&peer->engine);
+	mirage_qp_put(peer);
+}
+
+static const struct mirage_stepper direct_stepper = {
+	.burst = 16,
+	.request = direct_request,
+	.fail = direct_fail,
+};
+
+const struct mirage_carrier mirage_direct_carrier = {
+	.suits = direct_suits,
+	.connect = direct_connect,
+	.readdress = direct_readdress,
+	.run = mirage_requester_run,
+	.is_busy = mirage_requester_is_busy,
+	.receive_posted = direct_receive_posted,
+	.step = &direct_stepper,
+};

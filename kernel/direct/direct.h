@@ -5,12 +5,8 @@
 #ifndef MIRAGE_DIRECT_H
 #define MIRAGE_DIRECT_H
 
-#include "qp/responder.h"
+#include "qp/carrier.h"
 
-struct mirage_qp;
-
-enum mirage_verdict mirage_direct_request(struct mirage_qp *qp, struct mirage_miss *miss);
-enum mirage_verdict mirage_direct_fault_failed(struct mirage_qp *qp, int err);
-void mirage_direct_detach(struct mirage_qp *qp);
+extern const struct mirage_carrier mirage_direct_carrier;
 
 #endif

@@ -223,6 +223,12 @@ static __always_inline bool mirage_cursor_is_borrowed(const struct mirage_cursor
 	return !b->num && b->single;
 }
 
+/** mirage_cursor_is_open - is there anything to release? */
+static __always_inline bool mirage_cursor_is_open(const struct mirage_cursor *b)
+{
+	return b->num || b->buf;
+}
+
 /**
  * mirage_cursor_enter - before bytes move that a remote key named
  * @b: the bytes

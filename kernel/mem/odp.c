@@ -674,7 +674,6 @@ int mirage_odp_init(void)
 void mirage_odp_exit(void)
 {
 	destroy_workqueue(mirage_odp_wq);
-	mirror_synchronize();
 	/* Chunks are freed by code of this module. */
 	rcu_barrier();
 }

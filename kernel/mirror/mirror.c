@@ -114,18 +114,25 @@
  * and dropped with mmput_async(), because the last one calls back into the mirror.
  */
 
+#include <linux/export.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/lockdep.h>
 #include <linux/mmu_notifier.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include <linux/wait_bit.h>
 
 #include "mirror.h"
 #include "mirror/mirror_mm.h"
 
 static_assert(MIRROR_FLIGHTS < BITS_PER_LONG);
+
+/* Every mirror_mm that was allocated and not freed yet: see mirror_exit(). */
+static atomic_t mirror_mm_count = ATOMIC_INIT(0);
 
 /* The library's is out of line: two calls more for every invalidation. */
 #define MIRROR_NODE_START(node) ((node)->start)
@@ -309,6 +316,7 @@ static struct mmu_notifier *mirror_mn_alloc(struct mm_struct *mm_struct)
 	spin_lock_init(&mm->lock);
 	mm->mirrors = RB_ROOT_CACHED;
 	init_waitqueue_head(&mm->wait);
+	atomic_inc(&mirror_mm_count);
 
 	/* Reclaim invalidates: nothing may allocate under the lock. */
 	fs_reclaim_acquire(GFP_KERNEL);
@@ -320,6 +328,8 @@ static struct mmu_notifier *mirror_mn_alloc(struct mm_struct *mm_struct)
 static void mirror_mn_free(struct mmu_notifier *mn)
 {
 	kfree(container_of(mn, struct mirror_mm, mn));
+	if (atomic_dec_and_test(&mirror_mm_count))
+		wake_up_var(&mirror_mm_count);
 }
 
 static const struct mmu_notifier_ops mirror_mn_ops = {
@@ -389,6 +399,7 @@ out:
 	mmput_async(mm);
 	return err;
 }
+EXPORT_SYMBOL_GPL(mirror_register);
 
 /**
  * mirror_unregister - stop to be told
@@ -409,17 +420,7 @@ void mirror_unregister(struct mirror *m)
 	spin_unlock(&mm->lock);
 	mmu_notifier_put(&mm->mn);
 }
-
-/**
- * mirror_synchronize - wait until what unregistered mirrors left behind is freed
- *
- * For the exit function of a module that used mirrors: it can not be unloaded
- * before.
- */
-void mirror_synchronize(void)
-{
-	mmu_notifier_synchronize();
-}
+EXPORT_SYMBOL_GPL(mirror_unregister);
 
 /**
  * mirror_range_register - track an interval while the caller fills its table
@@ -462,6 +463,7 @@ int mirror_range_register(struct mirror_range *r, struct mirror *m,
 	spin_unlock(&mm->lock);
 	return err;
 }
+EXPORT_SYMBOL_GPL(mirror_range_register);
 
 /**
  * mirror_range_unregister - stop to track
@@ -478,6 +480,7 @@ void mirror_range_unregister(struct mirror_range *r)
 	list_del(&r->entry);
 	spin_unlock(&mm->lock);
 }
+EXPORT_SYMBOL_GPL(mirror_range_unregister);
 
 /**
  * mirror_range_sample - take the range as valid from here on
@@ -537,6 +540,7 @@ int mirror_range_wait_until_valid(struct mirror_range *r,
 		return err;
 	return left < 0 ? -EINTR : -ETIMEDOUT;
 }
+EXPORT_SYMBOL_GPL(mirror_range_wait_until_valid);
 
 /**
  * mirror_range_valid - is what was read from the page tables still so?
@@ -553,3 +557,21 @@ bool mirror_range_valid(struct mirror_range *r)
 {
 	return READ_ONCE(r->seq) == r->sampled;
 }
+EXPORT_SYMBOL_GPL(mirror_range_valid);
+
+/*
+ * Nobody has a mirror any more, but the last mirror_mn_free() may be yet to come.
+ * mmu_notifier_synchronize() waits for a grace period only, and for no other CPU's
+ * callbacks after it. SRCU calls them with softirqs off, so a grace period of RCU
+ * is enough for the last one to return.
+ */
+static void __exit mirror_exit(void)
+{
+	wait_var_event(&mirror_mm_count, !atomic_read(&mirror_mm_count));
+	synchronize_rcu();
+}
+
+module_exit(mirror_exit);
+
+MODULE_DESCRIPTION("Mirror of a process address space for a device's page table");
+MODULE_LICENSE("Dual BSD/GPL");

@@ -7,6 +7,7 @@
  * anonymous memory alone; a walk by HMM, which can do everything and may sleep; and a
  * walk with faults one by one, for the rest of what has to be had without waiting.
  */
+#include <linux/export.h>
 #include <linux/hmm.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
@@ -356,6 +357,7 @@ out:
 	mmput_async(mm);
 	return ret;
 }
+EXPORT_SYMBOL_GPL(mirror_range_snapshot);
 
 /**
  * mirror_range_fault - fault in what is missing
@@ -390,3 +392,4 @@ long mirror_range_fault(struct mirror_range *r, bool block)
 		ret = -EBUSY;
 	return ret;
 }
+EXPORT_SYMBOL_GPL(mirror_range_fault);

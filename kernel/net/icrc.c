@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A CRC32 over the packet from eight bytes in front of the IP header on, with ones in
- * every field that a router may change.
+ * The ICRC is a CRC32 over the packet from eight bytes in front of the IP header on, with
+ * ones in every field that a router may change.
  *
- * A call of crc32_le() costs more than the few bytes of headers, so there is one a packet:
- * the IP and UDP headers of a flow are summed up once. They differ by the IPv4
- * identification only, and a CRC is linear: what those two bytes add, as many bytes before
- * the BTH as they always stand, is looked up. So is what the byte of the BTH that counts as
- * ones lacks: as the difference in the state in front of the BTH that has the same effect.
+ * A call of crc32_le() costs more than summing up the few bytes of the headers, so each
+ * packet has one call. The IP and UDP headers of a flow are summed up once, into a seed.
+ * Equally long packets of a flow differ there by the IPv4 identification only. A CRC is
+ * linear, and these two bytes always stand equally far in front of the BTH: so tables say
+ * what they add to the seed. One byte of the BTH counts as ones, whatever it is. Another
+ * table says which change of the seed has the same effect.
  *
- * Nor is it called for a few bytes: the vector registers that it takes are the process's,
- * whose they are to be saved and restored then.
+ * Few bytes are summed up without crc32_le(): it uses vector registers, which the kernel has
+ * to save for the process and to restore.
  */
 #include <linux/crc32.h>
 #include <linux/string.h>
@@ -25,7 +26,7 @@
 #define UDP_LEN		8
 #define PROTOCOL_UDP	17
 
-/* From behind the IPv4 identification to the BTH. */
+/* Bytes from the end of the IPv4 identification to the BTH. */
 #define ID_TO_BTH	(V4_LEN - 6 + UDP_LEN)
 
 /* BTH: FECN, BECN and reserved bits */
@@ -33,15 +34,15 @@
 
 #define POLYNOMIAL	0xedb88320
 
-/* Up to there tables are cheaper than vector registers. */
+/* For so many bytes tables are cheaper than vector registers. */
 #define FEW_BYTES	48
 
-/* What a byte adds that so many others follow. */
+/* slice[n]: what a byte adds that n bytes follow. */
 static u32 slice[8][256];
 
 /* What the lower and the upper byte of an identification add. */
 static u32 id_low[256], id_high[256];
-/* What turns that byte of the BTH into ones. */
+/* What makes the byte at BTH_VARIANT count as ones. */
 static u32 to_ones[256];
 
 static __always_inline u32 icrc_crc_8(u32 crc, const u8 *p)
@@ -62,7 +63,7 @@ static __always_inline u32 icrc_crc_4(u32 crc, const u8 *p)
 	       slice[1][x >> 16 & 0xff] ^ slice[0][x >> 24];
 }
 
-/* Of a multiple of four bytes. */
+/* The CRC of a multiple of four bytes. */
 static u32 icrc_crc_of(u32 crc, const u8 *p, size_t len)
 {
 	if (len > FEW_BYTES)
@@ -72,7 +73,7 @@ static u32 icrc_crc_of(u32 crc, const u8 *p, size_t len)
 	return len ? icrc_crc_4(crc, p) : crc;
 }
 
-/* The state that so many bytes of zero make into this one. */
+/* The state from which so many zero bytes lead to this one. */
 static u32 icrc_state_before(u32 crc, unsigned int bytes)
 {
 	unsigned int bits = bytes * 8;

@@ -32,24 +32,24 @@ struct mirage_icrc_flow {
  * @flow: whose packet; there are no IP options and no extension headers
  * @len: UDP payload, from the BTH through the ICRC
  *
- * The same for all packets of a flow that are equally long: worth keeping.
+ * All equally long packets of a flow have the same seed, so callers keep it.
  * Return: the state for an IPv4 identification of 0.
  */
 u32 mirage_icrc_seed(const struct mirage_icrc_flow *flow, u16 len);
 
 /**
  * mirage_icrc_of - the ICRC of a packet
- * @seed: of mirage_icrc_seed()
+ * @seed: from mirage_icrc_seed()
  * @id: IPv4 identification, host order; 0 for IPv6
- * @data: from the BTH on; what stands in the ICRC's own place is not read
- * @len: of that, through the ICRC; at least BTH and ICRC, a multiple of four
+ * @data: the packet from the BTH on; the place of the ICRC is not read
+ * @len: bytes of @data, ICRC included; a multiple of four, at least BTH and ICRC
  *
- * Return: what goes there with put_unaligned_le32().
+ * Return: the ICRC, to be stored with put_unaligned_le32().
  */
 u32 mirage_icrc_of(u32 seed, u16 id, const void *data, u16 len);
 
 /**
- * mirage_icrc_put - the same of a packet of our own, and to its place
+ * mirage_icrc_put - compute the ICRC of a packet and store it in its place
  * @seed: as above
  * @id: as above
  * @data: as above
@@ -57,7 +57,7 @@ u32 mirage_icrc_of(u32 seed, u16 id, const void *data, u16 len);
  */
 void mirage_icrc_put(u32 seed, u16 id, void *data, u16 len);
 
-/** mirage_icrc_init - before any of these */
+/** mirage_icrc_init - fill the tables; once, before the functions above are called */
 void mirage_icrc_init(void);
 
 #endif

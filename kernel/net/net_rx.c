@@ -2,11 +2,12 @@
 /*
  * One packet after another out of a received skb
  *
- * A super-packet has one IP header for all of its packets, but the ICRC of each covers
- * its own IPv4 identification. Who segments counts up from the first, and GRO merges
- * what counts up; it also merges what stays the same where "don't fragment" is set, as
- * some NICs have it. Which of the two, the second packet's ICRC tells. Where it is
- * neither, GRO merged what it should not have.
+ * A super-packet has one IP header for all of its packets, but the ICRC of each covers an
+ * IPv4 identification of its own. Whoever cuts an skb into packets counts the identification
+ * up from the first, and GRO merges packets that count up. GRO also merges packets with
+ * "don't fragment" and equal identifications, which some NICs send. The ICRC of the second
+ * packet tells which of the two it was. If it fits neither, GRO has merged packets that do
+ * not belong together.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -20,12 +21,12 @@
 /* The longest packet there is: UDP payload. */
 #define SEG_MAX		(PKT_HDR_MAX + 4096 + PKT_ICRC_LEN)
 
-/* For a packet that does not stand in one piece. */
+/* Where a packet is copied to that is not in one piece. */
 struct net_bounce {
 	u8 data[SEG_MAX];
 };
 
-/* Seeds of this CPU's latest packets: making one costs more than a small packet's ICRC. */
+/* Seeds that a CPU remembers: making one costs more than the ICRC of a small packet. */
 #define SEEDS		32
 
 struct net_seed {
@@ -38,7 +39,7 @@ struct net_seeds {
 	struct net_seed slot[SEEDS];
 };
 
-/* Not static: all modules together have 8 KiB of that. */
+/* Allocated, because all modules together have 8 KiB of static per-CPU data. */
 static struct net_bounce __percpu *net_bounce __read_mostly;
 static struct net_seeds __percpu *net_seeds __read_mostly;
 
@@ -79,7 +80,7 @@ u32 mirage_net_next(const struct sk_buff *skb, u32 off)
 	return off < skb->len ? off : 0;
 }
 
-/* What stands there in one piece, and how long that is; or NULL. */
+/* The bytes at an offset, and how many of them are in one piece; or NULL. */
 static const void *net_rx_piece_own(const struct sk_buff *skb, u32 off, u32 *len)
 {
 	const struct skb_shared_info *info = skb_shinfo(skb);
@@ -103,7 +104,7 @@ static const void *net_rx_piece_own(const struct sk_buff *skb, u32 off, u32 *len
 	return NULL;
 }
 
-/* The same, in the skbs that GRO hung on when it had no more room, too. */
+/* The same, also in the frag list, where GRO puts what has no room in the first skb. */
 static const void *net_rx_piece_at(const struct sk_buff *skb, u32 off, u32 *len)
 {
 	const void *p = net_rx_piece_own(skb, off, len);
@@ -120,7 +121,7 @@ static const void *net_rx_piece_at(const struct sk_buff *skb, u32 off, u32 *len)
 	return NULL;
 }
 
-/* NULL when they stand in more than one piece, or are not there. */
+/* So many bytes at an offset; NULL when they are in more than one piece, or not there. */
 static const void *net_rx_in_place(const struct sk_buff *skb, u32 off, u32 len)
 {
 	u32 there;
@@ -170,7 +171,7 @@ static bool net_rx_is_v6_flow(const struct mirage_icrc_flow *flow, const struct 
 	       !memcmp(flow->daddr, &ip->daddr, sizeof(ip->daddr));
 }
 
-/* That of the flow, if this CPU has not forgotten it. */
+/* The seed of the skb's flow for packets of that length: remembered, or made anew. */
 static u32 net_rx_recent_seed(const struct sk_buff *skb, u16 len)
 {
 	const struct udphdr *udp = udp_hdr(skb);
@@ -179,7 +180,7 @@ static u32 net_rx_recent_seed(const struct sk_buff *skb, u16 len)
 
 	if (s->len != len || s->flow.sport != udp->source || s->flow.dport != udp->dest ||
 	    !(net_rx_is_v4(skb) ? net_rx_is_v4_flow(&s->flow, ip_hdr(skb)) :
-			   net_rx_is_v6_flow(&s->flow, ipv6_hdr(skb)))) {
+				  net_rx_is_v6_flow(&s->flow, ipv6_hdr(skb)))) {
 		net_rx_flow_of(skb, &s->flow);
 		s->seed = mirage_icrc_seed(&s->flow, len);
 		s->len = len;
@@ -187,7 +188,7 @@ static u32 net_rx_recent_seed(const struct sk_buff *skb, u16 len)
 	return s->seed;
 }
 
-/* The CRC's state in front of a packet of that length. */
+/* The same, remembered with the skb. */
 static u32 net_rx_seed_of(struct sk_buff *skb, u32 len)
 {
 	struct mirage_net_cb *cb = mirage_net_cb(skb);
@@ -291,7 +292,7 @@ u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net
 	return i;
 }
 
-/* A few bytes, most often where they stand. */
+/* A few bytes: in place as a rule, otherwise copied to buf. */
 static const void *net_rx_peek(const struct sk_buff *skb, u32 off, u32 len, void *buf)
 {
 	const void *p = net_rx_in_place(skb, off, len);
@@ -311,7 +312,7 @@ bool mirage_net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qp
 	return true;
 }
 
-/* Packets, of @num that stand in a row, up to the first for another QP or direction. */
+/* How many of @num packets in a row come before the first for another QP or direction. */
 static u32 net_rx_skip_row(const u8 *bth, u32 len, u32 num, u32 qpn, bool response)
 {
 	u8 good = 0;
@@ -320,7 +321,7 @@ static u32 net_rx_skip_row(const u8 *bth, u32 len, u32 num, u32 qpn, bool respon
 	for (i = 0; i < num; i++, bth += len) {
 		if ((get_unaligned_be32(bth + 4) & 0xffffff) != qpn)
 			break;
-		/* As a rule it is one opcode all along. */
+		/* As a rule all of them have the same opcode. */
 		if (i && bth[0] == good)
 			continue;
 		good = bth[0];
@@ -356,7 +357,7 @@ u32 mirage_net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response)
 bool mirage_net_is_multicast(const struct sk_buff *skb)
 {
 	return net_rx_is_v4(skb) ? ipv4_is_multicast(ip_hdr(skb)->daddr) :
-			    ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+				   ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
 }
 
 bool mirage_net_same_peer(const struct sk_buff *skb, const struct mirage_net_path *path)

@@ -2,12 +2,12 @@
 /*
  * Paths, and super-packets on them
  *
- * Packets are written where they are sent from: small ones in the skb's own room, others
- * in pages of 32 KiB, each in one piece. A CPU keeps some of these: they are free again as
- * soon as the last skb that shows them is, and a new one costs its zeroing. The ICRC of a
- * packet is computed as soon as it is complete, while it is in the cache; so its IPv4
- * identification is known by then: a path counts its own, which is free to choose as
- * nothing of ours is ever fragmented.
+ * Senders write packets in place: small ones into the skb's own room, others into pages of
+ * 32 KiB, each packet in one piece. Every CPU keeps some of these pages. A page is free
+ * again as soon as the last skb that refers to it is freed; a new page costs its zeroing.
+ * The ICRC of a packet is computed as soon as the packet is complete, while it is in the
+ * cache. It covers the IPv4 identification, so each path counts its own: any value will do,
+ * because our packets are never fragmented.
  */
 #include <linux/percpu.h>
 #include <linux/random.h>
@@ -26,29 +26,29 @@
 
 #define HEADROOM	(LL_MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 
-/* More than that goes to pages; with HEADROOM it is what a small skb has room for. */
+/* Longer packets go to pages. With HEADROOM so many bytes fill a small skb. */
 #define LINEAR_MAX	192
 
-/* What the oldest kernel's GSO and every kernel's GRO take as one. */
+/* What the GSO of the oldest kernel and the GRO of every kernel take as one skb. */
 #define SEGS_MAX	64U
 #define BYTES_MAX	(U16_MAX - sizeof(struct iphdr) - sizeof(struct udphdr))
 
 #define TTL_DEFAULT	64
 
-/* Pages that a CPU keeps, at most: for what a peer holds while a page is missing, too. */
+/* Pages that a CPU keeps at most: a peer that misses a page holds packets for long. */
 #define POOL_PAGES	48
 
 /**
  * struct net_pool - where a CPU writes packets
- * @frag: pages, and how far they are used
- * @cur: the one to go on with
+ * @frag: pages, and how far each is used
+ * @cur: index of the page that is written to
  */
 struct net_pool {
 	struct page_frag frag[POOL_PAGES];
 	unsigned int cur;
 };
 
-/* Not of the reserves: they would stay here, and the receiver's socket drops them. */
+/* No page of the reserves: the pool would keep it, and the receiving socket drops it. */
 #define POOL_GFP	(GFP_ATOMIC | __GFP_NOMEMALLOC | __GFP_NOWARN)
 
 static struct net_pool __percpu *net_pool __read_mostly;
@@ -67,7 +67,7 @@ int mirage_net_path_init(struct mirage_net_path *path, struct mirage_dev *dev,
 	saddr = (const void *)&grh->sgid_attr->gid;
 	if (ipv6_addr_v4mapped(saddr) != ipv6_addr_v4mapped(daddr))
 		return -EINVAL;
-	/* A namespace that ends takes its devices along, a moment later. */
+	/* The namespace may be ending: its devices go a moment later. */
 	net = maybe_get_net(dev_net(dev->netdev));
 	if (!net)
 		return -ENETDOWN;
@@ -118,7 +118,7 @@ static __be32 net_tx_v4_addr(const u8 *addr)
 	return v4;
 }
 
-/* An address of this host, of another netdev perhaps, is reached through lo. */
+/* The route to an address of this host, even of another netdev, goes through lo. */
 static struct dst_entry *net_tx_route4(const struct mirage_net_path *path)
 {
 	const struct mirage_icrc_flow *flow = &path->flow;
@@ -179,7 +179,7 @@ static void net_tx_put_udp(struct sk_buff *skb, const struct mirage_icrc_flow *f
 	udp->dest = flow->dport;
 	udp->len = htons(skb->len);
 
-	/* The pseudo header's sum; for the rest a NIC is asked, GSO, or software. */
+	/* The sum of the pseudo header; the NIC, GSO or software adds the rest. */
 	if (flow->v6)
 		udp->check = ~csum_ipv6_magic((const struct in6_addr *)flow->saddr,
 					      (const struct in6_addr *)flow->daddr,
@@ -193,7 +193,7 @@ static void net_tx_put_udp(struct sk_buff *skb, const struct mirage_icrc_flow *f
 	skb->csum_offset = offsetof(struct udphdr, check);
 }
 
-/* Length and checksum are put in by ip_local_out(). */
+/* ip_local_out() fills in length and checksum. */
 static void net_tx_put_v4(struct sk_buff *skb, const struct mirage_net_path *path, u16 id)
 {
 	struct iphdr *ip = skb_push(skb, sizeof(*ip));
@@ -256,7 +256,7 @@ static bool net_tx_transmit(struct mirage_net_tx *tx)
 	if (!dst)
 		return false;
 	net_tx_put_headers(tx);
-	/* The path keeps the route; who queues the skb takes a reference of its own. */
+	/* The path keeps the route. Whoever queues the skb takes a reference of its own. */
 	skb_dst_set_noref(skb, dst);
 	skb_set_owner_w(skb, sk);
 	if (path->flow.v6)
@@ -291,7 +291,7 @@ static struct page_frag *net_tx_pool_frag(void)
 	return &pool->frag[pool->cur];
 }
 
-/* The first page that nobody else has: it was used not long ago. */
+/* The first page that nobody else refers to: the lower ones were used most recently. */
 static struct page_frag *net_tx_pool_next(void)
 {
 	struct net_pool *pool = this_cpu_ptr(net_pool);
@@ -300,7 +300,7 @@ static struct page_frag *net_tx_pool_next(void)
 	for (i = 0; i < POOL_PAGES; i++)
 		if (!pool->frag[i].page || page_ref_count(pool->frag[i].page) == 1)
 			break;
-	/* All are under way: leave them the oldest. */
+	/* All are in use: replace the oldest. */
 	pool->cur = i < POOL_PAGES ? i : (pool->cur + 1) % POOL_PAGES;
 	return &pool->frag[pool->cur];
 }
@@ -312,7 +312,7 @@ static void net_tx_frag_drop(struct page_frag *frag)
 	*frag = (struct page_frag) { };
 }
 
-/* No large page to be had, and a small one is too small: what just suffices. */
+/* No large page was to be had, and a single page is too small: take what just suffices. */
 static bool net_tx_frag_small(struct page_frag *frag, u32 len)
 {
 	unsigned int order = get_order(len);
@@ -330,7 +330,7 @@ static bool net_tx_refill(u32 len)
 	if (frag->size - frag->offset >= len)
 		return true;
 	frag = net_tx_pool_next();
-	/* Of a time when there were no larger ones. */
+	/* It is left from when no larger one was to be had. */
 	if (unlikely(frag->size < len))
 		net_tx_frag_drop(frag);
 	if (skb_page_frag_refill(len, frag, POOL_GFP) && frag->size - frag->offset >= len)
@@ -364,8 +364,8 @@ static void *net_tx_room(struct mirage_net_tx *tx, u32 len, u32 num)
 }
 
 /*
- * The skb's own room is a piece of this CPU's page, too: that costs a fraction of what an
- * allocation does.
+ * The skb's own room is a piece of this CPU's page, too, which costs a fraction of an
+ * allocation.
  */
 static bool net_tx_new_skb(struct mirage_net_tx *tx, u32 linear)
 {
@@ -387,7 +387,7 @@ static bool net_tx_new_skb(struct mirage_net_tx *tx, u32 linear)
 	return true;
 }
 
-/* Is there more of ours in the queues below than those should have to hold? */
+/* Do the queues below hold more of our packets than they should have to? */
 static bool net_tx_is_clogged(const struct sock *sk)
 {
 	return sk && sk_wmem_alloc_get(sk) > READ_ONCE(sk->sk_sndbuf);
@@ -401,7 +401,7 @@ static void *net_tx_begin(struct mirage_net_tx *tx, struct mirage_net_path *path
 
 	*tx = (struct mirage_net_tx) {
 		.path = path,
-		/* Those of a host that is not open for this device may go at any time. */
+		/* Only an open device keeps the sockets of its namespace. */
 		.sk = READ_ONCE(path->dev->net_host) ?
 		      mirage_net_sock(path->host, path->flow.v6) : NULL,
 		.gso_size = len,
@@ -417,7 +417,7 @@ static void *net_tx_begin(struct mirage_net_tx *tx, struct mirage_net_path *path
 	return net_tx_new_skb(tx, len) ? net_tx_room(tx, len, num) : NULL;
 }
 
-/* How many more packets of a length, if any, are to go with what there is. */
+/* How many more packets of a length the super-packet takes. */
 static u32 net_tx_fits(const struct mirage_net_tx *tx, const struct mirage_net_path *path, u32 len)
 {
 	if (tx->path != path || path->single || tx->closed || len > tx->gso_size)

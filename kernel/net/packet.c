@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The table and the code behind packet.h (IBA volume 1, 9.2 to 9.4, 14.2 for XRC,
- * annex A19 for FLUSH and ATOMIC WRITE)
+ * The table of BTH opcodes, and how headers are read and written (IBA volume 1, 9.2 to
+ * 9.4, 14.2 for XRC, annex A19 for FLUSH and ATOMIC WRITE)
  *
- * Each transport's opcodes are the same kinds below other upper bits, so the table is
+ * The lower five bits of an opcode mean the same for every transport, so the table is
  * made of one list of kinds.
  */
 #include <linux/build_bug.h>
@@ -14,7 +14,7 @@
 #include "net/packet.h"
 
 #define BTH_SOLICITED	0x80
-/* "Migrated", where a path that never migrates always is. */
+/* MigReq: a path that never migrates is always in the state "migrated". */
 #define BTH_MIGRATED	0x40
 #define BTH_PAD_SHIFT	4
 #define BTH_VERSION	0x0f
@@ -41,7 +41,7 @@
 #define LAST		.last = true
 #define ONLY		.first = true, .last = true
 
-/* What every request of a transport begins with. */
+/* The extension header that every request of a transport begins with. */
 #define HEAD_RC		0
 #define HEAD_UC		0
 #define HEAD_UD		PKT_DETH
@@ -106,7 +106,7 @@ static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_ATOMICETH) <= PKT_HDR_MAX);
 static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_FETH | PKT_RETH) <= PKT_HDR_MAX);
 static_assert(PKT_BTH_LEN + EXT_LEN(PKT_XRCETH | PKT_RETH | PKT_IMMDT) <= PKT_HDR_MAX);
 
-/* The kinds of a request's packets by place; what a row lacks is 0, a SEND's first. */
+/* The kinds of a request's packets by place. What a row lacks is 0: PKT_SEND_FIRST. */
 static const struct {
 	u8 first;
 	u8 middle;
@@ -238,7 +238,7 @@ int mirage_pkt_parse(struct mirage_pkt *pkt, const void *data, unsigned int len)
 	pkt->payload = len - overhead;
 	if (!op->payload && (pkt->payload || pkt->pad))
 		return -EINVAL;
-	/* Pad is less than what it fills up. */
+	/* Pad fills up a payload: without one there is none. */
 	if (!pkt->payload && pkt->pad)
 		return -EINVAL;
 	if (op->ext)

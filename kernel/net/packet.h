@@ -57,14 +57,14 @@ enum mirage_pkt_kind {
 	PKT_ATOMIC_WRITE		= 0x1d,
 };
 
-/* mirage_pkt_opcode() of what there is not */
+/* What mirage_pkt_opcode() returns where there is no such opcode. */
 #define PKT_NONE	0xff
 
-/* What of an opcode is the same for all transports. */
+/* The two parts of a BTH opcode. */
 #define PKT_KIND	0x1f
 #define PKT_TRANSPORT	0xe0
 
-/* Extension headers, in the order they stand in. */
+/* Extension headers, in the order in which they follow the BTH. */
 enum mirage_pkt_ext {
 	PKT_XRCETH	= 1 << 0,	/* 4 bytes */
 	PKT_DETH	= 1 << 1,	/* 8 */
@@ -180,9 +180,9 @@ static inline s32 mirage_psn_cmp(u32 a, u32 b)
  * @first: it begins the message
  * @last: it ends it
  *
- * What is one packet whatever it asks for (READ, atomics, FLUSH) is both.
+ * A request that is always one packet (READ, atomics, FLUSH) is both first and last.
  *
- * Return: the opcode; PKT_NONE when the transport has none such.
+ * Return: the opcode; PKT_NONE when the transport has no such opcode.
  */
 u8 mirage_pkt_opcode(enum mirage_pkt_transport transport, u8 wr, bool first, bool last);
 
@@ -192,11 +192,11 @@ u8 mirage_pkt_opcode(enum mirage_pkt_transport transport, u8 wr, bool first, boo
  * @data: from the BTH on
  * @len: bytes there, through the ICRC
  *
- * Fields of headers that the packet has not are 0. How long a payload may be, or must
- * be (that of an ATOMIC WRITE, of a FIRST), is for who knows the QP.
+ * Fields of headers that the packet lacks are 0. Whoever knows the QP checks how long the
+ * payload may be, or must be (of an ATOMIC WRITE, of a FIRST).
  *
  * Return: 0; -EINVAL: truncated, an unknown opcode or transport version, lengths
- * that contradict each other, a payload that its opcode has not.
+ * that contradict each other, a payload where the opcode has none.
  */
 int mirage_pkt_parse(struct mirage_pkt *pkt, const void *data, unsigned int len);
 
@@ -213,21 +213,22 @@ static inline unsigned int mirage_pkt_pad(const void *data)
 }
 
 /**
- * mirage_pkt_repeat - headers of packets that differ by their PSNs
+ * mirage_pkt_repeat - copy headers to the packets behind, with consecutive PSNs
  * @first: the first, built; the others follow it
  * @len: bytes from one to the next
  * @num: packets, the first included
  *
- * For headers of up to PKT_BTH_LEN + 4 bytes; so many are written: payloads come later.
+ * Headers of up to PKT_BTH_LEN + 4 bytes. So many bytes are written, whatever their
+ * length is: write the payloads after that.
  */
 void mirage_pkt_repeat(void *first, unsigned int len, unsigned int num);
 
 /**
- * mirage_pkt_follows - is a packet like the one before it, but for its PSN, the next one?
+ * mirage_pkt_follows - does a packet follow another within a message?
  * @prev: the one before, from its BTH on, without extension headers
  * @bth: the packet
  *
- * AckReq does not count.
+ * Return: whether its PSN is the next one and all else is equal, but for AckReq.
  */
 static inline bool mirage_pkt_follows(const void *prev, const void *bth)
 {

@@ -5,7 +5,6 @@
 #include "base/device.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
-#include "wire/wire.h"
 
 /**
  * mirage_complete_send_visibly - post the CQE of the send work request under way
@@ -33,8 +32,8 @@ int mirage_complete_send_visibly(struct mirage_qp *qp, enum ib_wc_status status,
 }
 
 /**
- * mirage_complete_wr - complete the oldest send work request that is under way on the wire
- * @qp: the QP; the requester's lock is held
+ * mirage_complete_wr - complete the oldest of several send work requests under way
+ * @qp: the QP; the caller owns the index of its send ring
  * @head: our copy
  * @op: facts of its opcode, or NULL
  * @length: bytes of the message
@@ -49,7 +48,6 @@ int mirage_complete_wr(struct mirage_qp *qp, const struct mirage_send_wqe *head,
 {
 	struct mirage_cqe *slot;
 
-	lockdep_assert_held(&qp->wire->req.lock);
 	mirage_ring_consume(&qp->sq);
 	if (status == IB_WC_SUCCESS && !qp->sig_all &&
 	    !(head->flags & MIRAGE_WQE_SIGNALED))

@@ -2,135 +2,135 @@
 /*
  * Run, park, resume
  *
- * An engine executes one send queue, in whatever context kicks it: the doorbell's
- * system call as a rule. Whoever finds it idle becomes its runner and owns the
- * requester until it gives it back; a kick meanwhile only leaves a note.
+ * An engine executes one send queue, in whatever context rings its doorbell: the system
+ * call of the process as a rule. Whoever finds it ready becomes its runner and owns the
+ * requester until it gives it back; a doorbell meanwhile only leaves a note.
  *
- * A runner never sleeps for a page. What can be brought in without I/O is brought
- * in on the spot; for the rest it raises a fault, parks the engine and goes home.
- * The fault's end, in the fault worker, runs the engine on. So there is no blocked
- * thread per QP, nothing that a QP's destruction would have to wait for, and no
- * system call that waits for somebody else's page.
+ * A runner never sleeps for a page. What can be brought in without I/O is brought in on
+ * the spot; for the rest it raises a fault, parks the engine and returns. The end of the
+ * fault, in the fault worker, runs the engine on. So there is no blocked thread for each
+ * QP, nothing that a QP's destruction would have to wait for, and no system call that
+ * waits for somebody else's page.
  *
- * A kick may also come from softirq: an acknowledgment opens the window of a wire,
- * a timer asks for a retransmission, a kernel user posts. Such a runner is atomic: it
- * brings nothing in itself but raises the fault at once, never reschedules, and after
- * a smaller share leaves the rest to a worker. Who sends packets runs the receiving
- * softirq as soon as BHs are on again, on its own stack, and with it perhaps the kick
- * of the engine that it runs: that only leaves a note, like any kick of a running one.
+ * A doorbell may also come from softirq: an acknowledgment opens the window of a wire, a
+ * timer asks for a retransmission, a kernel user posts. Such a runner is atomic: it brings
+ * nothing in itself but raises the fault at once, never reschedules, and leaves the rest to
+ * a worker after a smaller share. A sender runs the receiving softirq as soon as BHs are on
+ * again, on its own stack, and that may ring the doorbell of the engine that is running: this
+ * only leaves a note, as any doorbell of a running engine does.
  *
- * The end of a wait races with the parking for it:
- *
- *	runner					fault worker
- *	mirage_odp_fault_raise()
- *						wake: running? woken = true
- *	woken? go on, do not park
- *
- * What a wait for a page must not hold up, a retransmission of what was sent before it,
- * cuts it short with an urgent kick. The fault goes on meanwhile; whoever misses a page
- * before its end waits for that end too, and asks again then.
+ * A page must not hold up the retransmission of what was sent before it. An urgent doorbell
+ * makes the engine run although it waits for a page. The fault goes on meanwhile; whoever
+ * misses a page before its end waits for that end too, and asks again then.
  */
 #include <linux/sched/signal.h>
+#include <linux/wait_bit.h>
 
-#include "base/device.h"
+#include "mem/mr.h"
+#include "qp/carrier.h"
 #include "qp/engine.h"
 #include "qp/qp.h"
 
 /*
- * A system call executes this many rounds of mirage_requester_run() before a worker takes over,
- * so that another thread's posts can not keep it for ever.
+ * A system call runs this many rounds before a worker takes over, so that another
+ * thread's posts can not keep it for ever.
  */
 #define ENGINE_ROUNDS	256
 
 /* The same for a softirq: its CPU has other packets to look at. */
 #define ENGINE_ROUNDS_ATOMIC	16
 
-static struct mirage_qp *engine_qp(struct mirage_engine *e)
+static struct mirage_engine *engine_of_park(struct mirage_park *park)
 {
-	return container_of(e, struct mirage_qp, engine);
+	return container_of(park, struct mirage_engine, park);
+}
+
+static void engine_begin_run(struct mirage_engine *e)
+	__must_hold(&e->lock)
+{
+	lockdep_assert_held(&e->lock);
+	e->state = ENGINE_RUNNING;
+	mirage_park_overtake(&e->park);
 }
 
 /* Becomes the runner, or leaves a note for the one there is. */
-static bool engine_claim(struct mirage_engine *e, bool urgent)
+static bool engine_claim(struct mirage_engine *e, enum mirage_engine_note note)
 {
 	bool claimed = false;
 
 	spin_lock_bh(&e->lock);
-	if (e->running) {
-		e->again = true;
-		e->urgent |= urgent;
-	} else if (!e->stopped) {
-		claimed = e->parked == PARKED_NOT || (urgent && e->parked == PARKED_FAULT);
-	}
-	if (claimed) {
-		e->running = true;
-		e->stale = e->raised;
-	}
+	if (e->state == ENGINE_RUNNING)
+		e->note = max(e->note, note);
+	else
+		claimed = e->state == ENGINE_READY ||
+			  (e->state == ENGINE_AWAITS_FAULT && note == ENGINE_NOTE_URGENT);
+	if (claimed)
+		engine_begin_run(e);
 	spin_unlock_bh(&e->lock);
 	return claimed;
 }
 
-/* Becomes the runner because the wait that parked it is over. */
-static bool engine_claim_woken(struct mirage_engine *e)
-{
-	bool claimed = false;
-
-	lockdep_assert_held(&e->lock);
-	if (e->running) {
-		e->woken = true;
-	} else {
-		e->parked = PARKED_NOT;
-		claimed = !e->stopped;
-		e->running = claimed;
-		e->stale = e->raised;
-	}
-	return claimed;
-}
-
-/*
- * Gives the engine back, idle or parked. False: it has to go on instead, since
- * somebody kicked it, or what it would wait for is over.
- */
-static bool engine_release_locked(struct mirage_engine *e, int parked)
+/* The wait is over: struct mirage_park. */
+static bool engine_wake(struct mirage_park *park, int err)
 	__must_hold(&e->lock)
 {
-	bool released;
+	struct mirage_engine *e = engine_of_park(park);
 
 	lockdep_assert_held(&e->lock);
-	/* A kick changes nothing for most who wait; the end of a wait always counts. */
-	released = e->stopped || !(e->woken || (e->again && parked == PARKED_NOT) ||
-				   (e->urgent && parked == PARKED_FAULT));
-	e->again = false;
-	e->urgent = false;
-	if (released) {
-		e->running = false;
-		e->parked = e->woken ? PARKED_NOT : parked;
-		if (e->stopped)
-			wake_up_all(&e->idle);
-	} else {
-		e->stale = e->raised;
+	if (e->state == ENGINE_STOPPING || e->state == ENGINE_STOPPED)
+		return false;
+	if (err)
+		e->fault_error = err;
+	if (e->state == ENGINE_RUNNING) {
+		e->note = ENGINE_NOTE_WOKEN;
+		return false;
 	}
-	e->woken = false;
-	return released;
+	engine_begin_run(e);
+	return true;
 }
 
-static bool engine_release(struct mirage_engine *e, int parked)
+/* A doorbell changes nothing for most who wait; the end of a wait always counts. */
+static bool engine_note_counts(const struct mirage_engine *e, enum mirage_engine_state to)
+	__must_hold(&e->lock)
+{
+	lockdep_assert_held(&e->lock);
+	switch (to) {
+	case ENGINE_READY:
+		return e->note >= ENGINE_NOTE_DOORBELL;
+	case ENGINE_AWAITS_FAULT:
+		return e->note >= ENGINE_NOTE_URGENT;
+	default:
+		return e->note >= ENGINE_NOTE_WOKEN;
+	}
+}
+
+/* Gives the engine back. False: a note says that the runner has to go on instead. */
+static bool engine_release_locked(struct mirage_engine *e, enum mirage_engine_state to)
+	__must_hold(&e->lock)
+{
+	bool go_on = engine_note_counts(e, to);
+
+	e->note = ENGINE_NOTE_NONE;
+	if (e->state == ENGINE_STOPPING) {
+		e->state = ENGINE_STOPPED;
+		wake_up_var(&e->state);
+		return true;
+	}
+	if (go_on)
+		mirage_park_overtake(&e->park);
+	else
+		e->state = to;
+	return !go_on;
+}
+
+static bool engine_release(struct mirage_engine *e, enum mirage_engine_state to)
 {
 	bool released;
 
 	spin_lock_bh(&e->lock);
-	released = engine_release_locked(e, parked);
+	released = engine_release_locked(e, to);
 	spin_unlock_bh(&e->lock);
 	return released;
-}
-
-static void engine_queue(struct mirage_engine *e, unsigned long delay)
-{
-	struct mirage_qp *qp = engine_qp(e);
-
-	kref_get(&qp->ref);
-	if (!queue_delayed_work(qp->dev->wq, &e->work, delay))
-		mirage_qp_put(qp);
 }
 
 /*
@@ -142,80 +142,53 @@ static bool engine_hand_over(struct mirage_engine *e, unsigned long delay)
 	bool released;
 
 	spin_lock_bh(&e->lock);
-	engine_queue(e, delay);
-	released = engine_release_locked(e, PARKED_DELAY);
+	mirage_park_for(&e->park, delay);
+	released = engine_release_locked(e, ENGINE_AWAITS_DELAY);
 	spin_unlock_bh(&e->lock);
 	return released;
 }
 
-static void engine_unraise(struct mirage_engine *e)
+/* Raises the fault for what is missing, and parks. As engine_release(). */
+static bool engine_park(struct mirage_engine *e)
 {
-	spin_lock_bh(&e->lock);
-	e->raised = false;
-	spin_unlock_bh(&e->lock);
-	mirage_qp_put(engine_qp(e));
-}
-
-/* Raises a fault, unless the wait for the last one was cut short. */
-static int engine_raise(struct mirage_engine *e)
-{
-	struct mirage_miss *miss = &e->miss;
-	int ret;
+	bool released = false;
+	int err;
 
 	spin_lock_bh(&e->lock);
-	if (e->raised) {
-		spin_unlock_bh(&e->lock);
-		return 0;
-	}
-	e->raised = true;
-	e->stale = false;
+	err = mirage_park_on_fault(&e->park, &e->miss);
+	if (err)
+		e->fault_error = err;
+	else
+		released = engine_release_locked(e, ENGINE_AWAITS_FAULT);
 	spin_unlock_bh(&e->lock);
-
-	kref_get(&engine_qp(e)->ref);
-	ret = miss->mr->backend->fault_raise(miss->mr, miss->iova, miss->len,
-					     miss->write, &e->waiter);
-	if (ret)
-		engine_unraise(e);
-	return ret;
+	return released;
 }
 
-/*
- * Brings the missing bytes in, or raises a fault. True: go on; false: something
- * will wake us.
- */
+/* Brings the missing bytes in, or parks. As engine_release(). */
 static bool engine_fault(struct mirage_engine *e)
 {
 	struct mirage_miss *miss = &e->miss;
-	struct mirage_mr *mr = miss->mr;
-	bool wait = false;
-	int ret;
+	bool released = false;
+	int err = -EAGAIN;
 
-	ret = -EAGAIN;
 	if (!e->atomic)
-		ret = mr->backend->fault_now(mr, miss->iova, miss->len, miss->write);
-	if (ret == -EAGAIN) {
-		ret = engine_raise(e);
-		wait = !ret;
-	}
-	if (ret == -ENOMEM) {
-		/* No memory to say what is missing: ask again in a moment. */
-		engine_queue(e, 1);
-		wait = true;
-	}
-	if (!wait)
-		e->fault_error = ret;
-	mirage_mr_put(mr);
-	return !wait;
+		err = miss->mr->backend->fault_now(miss->mr, miss->iova, miss->len, miss->write);
+	if (err == -EAGAIN || err == -ENOMEM)
+		released = engine_park(e);
+	else
+		e->fault_error = err;
+	mirage_mr_put(miss->mr);
+	return released;
 }
 
 /* One round. True: the engine was given back. */
-static bool engine_round(struct mirage_engine *e)
+static bool engine_round(struct mirage_engine *e, struct mirage_qp *qp)
 {
-	switch (mirage_requester_run(engine_qp(e))) {
+	switch (READ_ONCE(qp->carrier)->run(qp)) {
 	case ENGINE_IDLE:
-		return engine_release(e, PARKED_NOT);
+		return engine_release(e, ENGINE_READY);
 	case ENGINE_FAULT:
-		return !engine_fault(e) && engine_release(e, PARKED_FAULT);
+		return engine_fault(e);
 	case ENGINE_DELAY:
 		return engine_hand_over(e, e->delay);
 	case ENGINE_MORE:
@@ -225,7 +198,7 @@ static bool engine_round(struct mirage_engine *e)
 }
 
 /* Has the runner had its share? */
-static bool engine_tired(const struct mirage_engine *e, unsigned int rounds)
+static bool engine_is_tired(const struct mirage_engine *e, unsigned int rounds)
 {
 	if (e->atomic)
 		return rounds >= ENGINE_ROUNDS_ATOMIC;
@@ -234,61 +207,33 @@ static bool engine_tired(const struct mirage_engine *e, unsigned int rounds)
 
 static void engine_run(struct mirage_engine *e, bool atomic)
 {
+	struct mirage_qp *qp = e->park.qp;
 	unsigned int rounds = 0;
 
 	e->atomic = atomic;
-	while (!engine_round(e)) {
+	while (!engine_round(e, qp)) {
 		mirage_engine_breathe(e);
-		if (!engine_tired(e, ++rounds))
+		if (!engine_is_tired(e, ++rounds))
 			continue;
 		if (engine_hand_over(e, 0))
 			break;
 	}
 }
 
-/* A delay is over. Takes the reference that was held for it. */
-static void engine_resume(struct mirage_engine *e)
+static void engine_resume(struct mirage_park *park)
 {
-	bool claimed;
-
-	spin_lock_bh(&e->lock);
-	claimed = engine_claim_woken(e);
-	spin_unlock_bh(&e->lock);
-	if (claimed)
-		engine_run(e, false);
-	mirage_qp_put(engine_qp(e));
+	engine_run(engine_of_park(park), false);
 }
 
-static void engine_work(struct work_struct *work)
-{
-	engine_resume(container_of(work, struct mirage_engine, work.work));
-}
-
-static void engine_wake(struct mirage_odp_waiter *w, int err)
-{
-	struct mirage_engine *e = container_of(w, struct mirage_engine, waiter);
-	struct mirage_qp *qp = engine_qp(e);
-	bool claimed;
-
-	spin_lock_bh(&e->lock);
-	if (!e->stopped && !e->stale)
-		e->fault_error = err;
-	e->raised = false;
-	claimed = engine_claim_woken(e);
-	wake_up_all(&e->idle);
-	spin_unlock_bh(&e->lock);
-	if (claimed)
-		engine_run(e, false);
-	mirage_qp_put(qp);
-}
-
-/** mirage_engine_init - an idle engine */
-void mirage_engine_init(struct mirage_engine *e)
+/**
+ * mirage_engine_init - an engine that is ready
+ * @e: the engine
+ * @qp: whose; its carrier runs
+ */
+void mirage_engine_init(struct mirage_engine *e, struct mirage_qp *qp)
 {
 	spin_lock_init(&e->lock);
-	init_waitqueue_head(&e->idle);
-	INIT_DELAYED_WORK(&e->work, engine_work);
-	e->waiter.wake = engine_wake;
+	mirage_park_init(&e->park, qp, &e->lock, engine_wake, engine_resume);
 }
 
 /**
@@ -300,7 +245,7 @@ void mirage_engine_init(struct mirage_engine *e)
  */
 void mirage_engine_doorbell(struct mirage_engine *e)
 {
-	if (engine_claim(e, false))
+	if (engine_claim(e, ENGINE_NOTE_DOORBELL))
 		engine_run(e, false);
 }
 
@@ -313,7 +258,7 @@ void mirage_engine_doorbell(struct mirage_engine *e)
  */
 void mirage_engine_doorbell_atomic(struct mirage_engine *e)
 {
-	if (engine_claim(e, false))
+	if (engine_claim(e, ENGINE_NOTE_DOORBELL))
 		engine_run(e, true);
 }
 
@@ -325,7 +270,7 @@ void mirage_engine_doorbell_atomic(struct mirage_engine *e)
  */
 void mirage_engine_doorbell_urgent(struct mirage_engine *e)
 {
-	if (engine_claim(e, true))
+	if (engine_claim(e, ENGINE_NOTE_URGENT))
 		engine_run(e, true);
 }
 
@@ -337,11 +282,7 @@ void mirage_engine_doorbell_urgent(struct mirage_engine *e)
  */
 void mirage_engine_doorbell_worker(struct mirage_engine *e)
 {
-	struct mirage_qp *qp = engine_qp(e);
-
-	kref_get(&qp->ref);
-	if (mod_delayed_work(qp->dev->wq, &e->work, 0))
-		mirage_qp_put(qp);
+	mirage_park_resume_now(&e->park);
 }
 
 /**
@@ -352,12 +293,12 @@ void mirage_engine_doorbell_worker(struct mirage_engine *e)
  */
 void mirage_engine_end_delay(struct mirage_engine *e)
 {
-	if (cancel_delayed_work(&e->work))
-		engine_resume(e);
+	mirage_park_end_delay(&e->park);
 }
 
 /**
- * mirage_engine_stop - nobody executes when this returns, nor will until mirage_engine_start()
+ * mirage_engine_stop - nobody executes when this returns, nor will until
+ *	mirage_engine_start()
  * @e: the engine
  *
  * Task context; waits for the present runner's present round, which never waits for
@@ -366,16 +307,12 @@ void mirage_engine_end_delay(struct mirage_engine *e)
 void mirage_engine_stop(struct mirage_engine *e)
 {
 	spin_lock_bh(&e->lock);
-	e->stopped = true;
+	e->state = e->state == ENGINE_RUNNING || e->state == ENGINE_STOPPING ?
+		   ENGINE_STOPPING : ENGINE_STOPPED;
 	spin_unlock_bh(&e->lock);
 
-	wait_event(e->idle, !READ_ONCE(e->running));
-	/* Either we take the waiter back, or its wake is under way and short. */
-	if (READ_ONCE(e->raised) && mirage_odp_fault_cancel(&e->waiter))
-		engine_unraise(e);
-	wait_event(e->idle, !READ_ONCE(e->raised));
-	if (cancel_delayed_work_sync(&e->work))
-		mirage_qp_put(engine_qp(e));
+	wait_var_event(&e->state, READ_ONCE(e->state) == ENGINE_STOPPED);
+	mirage_park_cancel(&e->park);
 }
 
 /**
@@ -385,12 +322,8 @@ void mirage_engine_stop(struct mirage_engine *e)
 void mirage_engine_start(struct mirage_engine *e)
 {
 	spin_lock_bh(&e->lock);
-	e->stopped = false;
-	e->again = false;
-	e->urgent = false;
-	e->woken = false;
-	e->stale = false;
-	e->parked = PARKED_NOT;
+	e->state = ENGINE_READY;
+	e->note = ENGINE_NOTE_NONE;
 	e->fault_error = 0;
 	spin_unlock_bh(&e->lock);
 }

@@ -7,59 +7,69 @@
 
 #include <linux/sched.h>
 #include <linux/spinlock.h>
-#include <linux/wait.h>
-#include <linux/workqueue.h>
 
 #include "mem/cursor.h"
-#include "mem/odp.h"
+#include "qp/park.h"
 
-struct mirage_qp;
-
-/* What a run of the requester ended with. */
+/* What a run of a carrier's requester ended with. */
 enum mirage_engine_verdict {
-	ENGINE_IDLE,		/* nothing to do until the next kick */
+	ENGINE_IDLE,		/* nothing to do until the next doorbell */
 	ENGINE_MORE,		/* more to do, but the caller's share is used up */
 	ENGINE_FAULT,		/* engine.miss has to be brought in first */
 	ENGINE_DELAY,		/* engine.delay has to pass first */
 };
 
+/*
+ * What may follow what:
+ *
+ *	READY		-> RUNNING	a doorbell
+ *	RUNNING		-> READY	nothing to do, and no doorbell meanwhile
+ *			-> AWAITS_*	parked, and not woken meanwhile
+ *			-> STOPPING	mirage_engine_stop()
+ *	AWAITS_FAULT	-> RUNNING	the fault is over, or an urgent doorbell
+ *	AWAITS_DELAY	-> RUNNING	the delay is over
+ *	STOPPING	-> STOPPED	the runner's round is over
+ *	all but RUNNING	-> STOPPED	mirage_engine_stop()
+ *	STOPPED		-> READY	mirage_engine_start()
+ */
+enum mirage_engine_state {
+	ENGINE_READY,
+	ENGINE_RUNNING,
+	ENGINE_AWAITS_FAULT,
+	ENGINE_AWAITS_DELAY,
+	ENGINE_STOPPING,
+	ENGINE_STOPPED,
+};
+
+/* What came to a runner meanwhile; each counts for more than those before it. */
+enum mirage_engine_note {
+	ENGINE_NOTE_NONE,
+	ENGINE_NOTE_DOORBELL,	/* look at the queue again */
+	ENGINE_NOTE_URGENT,	/* even if the runner is about to wait for a page */
+	ENGINE_NOTE_WOKEN,	/* what the runner is about to wait for is over */
+};
+
 /**
  * struct mirage_engine - the executor of one send queue
- * @lock: protects the flags up to @parked; innermost, BHs off
- * @running: somebody executes; everything of the requester is theirs
- * @again: there was a kick meanwhile
- * @urgent: one that counts even for who waits for a page
- * @woken: what it is about to park for is already over
- * @raised: @waiter is with a fault; a reference on the QP is held
- * @stale: the wait for it was cut short: its error says nothing of the present miss
- * @stopped: nobody may start
- * @parked: it waits for a fault or a delay
- * @idle: woken when @running or @raised turns false after @stopped turned true
- * @waiter: for a fault
- * @atomic: the runner may not sleep; owned by who runs
- * @fault_error: the fault's permanent answer, or 0; owned by who runs
- * @miss: what to bring in; owned by who runs
- * @delay: in jiffies; owned by who runs
- * @work: goes on after a delay, or with a share too large for a system call; holds
- *	a reference on the QP while queued
+ * @lock: protects @state, @note and @park; taken with BHs off, outside of the locks that
+ *	raising a fault takes
+ * @state: see above; who made it RUNNING is the runner, and owns the requester
+ * @note: for the runner
+ * @park: where the engine waits
+ * @atomic: the runner may not sleep; of the runner
+ * @fault_error: the permanent answer of the fault that was waited for, or 0; of the runner
+ * @miss: what to bring in; of the runner
+ * @delay: in jiffies; of the runner
  */
 struct mirage_engine {
-	spinlock_t lock;		/* the flags up to parked */
-	bool running;
-	bool again;
-	bool urgent;
-	bool woken;
-	bool raised;
-	bool stale;
-	bool stopped;
-	enum { PARKED_NOT, PARKED_FAULT, PARKED_DELAY } parked;
-	wait_queue_head_t idle;
-	struct mirage_odp_waiter waiter;
+	spinlock_t lock;		/* state, note and park */
+	enum mirage_engine_state state;
+	enum mirage_engine_note note;
+	struct mirage_park park;
 	bool atomic;
 	int fault_error;
 	struct mirage_miss miss;
 	unsigned long delay;
-	struct delayed_work work;
 };
 
 /** mirage_engine_breathe - between two steps of a runner: let others run, if it may */
@@ -69,7 +79,7 @@ static inline void mirage_engine_breathe(const struct mirage_engine *e)
 		cond_resched();
 }
 
-void mirage_engine_init(struct mirage_engine *e);
+void mirage_engine_init(struct mirage_engine *e, struct mirage_qp *qp);
 void mirage_engine_doorbell(struct mirage_engine *e);
 void mirage_engine_doorbell_atomic(struct mirage_engine *e);
 void mirage_engine_doorbell_urgent(struct mirage_engine *e);

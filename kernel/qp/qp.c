@@ -8,9 +8,9 @@
 #include "base/device.h"
 #include "base/udata.h"
 #include "mem/mw.h"
+#include "qp/carrier.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
-#include "wire/wire.h"
 
 /* The general services interface, of the MAD layer. */
 #define QPN_GSI		1
@@ -21,8 +21,7 @@ static void qp_release(struct kref *ref)
 {
 	struct mirage_qp *qp = container_of(ref, struct mirage_qp, ref);
 
-	/* Who woke for a held datagram has no more use for it. */
-	kfree(qp->ud);
+	kfree(qp->carried);
 	kfree_rcu(qp, rcu);
 }
 
@@ -38,7 +37,9 @@ void mirage_qp_put(struct mirage_qp *qp)
  * @qpn: the number
  *
  * Any context. What is found may be on its way out: look at its state under its
- * lock. Return: the QP with a reference, or NULL.
+ * lock.
+ *
+ * Return: the QP with a reference, or NULL.
  */
 struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn)
 {
@@ -103,7 +104,8 @@ void mirage_qp_error_locked(struct mirage_qp *qp, enum ib_event_type event)
 	if (event)
 		mirage_qp_event(qp, event);
 	mirage_responder_reset(qp);
-	mirage_ud_drop_held(qp);
+	if (qp->carrier->drop)
+		qp->carrier->drop(qp);
 	mirage_complete_flush_recvs(qp);
 	if (qp->srq)
 		mirage_qp_event(qp, IB_EVENT_QP_LAST_WQE_REACHED);
@@ -254,7 +256,7 @@ static struct mirage_qp *qp_alloc(struct ib_qp *ibqp, const struct ib_qp_init_at
 	kref_init(&qp->ref);
 	mutex_init(&qp->mutex);
 	spin_lock_init(&qp->lock);
-	mirage_engine_init(&qp->engine);
+	mirage_engine_init(&qp->engine, qp);
 	qp->dev = dev;
 	qp->ibqp = ibqp;
 	spin_lock_init(&qp->post_lock);
@@ -298,6 +300,23 @@ static int qp_reserve_qpn(struct mirage_qp *qp)
 }
 
 /**
+ * mirage_carrier_for - the carrier that a QP takes
+ * @qp: the QP
+ * @attr: as struct mirage_carrier has it for suits()
+ *
+ * Return: the first of the device's that suits; there always is one.
+ */
+const struct mirage_carrier *mirage_carrier_for(struct mirage_qp *qp,
+						const struct ib_qp_attr *attr)
+{
+	const struct mirage_carrier *const *carrier = qp->dev->carriers;
+
+	while (!(*carrier)->suits(qp, attr))
+		carrier++;
+	return *carrier;
+}
+
+/**
  * mirage_create_qp - ib_device_ops.create_qp
  * @ibqp: the core's object
  * @attr: what is asked for; the caps are raised to what there is
@@ -322,7 +341,10 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 	qp = qp_alloc(ibqp, attr, mirage_udata_context(udata));
 	if (!qp)
 		goto err_limit;
-	ret = mirage_ud_create(qp) ?: qp_make_rings(qp, &attr->cap);
+	qp->carrier = mirage_carrier_for(qp, NULL);
+	ret = qp->carrier->create ? qp->carrier->create(qp) : 0;
+	if (!ret)
+		ret = qp_make_rings(qp, &attr->cap);
 	if (ret)
 		goto err_free;
 	qp->cap = attr->cap;
@@ -347,7 +369,7 @@ err_qpn:
 err_rings:
 	qp_drop_rings(qp);
 err_free:
-	kfree(qp->ud);
+	kfree(qp->carried);
 	kfree(qp);
 err_limit:
 	mirage_limit_put(&dev->num_qp);
@@ -365,12 +387,15 @@ err_limit:
 void mirage_qp_silence(struct mirage_qp *qp)
 {
 	mirage_engine_stop(&qp->engine);
-	mirage_wire_disconnect(qp);
+	if (qp->carrier->disconnect)
+		qp->carrier->disconnect(qp);
+	WRITE_ONCE(qp->carrier, mirage_carrier_for(qp, NULL));
 	/* A peer's runner that already has the QP finds it gone under the lock. */
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	mirage_responder_reset(qp);
-	mirage_ud_drop_held(qp);
+	if (qp->carrier->drop)
+		qp->carrier->drop(qp);
 	spin_unlock_bh(&qp->lock);
 	/* Whoever put it in error before that may have queued the worker. */
 	mirage_engine_stop(&qp->engine);
@@ -398,7 +423,6 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	mirage_mw_end_qp(dev, qp->qpn);
 	xa_erase(&dev->qps, qp->qpn);
 	mirage_requester_reset(qp);
-	mirage_ud_reset(qp);
 	qp_drop_rings(qp);
 	mirage_limit_put(&dev->num_qp);
 	mirage_qp_put(qp);
@@ -413,7 +437,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
  */
 void mirage_qp_recv_doorbell(struct mirage_qp *qp)
 {
-	struct mirage_qp *peer = NULL;
+	bool waited_for = false;
 
 	spin_lock_bh(&qp->lock);
 	if (qp->state == IB_QPS_ERR) {
@@ -423,16 +447,12 @@ void mirage_qp_recv_doorbell(struct mirage_qp *qp)
 			mirage_srq_doorbell_rung(qp->srq);
 		else if (qp_has_rq(qp->type))
 			mirage_ring_want_doorbell(&qp->rq, false);
-		if (qp->rnr_peer && !qp->wire)
-			peer = mirage_qp_get(qp->dev, qp->attr.dest_qp_num);
-		qp->rnr_peer = false;
+		swap(waited_for, qp->rnr_peer);
 	}
 	spin_unlock_bh(&qp->lock);
 
-	if (peer) {
-		mirage_engine_end_delay(&peer->engine);
-		mirage_qp_put(peer);
-	}
+	if (waited_for && qp->carrier->receive_posted)
+		qp->carrier->receive_posted(qp);
 }
 
 static void qp_recv_doorbell_work(struct work_struct *work)

@@ -20,9 +20,8 @@
 #include "qp/responder.h"
 #include "queue/cq.h"
 #include "queue/srq.h"
-#include "ud/ud.h"
 
-struct mirage_wire;
+struct mirage_carrier;
 
 /**
  * struct mirage_ibqp - the core's handle
@@ -77,11 +76,11 @@ struct mirage_ibqp {
  * @rnr_srqn: in the SRQ of that number, for an XRC target; @lock
  * @sqd_notify: IB_EVENT_SQ_DRAINED is owed; @lock
  * @resp: the responder; @lock
- * @wire: or NULL: the direct carrier; written under @mutex, followed under RCU
+ * @carrier: how its requests get to the peer; written under @mutex
+ * @carried: the carrier's own; written under @mutex, followed under RCU, freed with the QP
  * @sq: the send ring; of the requester
  * @req: of the requester
  * @engine: decides who is the requester
- * @ud: what a QP for datagrams has besides, or NULL
  */
 struct mirage_qp {
 	struct kref ref;
@@ -114,7 +113,8 @@ struct mirage_qp {
 	u32 rnr_srqn;
 	bool sqd_notify;
 	struct mirage_responder resp;
-	struct mirage_wire *wire;
+	const struct mirage_carrier *carrier;
+	void *carried;
 
 	spinlock_t post_lock;		/* see above */
 	unsigned long send_doorbell_rung;
@@ -124,7 +124,6 @@ struct mirage_qp {
 	struct mirage_ring sq ____cacheline_aligned;
 	struct mirage_requester req;
 	struct mirage_engine engine;
-	struct mirage_ud *ud;
 };
 
 static inline struct mirage_qp *to_mqp(struct ib_qp *ibqp)
@@ -136,6 +135,30 @@ static inline struct mirage_qp *to_mqp(struct ib_qp *ibqp)
 static inline struct ib_pd *mirage_qp_recv_pd(const struct mirage_qp *qp)
 {
 	return unlikely(qp->srq) ? qp->srq->ibsrq.pd : qp->pd;
+}
+
+/**
+ * mirage_qp_pop_recv - take a receive work request for what comes next
+ * @qp: the QP; its lock is held
+ *
+ * Return: 0: it is in qp->resp.wqe; -ENOENT: there is none; -ENXIO: the domain of an XRC
+ * target has no such SRQ; anything else is for mirage_responder_wqe_failed().
+ */
+static __always_inline int mirage_qp_pop_recv(struct mirage_qp *qp)
+{
+	struct mirage_recv_copy *wqe = &qp->resp.wqe;
+	int ret;
+
+	lockdep_assert_held(&qp->lock);
+	if (likely(qp->rq.hdr))
+		ret = mirage_wqe_pop_recv(&qp->rq, wqe);
+	else if (qp->srq)
+		ret = mirage_srq_pop(qp->srq, wqe);
+	else
+		ret = mirage_xsrq_pop(qp->dev, qp->xrcd, qp->resp.srqn, wqe);
+	if (likely(!ret))
+		qp->resp.have_wqe = true;
+	return ret;
 }
 
 /** mirage_qp_flushes - is what stands in the send queue to be flushed? */
@@ -158,7 +181,9 @@ static inline enum mirage_pkt_transport mirage_qp_packets(const struct mirage_qp
  * @dev: the device
  * @qpn: the number, of whatever origin
  *
- * Under RCU. Return: the QP, or NULL. As mirage_qp_get(), but without a reference.
+ * Under RCU.
+ *
+ * Return: the QP, or NULL. As mirage_qp_get(), but without a reference.
  */
 static __always_inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, u32 qpn)
 {

@@ -17,7 +17,7 @@ static int qp_post_one(struct mirage_qp *qp, const struct ib_send_wr *wr)
 	int err;
 
 	lockdep_assert_held(&qp->post_lock);
-	err = mirage_post_put_send(&qp->sq, &qp->cap, qp->ud, wr);
+	err = mirage_post_put_send(&qp->sq, &qp->cap, qp->transport == OP_UD, wr);
 	/* The slot names the key; what the key is to lead to is kept with the region. */
 	if (unlikely(wr->opcode == IB_WR_REG_MR) && !err)
 		err = mirage_fastreg_prepare(reg_wr(wr)->mr, reg_wr(wr)->key,

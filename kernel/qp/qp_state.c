@@ -8,9 +8,9 @@
  * function per source state.
  */
 #include "base/device.h"
+#include "qp/carrier.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
-#include "wire/wire.h"
 
 static int qp_check_attr(const struct ib_qp_attr *attr, int mask)
 {
@@ -110,7 +110,6 @@ static int qp_to_reset(struct mirage_qp *qp)
 	spin_unlock_bh(&qp->lock);
 
 	mirage_requester_reset(qp);
-	mirage_ud_reset(qp);
 	mirage_ring_reset(&qp->sq);
 	mirage_engine_start(&qp->engine);
 	return 0;
@@ -122,16 +121,27 @@ static int qp_to_err(struct mirage_qp *qp)
 	return 0;
 }
 
+/* A connected QP learns here who its peer is, and with that which carrier it needs. */
+static int qp_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
+{
+	const struct mirage_carrier *carrier = qp->carrier;
+	int err;
+
+	if (qp->transport != OP_UD)
+		carrier = mirage_carrier_for(qp, attr);
+	err = carrier->connect(qp, attr);
+	if (!err)
+		WRITE_ONCE(qp->carrier, carrier);
+	return err;
+}
+
 static int qp_from_reset_or_init(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_state to,
 				 const struct ib_qp_attr *attr, int mask)
 {
 	int err = 0;
 
-	if (to == IB_QPS_RTR && (mask & IB_QP_AV))
-		err = mirage_wire_connect(qp, attr);
-	/* Datagrams may come from now on; without the port, those of this device do. */
-	else if (to == IB_QPS_RTR && qp->ud)
-		mirage_net_open(qp->dev);
+	if (to == IB_QPS_RTR)
+		err = qp_connect(qp, attr);
 	if (!err)
 		qp_enter_state(qp, cur, to, attr, mask);
 	return err;
@@ -165,7 +175,7 @@ static int qp_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 	int err;
 
 	mirage_engine_stop(&qp->engine);
-	err = mirage_wire_readdress(qp, attr);
+	err = qp->carrier->readdress(qp, attr);
 	mirage_engine_start(&qp->engine);
 	return err;
 }
@@ -175,7 +185,7 @@ static int qp_from_sqd(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_st
 {
 	int err = 0;
 
-	if (to == IB_QPS_SQD && mirage_requester_busy(qp))
+	if (to == IB_QPS_SQD && qp->carrier->is_busy(qp))
 		return -EBUSY;
 	if (mask & IB_QP_AV)
 		err = qp_readdress(qp, attr);
@@ -269,7 +279,7 @@ int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 	attr->cur_qp_state = qp->state;
 	attr->rq_psn = qp->resp.psn;
 	attr->sq_psn = READ_ONCE(qp->req.psn);
-	attr->sq_draining = qp->state == IB_QPS_SQD && mirage_requester_busy(qp);
+	attr->sq_draining = qp->state == IB_QPS_SQD && qp->carrier->is_busy(qp);
 	attr->path_mig_state = IB_MIG_MIGRATED;
 	attr->cap = qp->cap;
 	spin_unlock_bh(&qp->lock);

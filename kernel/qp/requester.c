@@ -4,27 +4,21 @@
  *
  * A work request is copied and validated, executed by a carrier as far as pages and
  * receive buffers allow, and completed; the next one starts after that. So work
- * requests execute and complete in order, and a fence has nothing to wait for. Over
- * the wire many are under way at once: wire_req.c takes over in mirage_requester_run() then.
+ * requests execute and complete in order, and a fence has nothing to wait for. (On the
+ * wire many are under way at once: that carrier has a requester of its own.)
  *
  * Timers and retry counts follow IBA volume 1, 9.7.5.
  */
 #include "base/device.h"
-#include "direct/direct.h"
 #include "mem/fastreg.h"
 #include "mem/mw.h"
+#include "qp/carrier.h"
 #include "qp/completer.h"
+#include "qp/nak.h"
 #include "qp/qp.h"
 #include "qp/timer.h"
-#include "wire/wire.h"
 
-/* Small work requests, or one step of a large one, are executed with BHs off. */
-#define REQ_SMALL	16
-
-/* Datagrams: as many as make a super-packet. */
-#define REQ_DATAGRAMS	64
-
-/* Of these, in one round: some hundred microseconds of small ones. */
+/* Executions with BHs off in one round: some hundred microseconds of small work requests. */
 #define REQ_BATCH	16
 
 /* The same where the runner may not sleep in between. */
@@ -72,7 +66,7 @@ static void requester_fill_hdr(struct mirage_qp *qp)
 	hdr->op = op;
 	hdr->psn = req->psn;
 	hdr->packets = 1;
-	if (length > ib_mtu_enum_to_int(IB_MTU_256) && !qp->ud)
+	if (length > ib_mtu_enum_to_int(IB_MTU_256) && qp->transport != OP_UD)
 		hdr->packets = ((u64)length + BIT(shift) - 1) >> shift;
 	hdr->length = length;
 	hdr->access = op->remote;
@@ -148,12 +142,13 @@ static bool requester_open_local(struct mirage_qp *qp)
  * A small message of one piece mostly goes all the way with BHs off, and needs no
  * reference on its region then.
  */
-static bool requester_may_borrow(const struct mirage_qp *qp)
+static bool requester_may_borrow(const struct mirage_qp *qp, const struct mirage_stepper *step)
 {
 	const struct mirage_requester *req = &qp->req;
 
 	return req->wqe.head.num_sge == 1 && req->op->class <= OP_WRITE &&
-	       req->wqe.length - 1 < MIRAGE_CURSOR_BORROW_MAX && (!qp->ud || mirage_ud_sends_once(qp));
+	       req->wqe.length - 1 < MIRAGE_CURSOR_BORROW_MAX && 
+	       (!step->reads_once || step->reads_once(qp));
 }
 
 /* It did not: look the region up once more, for longer. */
@@ -163,7 +158,7 @@ static bool requester_keep_local(struct mirage_qp *qp)
 }
 
 /* Takes the oldest work request up; it is finished at once when it is bad. */
-static void requester_start_wr(struct mirage_qp *qp)
+static void requester_start_wr(struct mirage_qp *qp, const struct mirage_stepper *step)
 {
 	struct mirage_requester *req = &qp->req;
 	struct mirage_send_copy *wqe = &req->wqe;
@@ -186,8 +181,8 @@ static void requester_start_wr(struct mirage_qp *qp)
 		status = ret == -EMSGSIZE ? IB_WC_LOC_LEN_ERR : IB_WC_LOC_QP_OP_ERR;
 	else
 		status = mirage_requester_check(qp, req->op, wqe);
-	if (qp->ud && status == IB_WC_SUCCESS)
-		status = mirage_ud_check(qp);
+	if (step->check && status == IB_WC_SUCCESS)
+		status = step->check(qp);
 	if (status != IB_WC_SUCCESS) {
 		requester_finish(qp, status, ret);
 		return;
@@ -198,7 +193,7 @@ static void requester_start_wr(struct mirage_qp *qp)
 		requester_fill_flush(req);
 	if (wqe->inline_data)
 		return;
-	if (requester_may_borrow(qp) &&
+	if (requester_may_borrow(qp, step) &&
 	    mirage_cursor_borrow(&req->local, qp->dev, qp->pd, wqe->sge, req->op->local))
 		return;
 	requester_open_local(qp);
@@ -219,12 +214,12 @@ static enum mirage_engine_verdict requester_unanswered(struct mirage_qp *qp)
 	return ENGINE_DELAY;
 }
 
-/* No receive buffer: wait as long as the peer says; 7 is "for ever". */
+/* The peer has no receive buffer: wait as long as it says. */
 static enum mirage_engine_verdict requester_not_ready(struct mirage_qp *qp)
 {
 	struct mirage_requester *req = &qp->req;
 
-	if (qp->attr.rnr_retry != 7 && !req->rnr_left--) {
+	if (!mirage_timer_rnr_again(qp->attr.rnr_retry, &req->rnr_left)) {
 		requester_finish(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
 		return ENGINE_MORE;
 	}
@@ -280,13 +275,9 @@ static noinline enum mirage_engine_verdict requester_answered(struct mirage_qp *
 	case RESP_RNR:
 		return requester_probe(qp) ? ENGINE_FAULT : requester_not_ready(qp);
 	case RESP_NAK_INVALID:
-		requester_finish(qp, IB_WC_REM_INV_REQ_ERR, 0);
-		break;
 	case RESP_NAK_ACCESS:
-		requester_finish(qp, IB_WC_REM_ACCESS_ERR, 0);
-		break;
 	case RESP_NAK_OPERATIONAL:
-		requester_finish(qp, IB_WC_REM_OP_ERR, 0);
+		requester_finish(qp, mirage_nak_status(v), 0);
 		break;
 	}
 	return ENGINE_MORE;
@@ -337,7 +328,8 @@ static enum mirage_engine_verdict requester_execute_local(struct mirage_qp *qp)
 	return ENGINE_MORE;
 }
 
-static enum mirage_engine_verdict requester_execute(struct mirage_qp *qp)
+static enum mirage_engine_verdict requester_execute(struct mirage_qp *qp,
+						    const struct mirage_stepper *step)
 {
 	struct mirage_engine *e = &qp->engine;
 	int err = e->fault_error;
@@ -346,8 +338,7 @@ static enum mirage_engine_verdict requester_execute(struct mirage_qp *qp)
 	if (qp->req.op->class == OP_LOCAL)
 		return requester_execute_local(qp);
 	if (!err) {
-		enum mirage_verdict v = qp->ud ? mirage_ud_request(qp, &e->miss) :
-					       mirage_direct_request(qp, &e->miss);
+		enum mirage_verdict v = step->request(qp, &e->miss);
 
 		if (likely(v == RESP_OK))
 			requester_succeed(qp);
@@ -358,7 +349,7 @@ static enum mirage_engine_verdict requester_execute(struct mirage_qp *qp)
 	if (!requester_keep_local(qp))
 		return ENGINE_MORE;
 	if (qp->req.remote_miss)
-		return requester_answered(qp, mirage_direct_fault_failed(qp, err));
+		return requester_answered(qp, step->fail(qp, err));
 
 	requester_finish(qp, IB_WC_LOC_PROT_ERR, err);
 	return ENGINE_MORE;
@@ -386,7 +377,7 @@ static void requester_flush(struct mirage_qp *qp)
 }
 
 /* Nothing under way: is there a next one, and may it start? */
-static bool requester_take_next(struct mirage_qp *qp)
+static bool requester_take_next(struct mirage_qp *qp, const struct mirage_stepper *step)
 {
 	int pending;
 
@@ -407,38 +398,38 @@ static bool requester_take_next(struct mirage_qp *qp)
 		mirage_qp_error(qp, IB_EVENT_QP_FATAL);
 	if (pending <= 0)
 		return false;
-	requester_start_wr(qp);
+	requester_start_wr(qp, step);
 	return true;
 }
 
 /* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
-static enum mirage_engine_verdict requester_run_some(struct mirage_qp *qp)
+static enum mirage_engine_verdict requester_run_some(struct mirage_qp *qp,
+						     const struct mirage_stepper *step)
 {
-	int i, most = qp->ud ? REQ_DATAGRAMS : REQ_SMALL;
 	struct mirage_requester *req = &qp->req;
+	int i;
 
-	for (i = 0; i < most; i++) {
+	for (i = 0; i < step->burst; i++) {
 		enum mirage_engine_verdict v;
 
 		if (unlikely(mirage_qp_flushes(qp)))
 			break;
-		if (!req->active && !requester_take_next(qp))
+		if (!req->active && !requester_take_next(qp, step))
 			return ENGINE_IDLE;
 		if (unlikely(!req->active))
 			continue;
-		v = requester_execute(qp);
+		v = requester_execute(qp, step);
 		if (v != ENGINE_MORE)
 			return v;
-		/* What is copied to each of a group is that many times as long. */
-		if (req->hdr.length > PAGE_SIZE || (qp->ud && mirage_ud_fanned_out(qp)))
+		if (req->hdr.length > PAGE_SIZE || (step->is_large && step->is_large(qp)))
 			break;
 	}
 	return ENGINE_MORE;
 }
 
 /**
- * mirage_requester_run - execute send work requests
- * @qp: the QP; the caller is its runner
+ * mirage_requester_run - execute send work requests, one after the other
+ * @qp: the QP, whose carrier executes by steps; the caller is its runner
  *
  * Any context but hardirq, no locks held.
  *
@@ -448,9 +439,7 @@ static enum mirage_engine_verdict requester_run_some(struct mirage_qp *qp)
 enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 {
 	int i, batch = qp->engine.atomic ? REQ_BATCH_ATOMIC : REQ_BATCH;
-
-	if (qp->wire)
-		return mirage_wire_req_run(qp);
+	const struct mirage_stepper *step = qp->carrier->step;
 
 	for (i = 0; i < batch; i++) {
 		enum mirage_engine_verdict v;
@@ -461,9 +450,9 @@ enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 		}
 		/* Once for all of them: it costs as much as a lookup. */
 		local_bh_disable();
-		v = requester_run_some(qp);
-		if (qp->ud)
-			mirage_ud_flush(qp);
+		v = requester_run_some(qp, step);
+		if (step->flush)
+			step->flush(qp);
 		local_bh_enable();
 		if (v != ENGINE_MORE)
 			return v;
@@ -472,15 +461,26 @@ enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 	return ENGINE_MORE;
 }
 
-/** mirage_requester_busy - is a work request under way? */
-bool mirage_requester_busy(const struct mirage_qp *qp)
+/** mirage_requester_is_busy - is a work request under way? */
+bool mirage_requester_is_busy(const struct mirage_qp *qp)
 {
-	return qp->wire ? mirage_wire_req_busy(qp) : READ_ONCE(qp->req.active);
+	return READ_ONCE(qp->req.active);
 }
 
 /**
- * mirage_requester_reset - forget the work request under way
- * @qp: the QP, its engine stopped
+ * mirage_requester_forget_peer - remember no peer any more
+ * @qp: the QP; the caller is its runner, or nobody is
+ */
+void mirage_requester_forget_peer(struct mirage_qp *qp)
+{
+	if (qp->req.peer)
+		mirage_qp_put(qp->req.peer);
+	qp->req.peer = NULL;
+}
+
+/**
+ * mirage_requester_reset - forget the work request under way, and the peer
+ * @qp: the QP, its engine stopped and its state RESET
  */
 void mirage_requester_reset(struct mirage_qp *qp)
 {
@@ -489,5 +489,7 @@ void mirage_requester_reset(struct mirage_qp *qp)
 	if (req->active)
 		mirage_cursor_release(&req->local);
 	req->active = false;
-	mirage_direct_detach(qp);
+	mirage_requester_forget_peer(qp);
+	if (qp->carrier->reset)
+		qp->carrier->reset(qp);
 }

@@ -59,10 +59,10 @@ enum ib_wc_status mirage_requester_check(const struct mirage_qp *qp, const struc
 					 const struct mirage_send_copy *wqe);
 enum ib_wc_status mirage_requester_local(struct mirage_qp *qp, const struct mirage_op *op,
 					 const struct mirage_send_wqe *head, int *err);
-bool mirage_requester_busy(const struct mirage_qp *qp);
+bool mirage_requester_is_busy(const struct mirage_qp *qp);
 void mirage_requester_drained(struct mirage_qp *qp);
 enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp);
-bool mirage_requester_busy(const struct mirage_qp *qp);
+void mirage_requester_forget_peer(struct mirage_qp *qp);
 void mirage_requester_reset(struct mirage_qp *qp);
 
 #endif

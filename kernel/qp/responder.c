@@ -38,7 +38,7 @@ static enum mirage_verdict responder_send_nak(struct mirage_qp *qp, enum mirage_
 		return v;
 	}
 	mirage_qp_error_locked(qp, v == RESP_NAK_ACCESS ? IB_EVENT_QP_ACCESS_ERR :
-						   IB_EVENT_QP_REQ_ERR);
+							  IB_EVENT_QP_REQ_ERR);
 	return v;
 }
 
@@ -73,18 +73,34 @@ static noinline enum mirage_verdict responder_nak_wqe(struct mirage_qp *qp, enum
 	return v;
 }
 
+/**
+ * mirage_responder_wqe_failed - the oldest receive work request is not one to execute
+ * @qp: the QP; its lock is held
+ * @err: what mirage_qp_pop_recv() returned, but for -ENOENT and -ENXIO
+ *
+ * The QP is in error afterwards.
+ */
+void mirage_responder_wqe_failed(struct mirage_qp *qp, int err)
+{
+	lockdep_assert_held(&qp->lock);
+	/* An SRQ says itself that the index of its process makes no sense. */
+	if (err == -EPROTO)
+		mirage_qp_error_locked(qp, qp->rq.hdr ? IB_EVENT_QP_FATAL : 0);
+	else
+		mirage_responder_fail_wqe(qp, IB_WC_LOC_QP_OP_ERR, err);
+}
+
 /* Not taken at the first look. */
 static noinline enum mirage_verdict responder_not_taken(struct mirage_qp *qp, int ret)
 {
 	if (ret == -ENOENT && qp->rq.hdr) {
 		/* Be told when one is posted, and look once more. */
 		mirage_ring_want_doorbell(&qp->rq, true);
-		ret = mirage_wqe_pop_recv(&qp->rq, &qp->resp.wqe);
+		ret = mirage_qp_pop_recv(qp);
 	}
 
 	switch (ret) {
 	case 0:
-		qp->resp.have_wqe = true;
 		return RESP_OK;
 	case -ENOENT:
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RNR_NAK);
@@ -93,30 +109,17 @@ static noinline enum mirage_verdict responder_not_taken(struct mirage_qp *qp, in
 		return RESP_RNR;
 	case -ENXIO:
 		return responder_send_nak(qp, RESP_NAK_INVALID);
-	case -EPROTO:
-		mirage_qp_error_locked(qp, qp->rq.hdr ? IB_EVENT_QP_FATAL : 0);
-		return RESP_NAK_OPERATIONAL;
 	default:
-		return responder_nak_wqe(qp, RESP_NAK_OPERATIONAL, IB_WC_LOC_QP_OP_ERR, ret);
+		mirage_responder_wqe_failed(qp, ret);
+		return RESP_NAK_OPERATIONAL;
 	}
 }
 
 static __always_inline enum mirage_verdict responder_take_wqe(struct mirage_qp *qp)
 {
-	struct mirage_recv_copy *wqe = &qp->resp.wqe;
-	int ret;
+	int ret = mirage_qp_pop_recv(qp);
 
-	if (likely(qp->rq.hdr))
-		ret = mirage_wqe_pop_recv(&qp->rq, wqe);
-	else if (qp->srq)
-		ret = mirage_srq_pop(qp->srq, wqe);
-	else
-		ret = mirage_xsrq_pop(qp->dev, qp->xrcd, qp->resp.srqn, wqe);
-
-	if (unlikely(ret))
-		return responder_not_taken(qp, ret);
-	qp->resp.have_wqe = true;
-	return RESP_OK;
+	return likely(!ret) ? RESP_OK : responder_not_taken(qp, ret);
 }
 
 /*
@@ -292,7 +295,9 @@ enum mirage_verdict mirage_responder_piece(struct mirage_qp *qp, struct mirage_r
  * @hdr: the read
  * @b: where its bytes are; filled with RESP_OK, and released by mirage_cursor_release()
  *
- * Does not touch the request under way. Return: RESP_OK; RESP_SILENT: what was right
+ * Does not touch the request under way.
+ *
+ * Return: RESP_OK; RESP_SILENT: what was right
  * then is not any more, or it is no duplicate at all.
  */
 enum mirage_verdict mirage_responder_again(struct mirage_qp *qp, const struct mirage_request *hdr,
@@ -328,7 +333,9 @@ enum mirage_verdict mirage_responder_invalid(struct mirage_qp *qp)
  * @miss: filled with RESP_MISS
  *
  * Atomic against the CPU and every other device of the machine (IBA 9.4.5 calls
- * that IB_ATOMIC_GLOB). Return: RESP_OK or RESP_MISS.
+ * that IB_ATOMIC_GLOB).
+ *
+ * Return: RESP_OK or RESP_MISS.
  */
 enum mirage_verdict mirage_responder_atomic(struct mirage_qp *qp, const struct mirage_request *hdr,
 					    u64 *old,

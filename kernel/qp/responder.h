@@ -107,6 +107,7 @@ enum mirage_verdict mirage_responder_end(struct mirage_qp *qp, const struct mira
 enum mirage_verdict mirage_responder_fault_failed(struct mirage_qp *qp,
 						  const struct mirage_request *hdr, int err);
 void mirage_responder_fail_wqe(struct mirage_qp *qp, enum ib_wc_status status, int err);
+void mirage_responder_wqe_failed(struct mirage_qp *qp, int err);
 void mirage_responder_reset(struct mirage_qp *qp);
 
 #endif

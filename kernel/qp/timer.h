@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * How long a requester waits, and what it does then
+ * How long a requester waits (IBA volume 1, 9.7.5 and 9.7.6)
  */
 #ifndef MIRAGE_TIMER_H
 #define MIRAGE_TIMER_H
 
-#include <linux/timer.h>
 #include <linux/types.h>
 
-struct mirage_wire_req;
+/* An RNR retry count that never ends. */
+#define MIRAGE_RNR_RETRY_ALWAYS	7
 
 unsigned long mirage_timer_rnr(u8 timer);
 unsigned long mirage_timer_ack(u8 timeout);
 
-void mirage_timer_arm(struct mirage_wire_req *req, unsigned long wait);
-void mirage_timer_expired(struct timer_list *timer);
+/**
+ * mirage_timer_rnr_again - may a request be tried again for which the peer had no receive?
+ * @retry: the QP's RNR retry count
+ * @left: how often still; counted down
+ *
+ * Return: whether it may.
+ */
+static inline bool mirage_timer_rnr_again(u8 retry, u8 *left)
+{
+	if (retry == MIRAGE_RNR_RETRY_ALWAYS)
+		return true;
+	return (*left)--;
+}
 
 #endif

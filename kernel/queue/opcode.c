@@ -32,25 +32,26 @@ const struct mirage_op mirage_ops[OP_COUNT] = {
 		.wc = IB_WC_SEND, .recv = IB_WC_RECV, .ex = MIRAGE_WC_WITH_INV,
 	},
 	[IB_UVERBS_WR_RDMA_READ] = {
-		.class = OP_READ, .transports = OP_RC,
+		.class = OP_READ, .transports = OP_RC, .answer = OP_ANSWER_BYTES,
 		.local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_READ, .wc = IB_WC_RDMA_READ,
 	},
 	[IB_UVERBS_WR_ATOMIC_CMP_AND_SWP] = {
-		.class = OP_ATOMIC, .transports = OP_RC,
+		.class = OP_ATOMIC, .transports = OP_RC, .answer = OP_ANSWER_WORD,
 		.local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_COMP_SWAP,
 	},
 	[IB_UVERBS_WR_ATOMIC_FETCH_AND_ADD] = {
-		.class = OP_ATOMIC, .transports = OP_RC,
+		.class = OP_ATOMIC, .transports = OP_RC, .answer = OP_ANSWER_WORD,
 		.local = IB_ACCESS_LOCAL_WRITE,
 		.remote = IB_ACCESS_REMOTE_ATOMIC, .wc = IB_WC_FETCH_ADD,
 	},
 	[IB_UVERBS_WR_FLUSH] = {
-		.class = OP_FLUSH, .transports = OP_RC, .wc = IB_WC_FLUSH,
+		.class = OP_FLUSH, .transports = OP_RC, .answer = OP_ANSWER_EMPTY,
+		.wc = IB_WC_FLUSH,
 	},
 	[IB_UVERBS_WR_ATOMIC_WRITE] = {
-		.class = OP_WRITE, .transports = OP_RC,
+		.class = OP_WRITE, .transports = OP_RC, .answer = OP_ANSWER_EMPTY,
 		.inline_ok = true, .word = true,
 		.remote = IB_ACCESS_REMOTE_WRITE, .wc = IB_WC_ATOMIC_WRITE,
 	},

@@ -22,6 +22,14 @@ enum mirage_op_class {
 	OP_LOCAL,	/* not at all */
 };
 
+/* What a responder answers a request with, when all went well. */
+enum mirage_op_answer {
+	OP_ACK,			/* an ACK, which may stand for many requests */
+	OP_ANSWER_BYTES,	/* READ responses with the bytes */
+	OP_ANSWER_EMPTY,	/* one READ response without a byte */
+	OP_ANSWER_WORD,		/* an atomic ACK, with what stood in the region */
+};
+
 /* Which transports have an opcode. */
 enum mirage_op_transport {
 	OP_RC	= 1 << 0,	/* XRC too */
@@ -33,6 +41,7 @@ enum mirage_op_transport {
 /**
  * struct mirage_op - facts of one opcode
  * @class: how it uses the responder
+ * @answer: what the responder answers it with
  * @transports: enum mirage_op_transport
  * @inline_ok: its data may stand in the WQE
  * @word: its payload is one aligned word of 8 bytes in the WQE, stored at once
@@ -46,6 +55,7 @@ enum mirage_op_transport {
  */
 struct mirage_op {
 	enum mirage_op_class class;
+	enum mirage_op_answer answer;
 	u8 transports;
 	bool inline_ok;
 	bool word;
@@ -56,10 +66,11 @@ struct mirage_op {
 	u32 ex;
 };
 
-/* Of kernel users only: IB_WR_REG_MR, which is beyond the numbers of the others. */
-#define MIRAGE_WR_REG_MR	(IB_UVERBS_WR_ATOMIC_WRITE + 1)
+/* The provider's masks have room for so many. */
+#define OP_COUNT		32
 
-#define OP_COUNT	(MIRAGE_WR_REG_MR + 1)
+/* Of kernel users only: IB_WR_REG_MR. The last number, which uverbs gives out last. */
+#define MIRAGE_WR_REG_MR	(OP_COUNT - 1)
 
 extern const struct mirage_op mirage_ops[OP_COUNT];
 

@@ -35,7 +35,9 @@ void mirage_av_put(struct mirage_av *av)
  * @pd: of the QP that sends; handles of another PD are not found
  * @num: the number
  *
- * Any context. Return: it, with a reference, or NULL.
+ * Any context.
+ *
+ * Return: it, with a reference, or NULL.
  */
 struct mirage_av *mirage_av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num)
 {

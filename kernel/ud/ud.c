@@ -16,7 +16,6 @@
 #include <rdma/ib_mad.h>
 
 #include "base/device.h"
-#include "direct/direct.h"
 #include "net/address.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
@@ -73,7 +72,7 @@ static u32 ud_qkey_of(const struct mirage_qp *qp)
 static void ud_fill_datagram(const struct mirage_qp *qp, struct mirage_datagram *d)
 {
 	const struct mirage_send_wqe *head = &qp->req.wqe.head;
-	const struct mirage_av *av = qp->ud->av;
+	const struct mirage_av *av = mirage_ud_of(qp)->av;
 
 	*d = (struct mirage_datagram) {
 		.imm = qp->req.op->ex,
@@ -94,7 +93,7 @@ static struct mirage_qp *ud_find_peer(struct mirage_qp *qp, u32 qpn)
 	if (req->peer && req->peer->qpn == qpn &&
 	    READ_ONCE(req->peer->state) != IB_QPS_RESET)
 		return req->peer;
-	mirage_direct_detach(qp);
+	mirage_requester_forget_peer(qp);
 	req->peer = mirage_qp_get(qp->dev, qpn);
 	return req->peer;
 }
@@ -104,7 +103,7 @@ static enum mirage_verdict ud_send_local(struct mirage_qp *qp, const struct mira
 {
 	struct mirage_qp *peer = ud_find_peer(qp, qp->req.wqe.head.swap & IB_QPN_MASK);
 
-	if (!peer || !peer->ud)
+	if (!peer || peer->transport != OP_UD)
 		mirage_ud_drop(qp);
 	else if (!mirage_ud_deliver(peer, d, &qp->req.local, miss))
 		return RESP_MISS;
@@ -145,7 +144,7 @@ static enum mirage_verdict ud_send_wire(struct mirage_qp *qp, struct mirage_curs
 {
 	const struct mirage_send_wqe *head = &qp->req.wqe.head;
 	u32 n = qp->req.hdr.length, len;
-	struct mirage_ud *ud = qp->ud;
+	struct mirage_ud *ud = mirage_ud_of(qp);
 	struct mirage_pkt pkt = {
 		.opcode = qp->req.op->ex ? PKT_UD | PKT_SEND_ONLY_WITH_IMM :
 					   PKT_UD | PKT_SEND_ONLY,
@@ -200,9 +199,9 @@ static enum mirage_verdict ud_send_group(struct mirage_qp *qp, struct mirage_mis
 	if (!mirage_cursor_read(local, copy, d.len, d.len, miss)) {
 		v = RESP_MISS;
 	} else {
-		if (qp->ud->av->wired)
+		if (mirage_ud_of(qp)->av->wired)
 			ud_send_wire(qp, from, miss);
-		mirage_mcast_for_each(qp->dev, &qp->ud->av->dgid, ud_send_to_member, &to);
+		mirage_mcast_for_each(qp->dev, &mirage_ud_of(qp)->av->dgid, ud_send_to_member, &to);
 	}
 	kfree(copy);
 	return v;
@@ -216,16 +215,27 @@ static void ud_drop_av(struct mirage_ud *ud)
 	ud->av = NULL;
 }
 
+/* Lets the packets go that were made; BHs are off since the first of them. */
+static void ud_flush(struct mirage_qp *qp)
+{
+	struct mirage_ud *ud = mirage_ud_of(qp);
+
+	mirage_net_tx_flush(&ud->tx);
+	/* The device's own lives as long as its namespace: it must not keep that. */
+	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
+		ud_drop_av(ud);
+}
+
 static void ud_forget_av(struct mirage_qp *qp)
 {
-	mirage_ud_flush(qp);
-	ud_drop_av(qp->ud);
+	ud_flush(qp);
+	ud_drop_av(mirage_ud_of(qp));
 }
 
 /* Finds the address vector; the last one is remembered. */
 static bool ud_find_av(struct mirage_qp *qp, u64 num)
 {
-	struct mirage_ud *ud = qp->ud;
+	struct mirage_ud *ud = mirage_ud_of(qp);
 
 	if (ud->av && ud->av->num == num && !READ_ONCE(ud->av->dead))
 		return true;
@@ -238,13 +248,8 @@ static bool ud_find_av(struct mirage_qp *qp, u64 num)
 	return ud->av;
 }
 
-/**
- * mirage_ud_check - may the datagram that was taken up be sent?
- * @qp: the QP; the caller is its runner
- *
- * Return: IB_WC_SUCCESS, or what is wrong with it.
- */
-enum ib_wc_status mirage_ud_check(struct mirage_qp *qp)
+/* May the datagram that was taken up be sent? */
+static enum ib_wc_status ud_check_send(struct mirage_qp *qp)
 {
 	const struct mirage_send_copy *wqe = &qp->req.wqe;
 
@@ -255,37 +260,27 @@ enum ib_wc_status mirage_ud_check(struct mirage_qp *qp)
 	return IB_WC_SUCCESS;
 }
 
-/**
- * mirage_ud_sends_once - will mirage_ud_request() want the bytes of the datagram once at most?
- * @qp: the requester's QP, after mirage_ud_check(); the caller is its runner
- */
-bool mirage_ud_sends_once(const struct mirage_qp *qp)
+/* A group and members on this device need them more than once. */
+static bool ud_sends_once(const struct mirage_qp *qp)
 {
-	const struct mirage_av *av = qp->ud->av;
+	const struct mirage_av *av = mirage_ud_of(qp)->av;
 
 	return av->wired && !av->multicast;
 }
 
-/**
- * mirage_ud_fanned_out - did the datagram that was sent last go to a group?
- * @qp: the requester's QP; the caller is its runner
- */
-bool mirage_ud_fanned_out(const struct mirage_qp *qp)
+/* What is copied to each of a group is that many times as long. */
+static bool ud_fanned_out(const struct mirage_qp *qp)
 {
-	return qp->ud->av && qp->ud->av->multicast;
+	return mirage_ud_of(qp)->av && mirage_ud_of(qp)->av->multicast;
 }
 
-/**
- * mirage_ud_request - send the datagram under way
- * @qp: the requester's QP; the caller is its runner
- * @miss: filled with RESP_MISS
- *
- * BHs off. Return: RESP_OK: it is sent, arrived or not; RESP_MISS: a page of the sender's
- * is missing; RESP_GOES_ON: its bytes were borrowed and have to be kept first.
+/*
+ * RESP_OK: it is sent, arrived or not. RESP_GOES_ON: its bytes were borrowed and have to be
+ * kept first.
  */
-enum mirage_verdict mirage_ud_request(struct mirage_qp *qp, struct mirage_miss *miss)
+static enum mirage_verdict ud_request(struct mirage_qp *qp, struct mirage_miss *miss)
 {
-	const struct mirage_av *av = qp->ud->av;
+	const struct mirage_av *av = mirage_ud_of(qp)->av;
 	enum mirage_verdict v = RESP_OK;
 	struct mirage_datagram d;
 
@@ -300,61 +295,72 @@ enum mirage_verdict mirage_ud_request(struct mirage_qp *qp, struct mirage_miss *
 	return ud_send_local(qp, &d, miss);
 }
 
-/**
- * mirage_ud_flush - let the packets go that were made
- * @qp: a QP for datagrams; the caller is its runner, or its engine is stopped
- *
- * BHs are off since the first of them.
- */
-void mirage_ud_flush(struct mirage_qp *qp)
+/* Nothing of a datagram is missing at its receiver's: see ud_recv.c. */
+static enum mirage_verdict ud_fail_request(struct mirage_qp *qp, int err)
 {
-	struct mirage_ud *ud = qp->ud;
-
-	if (ud->tx.skb)
-		mirage_net_tx_flush(&ud->tx);
-	/* The device's own lives as long as its namespace: it must not keep that. */
-	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
-		ud_drop_av(ud);
+	return RESP_OK;
 }
 
-/**
- * mirage_ud_create - what a new QP for datagrams needs besides
- * @qp: the QP; ->type is set
- *
- * Return: 0, -ENOMEM.
- */
-int mirage_ud_create(struct mirage_qp *qp)
+static bool ud_suits(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
-	struct mirage_ud *ud;
+	return mirage_ud_type(qp->type);
+}
 
-	if (!mirage_ud_type(qp->type))
-		return 0;
-	ud = kzalloc_obj(*ud, GFP_KERNEL_ACCOUNT);
+static int ud_create(struct mirage_qp *qp)
+{
+	struct mirage_ud *ud = kzalloc_obj(*ud, GFP_KERNEL_ACCOUNT);
+
 	if (!ud)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&ud->held);
-	ud->waiter.wake = mirage_ud_woken;
-	ud->qp = qp;
-	qp->ud = ud;
+	qp->carried = ud;
+	mirage_ud_recv_init(qp);
 	return 0;
 }
 
-/**
- * mirage_ud_reset - forget whom it sent to; the QP's engine is stopped, its state is RESET
- * @qp: a QP, maybe one for datagrams
- */
-void mirage_ud_reset(struct mirage_qp *qp)
+/* Without the port datagrams come from this device alone, which is no error. */
+static int ud_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
-	struct mirage_ud *ud = qp->ud;
+	mirage_net_open(qp->dev);
+	return 0;
+}
 
-	if (!ud)
-		return;
+static int ud_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
+{
+	return 0;
+}
+
+/* A page that nobody needs any more must not delay the QP's next life. */
+static void ud_reset(struct mirage_qp *qp)
+{
+	struct mirage_ud *ud = mirage_ud_of(qp);
+
 	ud_forget_av(qp);
-	/* A page that nobody needs any more must not delay the QP's next life. */
-	if (!mirage_odp_fault_cancel(&ud->waiter))
-		return;
+	mirage_park_cancel(&ud->park);
 	spin_lock_bh(&qp->lock);
 	ud->draining = false;
 	spin_unlock_bh(&qp->lock);
-	mirage_qp_put(qp);
 }
+
+static const struct mirage_stepper ud_stepper = {
+	/* As many as make a super-packet. */
+	.burst = 64,
+	.check = ud_check_send,
+	.reads_once = ud_sends_once,
+	.request = ud_request,
+	.fail = ud_fail_request,
+	.is_large = ud_fanned_out,
+	.flush = ud_flush,
+};
+
+const struct mirage_carrier mirage_ud_carrier = {
+	.suits = ud_suits,
+	.create = ud_create,
+	.connect = ud_connect,
+	.readdress = ud_readdress,
+	.drop = mirage_ud_drop_held,
+	.reset = ud_reset,
+	.run = mirage_requester_run,
+	.is_busy = mirage_requester_is_busy,
+	.step = &ud_stepper,
+};

@@ -56,27 +56,18 @@ static bool ud_recv_admits(struct mirage_qp *qp, const struct mirage_datagram *d
 /* A receive work request for it; false: there is none, or a bad one. */
 static __always_inline bool ud_recv_take_wqe(struct mirage_qp *qp)
 {
-	struct mirage_responder *resp = &qp->resp;
 	int ret;
 
-	if (resp->have_wqe)
+	if (qp->resp.have_wqe)
 		return true;
-	if (qp->srq)
-		ret = mirage_srq_pop(qp->srq, &resp->wqe);
-	else
-		ret = mirage_wqe_pop_recv(&qp->rq, &resp->wqe);
-	if (ret == -ENOENT) {
+	ret = mirage_qp_pop_recv(qp);
+	if (likely(!ret))
+		return true;
+	if (ret == -ENOENT)
 		mirage_ud_drop(qp);
-		return false;
-	}
-	if (ret == -EPROTO) {
-		mirage_qp_error_locked(qp, qp->srq ? 0 : IB_EVENT_QP_FATAL);
-		return false;
-	}
-	resp->have_wqe = true;
-	if (ret)
-		mirage_responder_fail_wqe(qp, IB_WC_LOC_QP_OP_ERR, ret);
-	return !ret;
+	else
+		mirage_responder_wqe_failed(qp, ret);
+	return false;
 }
 
 /*
@@ -206,9 +197,9 @@ static __always_inline bool ud_recv_place_now(struct mirage_qp *qp, const struct
 	struct mirage_mr *mr;
 
 	lockdep_assert_held(&qp->lock);
-	/* The state first: without a reference on the QP, its ->ud is there no longer. */
+	/* The state first: without a reference on the QP, what is ->carried is there no longer. */
 	if (unlikely(qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR ||
-		     d->qkey != qp->attr.qkey || qp->ud->draining))
+		     d->qkey != qp->attr.qkey || mirage_ud_of(qp)->draining))
 		return false;
 	if (!ud_recv_take_wqe(qp))
 		return true;
@@ -226,7 +217,7 @@ static bool ud_recv_hold(struct mirage_qp *qp, const struct mirage_datagram *d,
 			 struct mirage_miss *miss)
 {
 	size_t size = struct_size_t(struct ud_held, data, d->len);
-	struct mirage_ud *ud = qp->ud;
+	struct mirage_ud *ud = mirage_ud_of(qp);
 	struct ud_held *held = NULL;
 
 	lockdep_assert_held(&qp->lock);
@@ -247,84 +238,92 @@ static bool ud_recv_hold(struct mirage_qp *qp, const struct mirage_datagram *d,
 	return true;
 }
 
-static void ud_recv_unhold(struct mirage_ud *ud, struct ud_held *held)
+static void ud_recv_unhold(struct mirage_qp *qp, struct ud_held *held)
 {
-	lockdep_assert_held(&ud->qp->lock);
+	struct mirage_ud *ud = mirage_ud_of(qp);
+
+	lockdep_assert_held(&qp->lock);
 	list_del(&held->node);
 	ud->bytes -= struct_size(held, data, held->d.len);
 	kfree(held);
 }
 
-/* Has the missing page brought in; 0: ud_recv_drain() will be called. */
-static int ud_recv_raise_fault(struct mirage_qp *qp, struct mirage_miss *miss)
+/* The first one that is held waits for a page. */
+static void ud_recv_park(struct mirage_qp *qp, const struct mirage_miss *miss)
 {
-	int ret;
+	struct mirage_ud *ud = mirage_ud_of(qp);
+	int err;
 
-	kref_get(&qp->ref);
-	ret = miss->mr->backend->fault_raise(miss->mr, miss->iova, miss->len,
-					     miss->write, &qp->ud->waiter);
-	mirage_mr_put(miss->mr);
-	if (ret)
-		mirage_qp_put(qp);
-	return ret;
+	lockdep_assert_held(&qp->lock);
+	err = mirage_park_on_fault(&ud->park, miss);
+	if (!err)
+		return;
+	ud->error = err;
+	mirage_park_for(&ud->park, 0);
 }
 
-/* The first one again; @err: the page it waits for can not be had. */
-static enum ud_placed ud_recv_drain_one(struct mirage_qp *qp, int err, struct mirage_miss *miss)
+/* The first one again. False: nothing is held any more, or it waits again. */
+static bool ud_recv_drain_one(struct mirage_qp *qp)
 {
-	struct ud_held *held = list_first_entry(&qp->ud->held, struct ud_held, node);
-	enum ud_placed p = PLACED_DONE;
+	struct mirage_ud *ud = mirage_ud_of(qp);
+	int err = ud->error;
 	struct mirage_cursor from;
+	struct mirage_miss miss;
+	struct ud_held *held;
 
-	if (err && err != -ENOMEM && qp->resp.have_wqe) {
+	lockdep_assert_held(&qp->lock);
+	held = list_first_entry_or_null(&ud->held, struct ud_held, node);
+	ud->draining = held;
+	ud->error = 0;
+	if (!held)
+		return false;
+	if (err && qp->resp.have_wqe) {
 		mirage_responder_fail_wqe(qp, IB_WC_LOC_PROT_ERR, err);
-		return p;
+		return true;
 	}
-	if (err == -ENOMEM) {
-		mirage_ud_drop(qp);
-	} else {
-		mirage_cursor_open_buf(&from, held->data);
-		p = ud_recv_place(qp, &held->d, &from, miss);
+	mirage_cursor_open_buf(&from, held->data);
+	if (ud_recv_place(qp, &held->d, &from, &miss) == PLACED_MISS_DST) {
+		ud_recv_park(qp, &miss);
+		mirage_mr_put(miss.mr);
+		return false;
 	}
 	/* An error of the QP has dropped all of them. */
-	if (p == PLACED_DONE && !list_empty(&qp->ud->held))
-		ud_recv_unhold(qp->ud, held);
-	return p;
+	if (!list_empty(&ud->held))
+		ud_recv_unhold(qp, held);
+	return true;
+}
+
+/* The wait of the first one is over: struct mirage_park. */
+static bool ud_recv_wake(struct mirage_park *park, int err)
+{
+	struct mirage_ud *ud = container_of(park, struct mirage_ud, park);
+
+	lockdep_assert_held(&park->qp->lock);
+	ud->error = err;
+	ud->draining = !list_empty(&ud->held);
+	return ud->draining;
 }
 
 /* Delivers what is held until it is all gone or another page is missing. */
-static void ud_recv_drain(struct mirage_qp *qp, int err)
+static void ud_recv_resume(struct mirage_park *park)
 {
-	struct mirage_ud *ud = qp->ud;
-	enum ud_placed p;
-	struct mirage_miss miss;
+	struct mirage_qp *qp = park->qp;
+	bool more;
 
-	for (;;) {
+	do {
 		spin_lock_bh(&qp->lock);
-		if (list_empty(&ud->held)) {
-			ud->draining = false;
-			spin_unlock_bh(&qp->lock);
-			return;
-		}
-		p = ud_recv_drain_one(qp, err, &miss);
+		more = ud_recv_drain_one(qp);
 		spin_unlock_bh(&qp->lock);
-		err = 0;
-		if (p == PLACED_MISS_DST) {
-			err = ud_recv_raise_fault(qp, &miss);
-			if (!err)
-				return;
-		}
-	}
+	} while (more);
 }
 
-/** mirage_ud_woken - the fault of the first one that is held is over; in the fault worker */
-void mirage_ud_woken(struct mirage_odp_waiter *w, int err)
+/**
+ * mirage_ud_recv_init - nothing is held
+ * @qp: a new QP for datagrams
+ */
+void mirage_ud_recv_init(struct mirage_qp *qp)
 {
-	struct mirage_ud *ud = container_of(w, struct mirage_ud, waiter);
-	struct mirage_qp *qp = ud->qp;
-
-	ud_recv_drain(qp, err);
-	mirage_qp_put(qp);
+	mirage_park_init(&mirage_ud_of(qp)->park, qp, &qp->lock, ud_recv_wake, ud_recv_resume);
 }
 
 /**
@@ -334,51 +333,42 @@ void mirage_ud_woken(struct mirage_odp_waiter *w, int err)
  * @from: its bytes
  * @miss: filled on a miss; the caller puts @miss->mr
  *
- * Any context but hardirq. Return: false: a page of the sender's is missing, and nothing
+ * Any context but hardirq.
+ *
+ * Return: false: a page of the sender's is missing, and nothing
  * has happened.
  */
 bool mirage_ud_deliver(struct mirage_qp *qp, const struct mirage_datagram *d,
 		       struct mirage_cursor *from,
 		       struct mirage_miss *miss)
 {
-	enum ud_placed p = PLACED_MISS_DST;
-	struct mirage_ud *ud = qp->ud;
-	bool begin = false, ok = true;
+	struct mirage_ud *ud = mirage_ud_of(qp);
+	enum ud_placed p;
 	struct mirage_miss dst;
+	bool ok = true;
 
 	spin_lock_bh(&qp->lock);
 	if (!ud_recv_admits(qp, d)) {
 		mirage_ud_drop(qp);
 		goto unlock;
 	}
-	if (!ud->draining) {
-		p = ud_recv_place(qp, d, from, &dst);
-		begin = p == PLACED_MISS_DST;
+	if (ud->draining) {
+		ok = ud_recv_hold(qp, d, from, miss);
+		goto unlock;
 	}
+	p = ud_recv_place(qp, d, from, &dst);
 	if (p == PLACED_MISS_SRC) {
 		*miss = dst;
 		ok = false;
 	} else if (p == PLACED_MISS_DST) {
 		ok = ud_recv_hold(qp, d, from, miss);
-		if (begin && list_empty(&ud->held)) {
-			mirage_mr_put(dst.mr);
-			begin = false;
-		}
-		ud->draining |= begin;
+		ud->draining = !list_empty(&ud->held);
+		if (ud->draining)
+			ud_recv_park(qp, &dst);
+		mirage_mr_put(dst.mr);
 	}
-	/* In a walk of a group nobody else may keep the QP. */
-	if (begin)
-		kref_get(&qp->ref);
 unlock:
 	spin_unlock_bh(&qp->lock);
-
-	if (begin) {
-		int err = ud_recv_raise_fault(qp, &dst);
-
-		if (err)
-			ud_recv_drain(qp, err);
-		mirage_qp_put(qp);
-	}
 	return ok;
 }
 
@@ -393,7 +383,7 @@ static void ud_recv_to_member(struct mirage_qp *member, void *arg)
 	const struct ud_fanout *to = arg;
 	struct mirage_miss miss;
 
-	if (member->ud)
+	if (member->transport == OP_UD)
 		mirage_ud_deliver(member, to->d, to->from, &miss);
 }
 
@@ -472,7 +462,9 @@ static u32 ud_recv_input_series(struct mirage_qp *qp, struct sk_buff *skb,
  * @skb: where it is in, perhaps with more of them behind it
  * @seg: it, checked; what is in there afterwards means nothing
  *
- * BHs off, under rcu_read_lock(). Return: the next packet to look at, or 0.
+ * BHs off, under rcu_read_lock().
+ *
+ * Return: the next packet to look at, or 0.
  */
 u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg)
 {
@@ -491,7 +483,7 @@ u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_n
 		return next;
 	}
 	qp = mirage_qp_find(dev, seg->pkt.qpn);
-	if (qp && qp->ud)
+	if (qp && qp->transport == OP_UD)
 		return ud_recv_input_series(qp, skb, &d, seg);
 	mirage_stat_inc(dev, MIRAGE_STAT_UD_DROPPED);
 	return next;
@@ -499,15 +491,13 @@ u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_n
 
 /**
  * mirage_ud_drop_held - forget datagrams that wait for a page
- * @qp: a QP, maybe one for datagrams; its lock is held
+ * @qp: a QP for datagrams; its lock is held
  */
 void mirage_ud_drop_held(struct mirage_qp *qp)
 {
 	struct ud_held *held, *next;
 
 	lockdep_assert_held(&qp->lock);
-	if (!qp->ud)
-		return;
-	list_for_each_entry_safe(held, next, &qp->ud->held, node)
-		ud_recv_unhold(qp->ud, held);
+	list_for_each_entry_safe(held, next, &mirage_ud_of(qp)->held, node)
+		ud_recv_unhold(qp, held);
 }

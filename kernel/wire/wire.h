@@ -29,11 +29,12 @@
 #define MIRAGE_WIRE_H
 
 #include <linux/skbuff.h>
-#include <linux/wait.h>
-#include <linux/workqueue.h>
+#include <rdma/ib_mad.h>
 
-#include "mem/odp.h"
 #include "net/net.h"
+#include "qp/carrier.h"
+#include "qp/park.h"
+#include "qp/qp.h"
 #include "wire/wire_req.h"
 #include "wire/wire_resp.h"
 
@@ -47,38 +48,47 @@ struct mirage_qp;
 /* Unacknowledged bytes of a QP: the window. */
 #define WIRE_WINDOW	SZ_4M
 
+/*
+ * What may follow what:
+ *
+ *	CLOSED		-> IDLE		the QP is connected
+ *	IDLE		-> PARKED	a page is missing, or a READ is too long for one turn
+ *	PARKED		-> DRAINING	the wait is over
+ *	DRAINING	-> PARKED	a page is missing again
+ *			-> IDLE		nothing is held any more
+ *			-> CLOSING	the QP is disconnected
+ *	IDLE, PARKED	-> CLOSED	the QP is disconnected
+ *	CLOSING		-> CLOSED	who drained has noticed
+ */
+enum mirage_hold_state {
+	HOLD_CLOSED,		/* nothing is taken in */
+	HOLD_IDLE,		/* packets are worked off as they come */
+	HOLD_PARKED,		/* packets are held until @park wakes */
+	HOLD_DRAINING,		/* packets are held while somebody works off those before them */
+	HOLD_CLOSING,		/* nothing is taken in, but somebody still works */
+};
+
 /**
  * struct mirage_wire_hold - one direction's packets, and what they wait for
  * @wire: whose
  * @queue: clones of skbs, in order, each from mirage_net_cb()->off on; with a page missing
  *	it is the first one that misses it
  * @bytes: their truesize
- * @closed: not connected: nothing is taken in any more
- * @parked: @waiter or @work will go on; a reference on the QP is held for it
- * @raised: it is @waiter; @parked is set too
- * @draining: somebody works @queue off, in process context
+ * @state: see above; nothing is in @queue but while it is PARKED or DRAINING
  * @dropped: the bound was reached: ask for retransmission when it is over
  * @error: permanent answer of the fault, for the first packet
- * @waiter: see odp.h
- * @work: goes on where no page is missing
- * @idle: woken when @draining turns false after @closed turned true
+ * @park: where the direction waits
  *
- * Protected by its direction's lock, but for @error: that belongs to who drains, or to
- * whom it is parked for. Nothing is in @queue without @parked or @draining.
+ * Protected by its direction's lock, but for @error: that belongs to who drains.
  */
 struct mirage_wire_hold {
 	struct mirage_wire *wire;
 	struct sk_buff_head queue;
 	u32 bytes;
-	bool closed;
-	bool parked;
-	bool raised;
-	bool draining;
+	enum mirage_hold_state state;
 	bool dropped;
 	int error;
-	struct mirage_odp_waiter waiter;
-	struct delayed_work work;
-	wait_queue_head_t idle;
+	struct mirage_park park;
 };
 
 /* What became of a packet. */
@@ -107,11 +117,45 @@ struct mirage_wire {
 	struct mirage_wire_resp resp;
 };
 
+/**
+ * mirage_wire_of - what a QP has of the wire
+ * @qp: the QP; its carrier is the wire, and the caller owns its requester, holds one of its
+ *	locks, or is in the RCU read side that it found the wire in
+ *
+ * Return: its wire.
+ */
+static inline struct mirage_wire *mirage_wire_of(const struct mirage_qp *qp)
+{
+	return qp->carried;
+}
+
 /* wire.c: life, and who gets a packet */
-int mirage_wire_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr);
-int mirage_wire_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr);
-void mirage_wire_disconnect(struct mirage_qp *qp);
+extern const struct mirage_carrier mirage_wire_carrier;
+
 void mirage_wire_input(struct mirage_dev *dev, struct sk_buff *skb);
+
+/** mirage_wire_right_pkey - we are a full member, so every member may talk to us */
+static inline bool mirage_wire_right_pkey(u16 pkey)
+{
+	return (pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
+}
+
+/* hold.c: packets that wait */
+void mirage_wire_hold_init(struct mirage_wire_hold *h, struct mirage_wire *wire);
+void mirage_wire_hold_open(struct mirage_wire_hold *h);
+void mirage_wire_hold_close(struct mirage_wire_hold *h);
+u32 mirage_wire_hold_input(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off,
+			   struct mirage_net_seg *seg);
+
+/** mirage_wire_hold_waits - does this direction wait for a page of ours? Its lock is held. */
+static inline bool mirage_wire_hold_waits(const struct mirage_wire_hold *h)
+{
+	return h->state == HOLD_PARKED || h->state == HOLD_DRAINING;
+}
+
+/* wire_timer.c; wire->req.lock is held */
+void mirage_wire_timer_arm(struct mirage_wire_req *req, unsigned long wait);
+void mirage_wire_timer_expired(struct timer_list *timer);
 
 /*
  * wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled, with WIRE_READING it

@@ -20,7 +20,9 @@
  * @left: bytes of the message from there on, at least as many as that
  * @miss: all zero; filled when a page is missing behind those; the caller puts @miss->mr
  *
- * BHs off. Return: how many there are, @tx->num. None without @miss->mr: no memory.
+ * BHs off.
+ *
+ * Return: how many there are, @tx->num. None without @miss->mr: no memory.
  */
 u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *path,
 			   struct mirage_pkt *pkt,
@@ -55,7 +57,9 @@ u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *pat
  * @left: bytes of it that may come yet
  * @ack: set if one of what is taken asks for an acknowledgment
  *
- * BHs off. Return: packets taken, their ICRCs checked; those after them, and none when
+ * BHs off.
+ *
+ * Return: packets taken, their ICRCs checked; those after them, and none when
  * the first one misses a page, are left for the long way.
  */
 u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,

@@ -15,13 +15,14 @@
  */
 #include "base/device.h"
 #include "qp/completer.h"
+#include "qp/nak.h"
 #include "qp/qp.h"
 #include "qp/timer.h"
 #include "wire/wire.h"
 
 static struct mirage_wire_wr *wire_comp_oldest(const struct mirage_qp *qp)
 {
-	return mirage_wire_wr(&qp->wire->req, qp->sq.entries, qp->sq.index);
+	return mirage_wire_wr(&mirage_wire_of(qp)->req, qp->sq.entries, qp->sq.index);
 }
 
 static bool wire_comp_none_left(const struct mirage_qp *qp, const struct mirage_wire_req *req)
@@ -32,21 +33,28 @@ static bool wire_comp_none_left(const struct mirage_qp *qp, const struct mirage_
 
 static void wire_comp_close_into(struct mirage_wire_req *req)
 {
-	if (req->into_open)
+	if (mirage_cursor_is_open(&req->into))
 		mirage_cursor_release(&req->into);
-	req->into_open = false;
+}
+
+/* Nothing follows but a flush, which who drops the lock brings about. */
+static void wire_comp_set_failed(struct mirage_wire_req *req)
+	__must_hold(&req->lock)
+{
+	lockdep_assert_held(&req->lock);
+	req->state = WIRE_FAILED;
+	WRITE_ONCE(req->owed, req->owed | WIRE_OWES_ERROR);
 }
 
 static void wire_comp_finish(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	const struct mirage_wire_wr *wr = wire_comp_oldest(qp);
 
 	wire_comp_close_into(req);
 	if (!mirage_complete_wr(qp, &wr->wqe.head, wr->op, wr->length, status, err))
 		return;
-	req->failed = true;
-	req->error = true;
+	wire_comp_set_failed(req);
 	req->event = IB_EVENT_QP_FATAL;
 }
 
@@ -58,12 +66,11 @@ static void wire_comp_finish(struct mirage_qp *qp, enum ib_wc_status status, int
  */
 void mirage_wire_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	lockdep_assert_held(&req->lock);
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
-	req->failed = true;
-	req->error = true;
+	wire_comp_set_failed(req);
 	wire_comp_finish(qp, status, err);
 }
 
@@ -73,10 +80,10 @@ void mirage_wire_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
  */
 void mirage_wire_retire(struct mirage_qp *qp)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	lockdep_assert_held(&req->lock);
-	while (!req->failed && !wire_comp_none_left(qp, req)) {
+	while (req->state != WIRE_FAILED && !wire_comp_none_left(qp, req)) {
 		const struct mirage_wire_wr *wr = wire_comp_oldest(qp);
 
 		if (!wr->status && mirage_psn_cmp(req->una, wr->end) < 0)
@@ -94,14 +101,15 @@ void mirage_wire_retire(struct mirage_qp *qp)
  */
 void mirage_wire_flush(struct mirage_qp *qp)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	spin_lock_bh(&req->lock);
-	req->failed = true;
+	req->state = WIRE_FAILED;
 	while (!wire_comp_none_left(qp, req))
 		wire_comp_finish(qp, IB_WC_WR_FLUSH_ERR, 0);
 	/* Without a connection the send queue may be brought back. */
-	req->failed = qp->transport == OP_RC;
+	if (qp->transport != OP_RC)
+		req->state = WIRE_SENDING;
 	spin_unlock_bh(&req->lock);
 }
 
@@ -112,8 +120,11 @@ void mirage_wire_flush(struct mirage_qp *qp)
 void mirage_wire_rewind(struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
-	req->rewind = true;
-	req->kick = true;
+	/* After an RNR NAK the runner goes back anyway, when the peer's timer is over. */
+	if (req->state != WIRE_SENDING && req->state != WIRE_REWINDING)
+		return;
+	WRITE_ONCE(req->state, WIRE_REWINDING);
+	WRITE_ONCE(req->owed, req->owed | WIRE_OWES_DOORBELL);
 }
 
 /**
@@ -123,7 +134,7 @@ void mirage_wire_rewind(struct mirage_wire_req *req)
  */
 void mirage_wire_again(struct mirage_qp *qp, u32 window)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	lockdep_assert_held(&req->lock);
 	if (!req->retry_left) {
@@ -139,18 +150,19 @@ void mirage_wire_again(struct mirage_qp *qp, u32 window)
 /* All before @psn has its answer. */
 static void wire_comp_progress(struct mirage_qp *qp, u32 psn)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	u32 n = (psn - req->una) & PSN_MASK;
 
 	req->una = psn;
-	req->nakked = false;
+	req->implied_nak = WIRE_NO_PSN;
 	req->timeouts = 0;
 	req->retry_left = qp->attr.retry_cnt;
 	req->rnr_left = qp->attr.rnr_retry;
 	req->progress = jiffies;
 	req->window = min_t(u32, req->window + DIV_ROUND_UP(n, 2),
 			    WIRE_WINDOW >> req->shift);
-	req->kick |= req->starved;
+	if (req->starved)
+		WRITE_ONCE(req->owed, req->owed | WIRE_OWES_DOORBELL);
 	mirage_wire_retire(qp);
 }
 
@@ -160,17 +172,17 @@ static void wire_comp_progress(struct mirage_qp *qp, u32 psn)
  */
 void mirage_wire_sent(struct mirage_qp *qp)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	spin_lock(&req->lock);
-	if (!req->failed && mirage_psn_cmp(req->una, req->psn) < 0)
+	if (req->state != WIRE_FAILED && mirage_psn_cmp(req->una, req->psn) < 0)
 		wire_comp_progress(qp, req->psn);
 	spin_unlock(&req->lock);
 }
 
 static bool wire_comp_in_answer(const struct mirage_wire_wr *wr)
 {
-	return wr->op->class == OP_READ || wr->op->class == OP_ATOMIC;
+	return wr->op->answer == OP_ANSWER_BYTES || wr->op->answer == OP_ANSWER_WORD;
 }
 
 /*
@@ -179,21 +191,21 @@ static bool wire_comp_in_answer(const struct mirage_wire_wr *wr)
  */
 static bool wire_comp_advance(struct mirage_qp *qp, u32 psn)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	while (mirage_psn_cmp(req->una, psn) < 0) {
 		const struct mirage_wire_wr *wr = wire_comp_oldest(qp);
 
 		if (wire_comp_in_answer(wr)) {
-			if (!req->nakked) {
+			if (req->implied_nak != req->una) {
 				mirage_stat_inc(qp->dev, MIRAGE_STAT_IMPLIED_NAK);
 				mirage_wire_again(qp, req->window / 2);
 			}
-			req->nakked = true;
+			req->implied_nak = req->una;
 			return false;
 		}
 		wire_comp_progress(qp, mirage_psn_cmp(psn, wr->end) < 0 ? psn : wr->end);
-		if (req->failed)
+		if (req->state == WIRE_FAILED)
 			return false;
 	}
 	return true;
@@ -202,38 +214,31 @@ static bool wire_comp_advance(struct mirage_qp *qp, u32 psn)
 /* No receive buffer there: nothing is sent until the peer's timer is over. */
 static void wire_comp_not_ready(struct mirage_qp *qp, u8 syndrome)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	unsigned long wait = mirage_timer_rnr(syndrome);
 
-	if (req->rnr)
+	if (req->state == WIRE_RNR)
 		return;
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_RNR_RETRY);
-	if (qp->attr.rnr_retry != 7 && !req->rnr_left--) {
+	if (!mirage_timer_rnr_again(qp->attr.rnr_retry, &req->rnr_left)) {
 		mirage_wire_fail(qp, IB_WC_RNR_RETRY_EXC_ERR, 0);
 		return;
 	}
-	req->rnr = true;
+	req->state = WIRE_RNR;
 	req->rnr_end = jiffies + wait;
-	mirage_timer_arm(req, wait);
+	mirage_wire_timer_arm(req, wait);
 }
 
 static void wire_comp_take_nak(struct mirage_qp *qp, u8 syndrome)
 {
-	switch (syndrome) {
-	case AETH_NAK_PSN:
+	enum mirage_verdict v = mirage_nak_of(syndrome);
+
+	if (syndrome == AETH_NAK_PSN) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_PACKET_SEQ_ERR);
-		mirage_wire_again(qp, qp->wire->req.window / 2);
-		break;
-	case AETH_NAK_INVALID:
-		mirage_wire_fail(qp, IB_WC_REM_INV_REQ_ERR, 0);
-		break;
-	case AETH_NAK_ACCESS:
-		mirage_wire_fail(qp, IB_WC_REM_ACCESS_ERR, 0);
-		break;
-	case AETH_NAK_OPERATIONAL:
-		mirage_wire_fail(qp, IB_WC_REM_OP_ERR, 0);
-		break;
-	default:
+		mirage_wire_again(qp, mirage_wire_of(qp)->req.window / 2);
+	} else if (mirage_is_nak(v)) {
+		mirage_wire_fail(qp, mirage_nak_status(v), 0);
+	} else {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 	}
 }
@@ -260,12 +265,11 @@ static void wire_comp_acknowledged(struct mirage_qp *qp, const struct mirage_pkt
 /* Makes ->into the place where the oldest work request wants bytes from @off on. */
 static bool wire_comp_open_into(struct mirage_qp *qp, const struct mirage_wire_wr *wr, u32 off)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	int ret;
 
-	if (req->into_open)
+	if (mirage_cursor_is_open(&req->into))
 		return true;
-	req->into_open = true;
 	ret = mirage_cursor_open_sges(&req->into, qp->dev, qp->pd, wr->wqe.sge,
 				      wr->wqe.head.num_sge, IB_ACCESS_LOCAL_WRITE);
 	if (ret) {
@@ -282,7 +286,7 @@ static enum mirage_wire_verdict wire_comp_take_bytes(struct mirage_qp *qp,
 						     const void *data, u32 len,
 						     struct mirage_miss *miss)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	if (!wire_comp_open_into(qp, wr, off))
 		return WIRE_DONE;
@@ -296,19 +300,18 @@ static enum mirage_wire_verdict wire_comp_read_answered(struct mirage_qp *qp,
 							const struct mirage_net_seg *seg,
 							struct mirage_miss *miss)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	const struct mirage_wire_wr *wr;
 	u32 off;
 
 	if (!wire_comp_advance(qp, seg->pkt.psn))
 		return WIRE_DONE;
 	wr = wire_comp_oldest(qp);
-	/* These two are answered by a READ response without bytes. */
-	if ((wr->op->class == OP_FLUSH || wr->op->word) && !seg->pkt.payload) {
+	if (wr->op->answer == OP_ANSWER_EMPTY && !seg->pkt.payload) {
 		wire_comp_progress(qp, wr->end);
 		return WIRE_DONE;
 	}
-	if (wr->op->class != OP_READ) {
+	if (wr->op->answer != OP_ANSWER_BYTES) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 		return WIRE_DONE;
 	}
@@ -349,12 +352,12 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
 					      const struct mirage_net_seg *seg,
 					      struct mirage_miss *miss)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	const struct mirage_pkt *pkt = &seg->pkt;
 	enum ib_qp_state state = READ_ONCE(qp->state);
 
 	lockdep_assert_held(&req->lock);
-	if (req->failed || (state != IB_QPS_RTS && state != IB_QPS_SQD))
+	if (req->state == WIRE_FAILED || (state != IB_QPS_RTS && state != IB_QPS_SQD))
 		return WIRE_DONE;
 	/* Nobody answers to UC, and what is of another transport is no answer. */
 	if ((pkt->opcode & PKT_TRANSPORT) != mirage_qp_packets(qp)) {
@@ -388,12 +391,14 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
  * @off: there
  * @run: the packets, for this QP
  *
- * BHs off. Return: how many of them were consumed. The rest is for mirage_wire_response().
+ * BHs off.
+ *
+ * Return: how many of them were consumed. The rest is for mirage_wire_response().
  */
 u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
 			       const struct mirage_net_batch *run)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	enum ib_qp_state state = READ_ONCE(qp->state);
 	const struct mirage_pkt *pkt = &run->pkt;
 	const struct mirage_wire_wr *wr;
@@ -401,8 +406,8 @@ u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 of
 	u32 left, num;
 
 	lockdep_assert_held(&req->lock);
-	if (req->failed || (state != IB_QPS_RTS && state != IB_QPS_SQD) ||
-	    !req->into_open || pkt->psn != req->una ||
+	if (req->state == WIRE_FAILED || (state != IB_QPS_RTS && state != IB_QPS_SQD) ||
+	    !mirage_cursor_is_open(&req->into) || pkt->psn != req->una ||
 	    (pkt->opcode & PKT_KIND) != PKT_READ_RESPONSE_MIDDLE ||
 	    pkt->payload != BIT(req->shift))
 		return 0;
@@ -424,10 +429,10 @@ u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 of
  */
 void mirage_wire_response_failed(struct mirage_qp *qp, int err)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	lockdep_assert_held(&req->lock);
-	if (!req->failed && req->into_open)
+	if (req->state != WIRE_FAILED && mirage_cursor_is_open(&req->into))
 		mirage_wire_fail(qp, IB_WC_LOC_PROT_ERR, err);
 }
 
@@ -437,10 +442,10 @@ void mirage_wire_response_failed(struct mirage_qp *qp, int err)
  */
 void mirage_wire_response_lost(struct mirage_qp *qp)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	lockdep_assert_held(&req->lock);
-	if (!req->failed && req->una != READ_ONCE(req->next))
+	if (req->state != WIRE_FAILED && req->una != READ_ONCE(req->next))
 		mirage_wire_rewind(req);
 }
 
@@ -450,26 +455,27 @@ void mirage_wire_response_lost(struct mirage_qp *qp)
  */
 void mirage_wire_response_end(struct mirage_qp *qp)
 {
-	struct mirage_wire *wire = READ_ONCE(qp->wire);
+	/* Pairs with the release store of wire_connect(). */
+	struct mirage_wire *wire = smp_load_acquire(&qp->carried);
 	struct mirage_wire_req *req;
+	unsigned int owed;
 
 	if (!wire)
 		return;
 	req = &wire->req;
-	if (READ_ONCE(req->error)) {
-		WRITE_ONCE(req->error, false);
+	if (likely(!READ_ONCE(req->owed)))
+		return;
+	/* Taken with a barrier: who owes something from here on comes here, too, or is seen. */
+	owed = xchg(&req->owed, 0);
+	if (owed & WIRE_OWES_ERROR) {
 		if (req->event)
 			mirage_qp_error(qp, req->event);
 		else
 			mirage_qp_send_error(qp);
-		/* What comes after it is to be flushed. */
-		WRITE_ONCE(req->kick, true);
 	}
-	/* Taken with a barrier: who sets it from here on kicks, too, or is seen here. */
-	if (READ_ONCE(req->kick) && xchg(&req->kick, false)) {
-		if (READ_ONCE(req->rewind))
-			mirage_engine_doorbell_urgent(&qp->engine);
-		else
-			mirage_engine_doorbell_atomic(&qp->engine);
-	}
+	/* What comes after an error is to be flushed. */
+	if (READ_ONCE(req->state) == WIRE_REWINDING)
+		mirage_engine_doorbell_urgent(&qp->engine);
+	else if (owed)
+		mirage_engine_doorbell_atomic(&qp->engine);
 }

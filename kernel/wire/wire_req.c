@@ -100,7 +100,7 @@ struct wire_burst {
 
 static struct mirage_wire_wr *wire_req_wr_of(const struct mirage_qp *qp, u32 index)
 {
-	return mirage_wire_wr(&qp->wire->req, qp->sq.entries, index);
+	return mirage_wire_wr(&mirage_wire_of(qp)->req, qp->sq.entries, index);
 }
 
 /* Work requests that were posted and are not under way. */
@@ -118,9 +118,8 @@ static int wire_req_unsent(const struct mirage_qp *qp, const struct mirage_wire_
 
 static void wire_req_close_local(struct mirage_wire_req *req)
 {
-	if (req->open)
+	if (mirage_cursor_is_open(&req->local))
 		mirage_cursor_release(&req->local);
-	req->open = false;
 }
 
 /* Back to una: the cursor, and what was outstanding. */
@@ -132,8 +131,9 @@ static void wire_req_rewind(struct mirage_qp *qp, struct mirage_wire_req *req)
 	req->psn = req->una;
 	req->read_head = 0;
 	req->read_tail = 0;
-	req->urge = true;
-	req->rewind = false;
+	/* Hear soon whether it was enough. */
+	req->unasked = WIRE_ASK_WITHIN;
+	req->state = WIRE_SENDING;
 }
 
 /* Nothing is under way: attributes and the first PSN may have been modified. */
@@ -147,7 +147,7 @@ static void wire_req_begin(struct mirage_qp *qp, struct mirage_wire_req *req)
 	req->una = qp->req.psn;
 	req->next = req->una;
 	wire_req_rewind(qp, req);
-	req->urge = false;
+	req->unasked = 0;
 	req->retry_left = qp->attr.retry_cnt;
 	req->rnr_left = qp->attr.rnr_retry;
 }
@@ -161,18 +161,18 @@ static bool wire_req_enter(struct wire_burst *r)
 
 	spin_lock(&req->lock);
 	req->starved = false;
-	go = !req->failed && !req->rnr;
+	go = req->state == WIRE_SENDING || req->state == WIRE_REWINDING;
 	if (go) {
 		if (qp->sq.index == req->tail)
 			wire_req_begin(qp, req);
-		else if (req->rewind || mirage_psn_cmp(req->psn, req->una) < 0)
+		else if (req->state == WIRE_REWINDING || mirage_psn_cmp(req->psn, req->una) < 0)
 			wire_req_rewind(qp, req);
 		if (req->timeouts >= WIRE_DOUBT)
 			req->path.single = true;
 		if (req->una == req->next)
 			req->progress = jiffies;
-		if (!req->armed && qp->attr.timeout)
-			mirage_timer_arm(req, mirage_timer_ack(qp->attr.timeout));
+		if (!timer_pending(&req->timer) && qp->attr.timeout)
+			mirage_wire_timer_arm(req, mirage_timer_ack(qp->attr.timeout));
 		r->una = req->una;
 		r->limit = (req->una + req->window) & PSN_MASK;
 	}
@@ -184,19 +184,20 @@ static bool wire_req_enter(struct wire_burst *r)
 static bool wire_req_starve(struct wire_burst *r)
 {
 	struct mirage_wire_req *req = r->req;
-	bool same;
+	bool same, failed;
 
 	spin_lock(&req->lock);
-	same = req->una == r->una && !req->rewind;
+	same = req->una == r->una && req->state != WIRE_REWINDING;
+	failed = req->state == WIRE_FAILED;
 	req->starved = same;
 	spin_unlock(&req->lock);
-	return same || req->failed;
+	return same || failed;
 }
 
 /* The work request under the cursor can not be sent: it fails when its turn comes. */
 static void wire_req_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	spin_lock_bh(&req->lock);
 	/* Unless it is already answered. */
@@ -256,7 +257,7 @@ static enum wire_step wire_req_load(struct wire_burst *r)
 		wr->status = mirage_requester_check(qp, wr->op, &wr->wqe);
 	if (!wr->status && wr->op->class == OP_ATOMIC)
 		wr->length = 8;
-	req->loaded = true;
+	req->filled = req->tail + 1;
 	return STEP_ON;
 }
 
@@ -302,7 +303,7 @@ static enum wire_step wire_req_start(struct wire_burst *r)
 	struct mirage_wire_wr *wr;
 	bool sent;
 
-	if (s == STEP_ON && !req->loaded)
+	if (s == STEP_ON && req->filled == req->tail)
 		s = wire_req_load(r);
 	if (s != STEP_ON)
 		return s;
@@ -321,7 +322,6 @@ static enum wire_step wire_req_start(struct wire_burst *r)
 	wr->psn = qp->req.psn;
 	wr->end = (wr->psn + wire_req_packets(req, wr)) & PSN_MASK;
 	WRITE_ONCE(qp->req.psn, wr->end);
-	req->loaded = false;
 	/* The record before the index that covers it. */
 	smp_store_release(&req->tail, req->tail + 1);
 	if (!sent) {
@@ -360,7 +360,7 @@ static bool wire_req_ask_now(struct wire_burst *r, const struct mirage_wire_wr *
 		return false;
 	/* Messages without bytes count, too. */
 	req->unasked += n + PKT_BTH_LEN;
-	if (req->urge || end == r->limit)
+	if (end == r->limit)
 		return true;
 	if (end != wr->end)
 		return req->unasked >= WIRE_ASK_WITHIN;
@@ -422,7 +422,6 @@ static enum wire_step wire_req_open_local(struct wire_burst *r, const struct mir
 	else
 		ret = mirage_cursor_open_sges(&req->local, r->qp->dev, r->qp->pd, wqe->sge,
 					      wqe->head.num_sge, wr->op->local);
-	req->open = true;
 	if (ret) {
 		wire_req_fail(r->qp, IB_WC_LOC_PROT_ERR, ret);
 		return STEP_WAIT;
@@ -448,7 +447,7 @@ static u32 wire_req_batch_length(const struct wire_burst *r, const struct mirage
 	const struct mirage_wire_req *req = r->req;
 	u32 num, room = mirage_psn_cmp(r->limit, req->psn);
 
-	if (req->psn == wr->psn || req->urge || req->local.buf)
+	if (req->psn == wr->psn || req->unasked >= WIRE_ASK_WITHIN || req->local.buf)
 		return 0;
 	num = min((left - 1) >> req->shift, room);
 	return num > 1 ? num : 0;
@@ -493,7 +492,7 @@ static enum wire_step wire_req_send_data(struct wire_burst *r, const struct mira
 	enum wire_step s;
 	void *to;
 
-	if (!req->open) {
+	if (!mirage_cursor_is_open(&req->local)) {
 		borrowed = wire_req_borrow_local(r, wr);
 		s = borrowed ? STEP_ON : wire_req_open_local(r, wr, off);
 		if (s != STEP_ON)
@@ -518,10 +517,8 @@ static enum wire_step wire_req_send_data(struct wire_burst *r, const struct mira
 		return borrowed ? wire_req_open_local(r, wr, off) : STEP_MISS;
 	}
 	mirage_net_tx_seal(&r->tx);
-	if (pkt.ack) {
+	if (pkt.ack)
 		req->unasked = 0;
-		req->urge = false;
-	}
 	r->bytes += len;
 	wire_req_sent(r, wr, end, 1);
 	return STEP_ON;
@@ -543,7 +540,6 @@ static enum wire_step wire_req_send_head(struct wire_burst *r, const struct mira
 	mirage_net_tx_seal(&r->tx);
 	/* Its answer acknowledges what was before. */
 	req->unasked = 0;
-	req->urge = false;
 	r->bytes += len;
 	req->read_end[req->read_tail++ % WIRE_READS_MAX] = end;
 	wire_req_sent(r, wr, end, 1);
@@ -610,7 +606,7 @@ static enum wire_step wire_req_send(struct wire_burst *r, const struct mirage_wi
 
 	if (mirage_psn_cmp(r->req->psn, r->limit) >= 0)
 		return STEP_WAIT;
-	if (wr->op->class == OP_SEND || (wr->op->class == OP_WRITE && !wr->op->word))
+	if (wr->op->answer == OP_ACK)
 		return wire_req_send_data(r, wr);
 
 	if (wire_req_reads(r->req) >= max_t(u8, qp->attr.max_rd_atomic, 1))
@@ -677,13 +673,13 @@ static enum mirage_engine_verdict wire_req_burst(struct wire_burst *r)
 /* The QP, or its send queue, is in error: all that is under way or posted is flushed. */
 static void wire_req_flush(struct mirage_qp *qp)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	wire_req_close_local(req);
-	req->loaded = false;
 	mirage_wire_flush(qp);
 	mirage_complete_flush_sends(qp);
 	req->tail = qp->sq.index;
+	req->filled = req->tail;
 	req->cur = req->tail;
 }
 
@@ -691,11 +687,13 @@ static void wire_req_flush(struct mirage_qp *qp)
  * mirage_wire_req_run - send what may be sent
  * @qp: the QP, connected over the wire; the caller is its runner
  *
- * Any context but hardirq, no locks held. Return: as mirage_requester_run().
+ * Any context but hardirq, no locks held.
+ *
+ * Return: as mirage_requester_run().
  */
 enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp)
 {
-	struct wire_burst r = { .qp = qp, .req = &qp->wire->req };
+	struct wire_burst r = { .qp = qp, .req = &mirage_wire_of(qp)->req };
 	int err = qp->engine.fault_error;
 	enum mirage_engine_verdict v;
 
@@ -716,28 +714,33 @@ enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp)
 	return v;
 }
 
-/** mirage_wire_req_busy - is a work request under way? */
-bool mirage_wire_req_busy(const struct mirage_qp *qp)
+/** mirage_wire_req_is_busy - is a work request under way? */
+bool mirage_wire_req_is_busy(const struct mirage_qp *qp)
 {
-	return READ_ONCE(qp->sq.index) != READ_ONCE(qp->wire->req.tail);
+	return READ_ONCE(qp->sq.index) != READ_ONCE(mirage_wire_of(qp)->req.tail);
 }
 
 /**
  * mirage_wire_req_create - a requester, idle
- * @qp: the QP; its wire is zeroed but for the lock, and no answer is let in
+ * @wire: a new wire, zeroed but for its QP and the lock; nobody knows it yet
  * @attr: ->ah_attr and ->dest_qp_num of the peer
  *
- * Process context. Return: 0, -ENOMEM, or what mirage_net_path_init() says.
+ * Process context.
+ *
+ * Return: 0, -ENOMEM, or what mirage_net_path_init() says.
  */
-int mirage_wire_req_create(struct mirage_qp *qp, const struct ib_qp_attr *attr)
+int mirage_wire_req_create(struct mirage_wire *wire, const struct ib_qp_attr *attr)
 {
+	struct mirage_qp *qp = wire->qp;
 	u32 room = (qp->sq.stride - sizeof(struct mirage_send_wqe)) /
 		   sizeof(struct mirage_sge);
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &wire->req;
 	int ret;
 
-	timer_setup(&req->timer, mirage_timer_expired, 0);
+	timer_setup(&req->timer, mirage_wire_timer_expired, 0);
+	req->implied_nak = WIRE_NO_PSN;
 	req->tail = qp->sq.index;
+	req->filled = req->tail;
 	req->cur = req->tail;
 	room = min_t(u32, room, MIRAGE_MAX_SGE);
 	req->stride = ALIGN(offsetof(struct mirage_wire_wr, wqe.sge) +
@@ -756,17 +759,17 @@ int mirage_wire_req_create(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 
 /**
  * mirage_wire_req_destroy - the end of a requester
- * @qp: the QP, its engine stopped; its wire is still there, and no answer comes
+ * @wire: the wire; the engine of its QP is stopped, and no answer comes
  *
  * Process context.
  */
-void mirage_wire_req_destroy(struct mirage_qp *qp)
+void mirage_wire_req_destroy(struct mirage_wire *wire)
 {
-	struct mirage_wire_req *req = &qp->wire->req;
+	struct mirage_wire_req *req = &wire->req;
 
 	timer_shutdown_sync(&req->timer);
 	wire_req_close_local(req);
-	if (req->into_open)
+	if (mirage_cursor_is_open(&req->into))
 		mirage_cursor_release(&req->into);
 	mirage_net_path_release(&req->path);
 	kvfree(req->wrs);

@@ -13,6 +13,7 @@
 #include "queue/wqe.h"
 
 struct mirage_qp;
+struct mirage_wire;
 
 /* The limit of READs and atomics that a QP may have outstanding: see device.h. */
 #define WIRE_READS_MAX	128
@@ -40,6 +41,32 @@ struct mirage_wire_wr {
 	struct mirage_send_copy wqe;
 };
 
+/*
+ * What may follow what:
+ *
+ *	SENDING		-> REWINDING	a packet or its answer was lost
+ *	REWINDING	-> SENDING	the runner went back
+ *	SENDING, REWINDING -> RNR	the peer has no receive buffer
+ *	RNR		-> REWINDING	the peer's timer is over
+ *	any		-> FAILED	a work request was completed in error
+ *	FAILED		-> SENDING	the send queue was flushed, and may be brought back (UC)
+ */
+enum mirage_wire_req_state {
+	WIRE_SENDING,		/* as the window allows */
+	WIRE_REWINDING,		/* the runner goes back to @una before it sends anything */
+	WIRE_RNR,		/* nothing is sent until @rnr_end */
+	WIRE_FAILED,		/* nothing follows but a flush */
+};
+
+/* What is owed once the requester's lock is dropped: see mirage_wire_response_end(). */
+enum mirage_wire_owed {
+	WIRE_OWES_DOORBELL	= BIT(0),	/* to the engine */
+	WIRE_OWES_ERROR		= BIT(1),	/* the QP goes to the error state */
+};
+
+/* No PSN has this value. */
+#define WIRE_NO_PSN	U32_MAX
+
 /**
  * struct mirage_wire_req - requests sent and not yet answered
  *
@@ -49,24 +76,20 @@ struct mirage_wire_wr {
  * @lock: protects what is named below it, qp->sq.index, and what of a record comes
  *	before its wqe once that is under way
  * @una: PSN of the oldest packet without an answer
- * @rewind: go back to @una
- * @nakked: that was asked for at @una already, for a response that is missing
- * @rnr: the peer has no receive buffer: nothing is sent until @rnr_end
- * @failed: a work request was completed in error; nothing follows it but a flush
+ * @state: see enum mirage_wire_req_state
+ * @implied_nak: @una when it was sent again because its response is missing, or WIRE_NO_PSN:
+ *	that is done once for each
  * @starved: the runner waits for @una to move
- * @kick: owed when the lock is dropped: a kick of the engine
- * @error: owed when the lock is dropped: the QP goes to the error state
- * @armed: @timer runs, sooner or later than needed
- * @into_open: @into is where the oldest work request wants its response
+ * @owed: enum mirage_wire_owed
  * @timeouts: of @una
  * @retry_left: times @una may still be sent anew
  * @rnr_left: RNR NAKs it may still get
- * @event: to raise with @error, or 0
+ * @event: to raise with WIRE_OWES_ERROR, or 0
  * @window: packets that may be without an answer
  * @progress: when @una moved last, or the first packet was sent, in jiffies
- * @rnr_end: see @rnr, in jiffies
- * @into: see @into_open
- * @timer: for answers, and for @rnr
+ * @rnr_end: see WIRE_RNR, in jiffies
+ * @timer: for answers, and for WIRE_RNR
+ * @into: where the oldest work request wants its response; open while that is coming in
  *
  * All else is the runner's; @tail, @next and the records are read by the other side.
  *
@@ -76,29 +99,23 @@ struct mirage_wire_wr {
  * @next: PSN after the last packet that was ever sent
  * @cur: the work request that is being sent
  * @psn: its next packet
- * @loaded: the record at @tail is filled; it is not under way yet
- * @open: @local is opened for @cur, and stands at @psn
- * @urge: ask for an acknowledgment with the next packet
- * @unasked: bytes sent since one was asked for
+ * @filled: @tail, or one more when the record there is filled and not under way yet
+ * @unasked: bytes sent since an acknowledgment was asked for; after a rewind so many that
+ *	one is asked for at once
  * @shift: of the path MTU
  * @read_head: oldest of @read_end
  * @read_tail: free one of @read_end
  * @read_end: PSNs after each READ and atomic that is outstanding, in order
  * @path: to the peer; its addresses change under the lock, with the engine stopped
- * @local: see @open
+ * @local: the bytes of @cur, from @psn on; open while they are being sent
  */
 struct mirage_wire_req {
 	spinlock_t lock;		/* see above */
 	u32 una;
-	bool rewind;
-	bool nakked;
-	bool rnr;
-	bool failed;
+	enum mirage_wire_req_state state;
+	u32 implied_nak;
 	bool starved;
-	bool kick;
-	bool error;
-	bool armed;
-	bool into_open;
+	unsigned int owed;
 	u8 timeouts;
 	u8 retry_left;
 	u8 rnr_left;
@@ -115,9 +132,7 @@ struct mirage_wire_req {
 	u32 next;
 	u32 cur;
 	u32 psn;
-	bool loaded;
-	bool open;
-	bool urge;
+	u32 filled;
 	u32 unasked;
 	u32 shift;
 	u8 read_head;
@@ -127,7 +142,14 @@ struct mirage_wire_req {
 	struct mirage_cursor local;
 };
 
-/** mirage_wire_wr - the record of a work request, by its index in the ring of @entries */
+/**
+ * mirage_wire_wr - the record of a work request
+ * @req: the requester
+ * @entries: slots of the send ring
+ * @index: the work request's index in that ring
+ *
+ * Return: the record; which request it is of, is for the caller to know.
+ */
 static inline struct mirage_wire_wr *mirage_wire_wr(const struct mirage_wire_req *req, u32 entries,
 						    u32 index)
 {
@@ -135,9 +157,9 @@ static inline struct mirage_wire_wr *mirage_wire_wr(const struct mirage_wire_req
 }
 
 /* wire_req.c */
-int mirage_wire_req_create(struct mirage_qp *qp, const struct ib_qp_attr *attr);
-void mirage_wire_req_destroy(struct mirage_qp *qp);
-bool mirage_wire_req_busy(const struct mirage_qp *qp);
+int mirage_wire_req_create(struct mirage_wire *wire, const struct ib_qp_attr *attr);
+void mirage_wire_req_destroy(struct mirage_wire *wire);
+bool mirage_wire_req_is_busy(const struct mirage_qp *qp);
 
 /* wire_comp.c; the lock is held but by mirage_wire_flush() and mirage_wire_sent() */
 void mirage_wire_flush(struct mirage_qp *qp);

@@ -29,6 +29,7 @@
 #include <rdma/ib_mad.h>
 
 #include "base/device.h"
+#include "qp/nak.h"
 #include "qp/qp.h"
 #include "wire/wire.h"
 
@@ -41,7 +42,7 @@
 static struct mirage_wire_resp *wire_resp_locked(struct mirage_qp *qp)
 {
 	lockdep_assert_held(&qp->lock);
-	return &qp->wire->resp;
+	return &mirage_wire_of(qp)->resp;
 }
 
 static u32 wire_resp_mtu_of(const struct mirage_qp *qp)
@@ -109,22 +110,10 @@ static void wire_resp_refuse(struct mirage_qp *qp, enum mirage_verdict v, u32 ps
 		wire_resp_locked(qp)->open = OP_NONE;
 		return;
 	}
-	switch (v) {
-	case RESP_RNR:
+	if (v == RESP_RNR)
 		wire_resp_say_nak(qp, AETH_RNR | qp->attr.min_rnr_timer, psn);
-		break;
-	case RESP_NAK_INVALID:
-		wire_resp_say_nak(qp, AETH_NAK_INVALID, psn);
-		break;
-	case RESP_NAK_ACCESS:
-		wire_resp_say_nak(qp, AETH_NAK_ACCESS, psn);
-		break;
-	case RESP_NAK_OPERATIONAL:
-		wire_resp_say_nak(qp, AETH_NAK_OPERATIONAL, psn);
-		break;
-	default:
-		break;
-	}
+	else if (mirage_is_nak(v))
+		wire_resp_say_nak(qp, mirage_nak_syndrome(v), psn);
 }
 
 /* What all requests have. */
@@ -179,7 +168,7 @@ static enum mirage_verdict wire_resp_check_part(struct mirage_qp *qp, const stru
 /* Bytes that a packet and what is to come after it need: for the fault. */
 static u32 wire_resp_bytes_ahead(const struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
-	const struct mirage_request *hdr = &qp->wire->resp.hdr;
+	const struct mirage_request *hdr = &mirage_wire_of(qp)->resp.hdr;
 
 	if (hdr->op->class == OP_WRITE)
 		return hdr->length - qp->resp.got + pkt->payload;
@@ -201,7 +190,7 @@ static enum mirage_verdict wire_resp_store_part(struct mirage_qp *qp,
 	if (!len)
 		return RESP_OK;
 	if (!mirage_cursor_enter(to))
-		return mirage_responder_fault_failed(qp, &qp->wire->resp.hdr, -EACCES);
+		return mirage_responder_fault_failed(qp, &mirage_wire_of(qp)->resp.hdr, -EACCES);
 	stored = mirage_cursor_write(to, seg->payload, len, wire_resp_bytes_ahead(qp, &seg->pkt),
 				     miss);
 	mirage_cursor_leave(to);
@@ -240,7 +229,7 @@ static enum mirage_wire_verdict wire_resp_take_part(struct mirage_qp *qp,
 	}
 	if (v != RESP_OK)
 		wire_resp_refuse(qp, v, pkt->psn);
-	else if (w->hdr.op->word)
+	else if (w->hdr.op->answer == OP_ANSWER_EMPTY)
 		wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
 	else
 		w->ack |= pkt->ack;
@@ -265,7 +254,9 @@ static bool wire_resp_goes_on(struct mirage_qp *qp, const struct mirage_pkt *pkt
  * @off: there
  * @run: the packets, for this QP
  *
- * BHs off. Return: how many of them were consumed. The rest is for mirage_wire_request().
+ * BHs off.
+ *
+ * Return: how many of them were consumed. The rest is for mirage_wire_request().
  */
 u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
 			      const struct mirage_net_batch *run)
@@ -603,18 +594,18 @@ static enum mirage_wire_verdict wire_resp_duplicate(struct mirage_qp *qp,
 						    struct mirage_miss *miss)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_DUPLICATE_REQUEST);
-	switch (pkt->op->class) {
-	case OP_READ:
+	switch (mirage_op_of(pkt->op->wr)->answer) {
+	case OP_ANSWER_BYTES:
 		return wire_resp_read_again(qp, pkt, miss);
-	case OP_ATOMIC:
+	case OP_ANSWER_WORD:
 		wire_resp_atomic_again(qp, pkt->psn);
 		break;
-	default:
-		if (pkt->op->class == OP_FLUSH || mirage_op_of(pkt->op->wr)->word)
-			wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn,
-					 0);
-		else
-			wire_resp_locked(qp)->ack = true;
+	case OP_ANSWER_EMPTY:
+		wire_resp_answer(qp, PKT_READ_RESPONSE_ONLY, AETH_CREDITS_NONE, pkt->psn, 0);
+		break;
+	case OP_ACK:
+		wire_resp_locked(qp)->ack = true;
+		break;
 	}
 	return WIRE_DONE;
 }
@@ -633,7 +624,9 @@ static void wire_resp_out_of_sequence(struct mirage_qp *qp)
  * @miss: filled with WIRE_HELD, and perhaps with WIRE_READING
  *
  * BHs off. What is not for this QP in its state is dropped. The round ends with
- * mirage_wire_request_end(). Return: see enum mirage_wire_verdict.
+ * mirage_wire_request_end().
+ *
+ * Return: see enum mirage_wire_verdict.
  */
 enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct mirage_net_seg *seg,
 					     struct mirage_miss *miss)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Advice about addresses that have nothing: one call can name terabytes of them
+ * Advice about addresses without memory: one call can name terabytes of them
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 
 #define GIB		(1ul << 30)
 #define HOLES		(8 * GIB)
-#define HOLES_COST	4096	/* KiB; a table of so much is 16,384 and more */
+#define HOLES_COST	4096	/* KiB; a table for that much address space has 16,384 and more */
 #define SGES		2000	/* of 4 GiB each: the better part of a minute */
 #define IN_THE_CALL	0.05	/* s of CPU time */
 #define DEATH		3	/* s, of a process that is killed in it */
@@ -55,7 +55,7 @@ static uint8_t *holes(size_t len)
 	return p;
 }
 
-/* An implicit region has every address, its table those that a process can have. */
+/* An implicit region has every address; its table has those that a process can map. */
 static void bad_advise_beyond(void)
 {
 	static const enum ibv_advise_mr_advice advices[] = {
@@ -75,7 +75,7 @@ static void bad_advise_beyond(void)
 		for (j = 0; j < ARRAY_SIZE(advices); j++) {
 			int err = advise(dev, advices[j], mr, addrs[i], 2 * PAGE);
 
-			/* A hole may be looked at. */
+			/* Advice about a hole is allowed. */
 			if (!err && i < 2 && j == 2)
 				continue;
 			CHECK(err == EFAULT || err == EINVAL, "(advice %d of %#llx: %d)",
@@ -101,7 +101,7 @@ static long unreclaimable(void)
 	return kib;
 }
 
-/* To look at what is not there costs the kernel no memory. */
+/* Advice about missing memory costs the kernel no memory. */
 static void bad_advise_holes(void)
 {
 	struct rc_dev *dev = open_odp();
@@ -144,7 +144,7 @@ static double cpu_time(pid_t pid)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* It dies of SIGKILL in the middle of the call. */
+/* SIGKILL ends the process in the middle of the call. */
 static void bad_advise_killed(void)
 {
 	uint8_t *p = holes(4 * GIB);

@@ -78,7 +78,7 @@ void drain(struct ibv_cq *cq)
 	struct ibv_wc wc[16];
 	int n = 0;
 
-	/* A ring with a scribbled index may look full for ever. */
+	/* A ring whose index was scribbled over may look full for ever. */
 	while (ibv_poll_cq(cq, 16, wc) > 0 && n++ < 64)
 		;
 }
@@ -99,7 +99,7 @@ void random_op(struct rc_end *end, struct rc_buf *buf, uint64_t *random)
 		if (rc_random(random) % 16 == 0)
 			sg[i].lkey = rc_random(random);
 	}
-	/* Inline data is read by this process: only what is there. */
+	/* The provider reads inline data in this process, so it must be mapped. */
 	for (i = 0; wr.send_flags & IBV_SEND_INLINE && i < wr.num_sge; i++)
 		sg[i].addr = (uintptr_t)buf->addr;
 	wr.wr.atomic.remote_addr = (uintptr_t)buf->addr + rc_random(random) % buf->len;
@@ -149,7 +149,7 @@ static void verified_transfers(void)
 			rc_pair_reset(p);
 		rc_verify(dst.addr, BYSTANDER_BYTES, shared->rounds, "bystander");
 		__atomic_fetch_add(&shared->rounds, 1, __ATOMIC_RELAXED);
-		/* On one CPU the cases want to get on as well. */
+		/* On one CPU the cases need time as well. */
 		usleep(2000);
 	}
 	rc_buf_free(&src);
@@ -175,7 +175,7 @@ static void start_bystander(void)
 	_exit(0);
 }
 
-/* The bystander's status has to be fetched by its parent, which a case is not. */
+/* Only the bystander's parent can fetch its status; a case is another process. */
 static int bystander_status;
 
 static void stop_bystander(void)

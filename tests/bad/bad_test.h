@@ -13,7 +13,7 @@
 #define PAGE	4096ul
 #define ODP_ALL	(RC_ACCESS_ALL | IBV_ACCESS_ON_DEMAND)
 
-/* One table for each kind of badness. */
+/* One table for each kind of misuse. */
 extern const struct test_case region_cases[], foreign_cases[], call_cases[],
 	advise_cases[], ring_cases[], kill_cases[], failnth_cases[];
 extern const size_t region_count, foreign_count, call_count, advise_count, ring_count,
@@ -21,7 +21,7 @@ extern const size_t region_count, foreign_count, call_count, advise_count, ring_
 
 #define CASES(kind)	const size_t kind##_count = ARRAY_SIZE(kind##_cases)
 
-/* How long a case that knows no end goes on. */
+/* How long a case without an end of its own goes on. */
 double bad_seconds(void);
 
 /* A ring that this process has mapped. */
@@ -33,10 +33,10 @@ struct ring_map {
 /* Every mapping of a uverbs device, found in /proc/self/maps. */
 size_t ring_maps(struct ring_map *maps, size_t max);
 
-/* The kick, straight to the kernel: the ioctl's errno, or 0. */
+/* Ring the doorbell without the provider: the ioctl's errno, or 0. */
 int kick(struct ibv_context *ctx, uint32_t num, uint32_t what);
 
-/* Garbage of every opcode: whatever completes and however. */
+/* Post garbage with every opcode, whatever completes and however. */
 void random_op(struct rc_end *end, struct rc_buf *buf, uint64_t *random);
 void drain(struct ibv_cq *cq);
 

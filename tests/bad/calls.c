@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* System calls of the wrong shape, and the kick at the wrong time. */
+/* System calls of the wrong shape, and the doorbell at the wrong time. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static void bad_kick(void)
 	rc_close(dev);
 }
 
-/* Work posted straight into the ring of a QP that may not work. */
+/* Write work requests to the ring of a QP whose state does not allow them. */
 static void bad_kick_in_state(void)
 {
 	static const enum ibv_qp_state states[] = { IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR };
@@ -66,7 +66,7 @@ static void bad_kick_in_state(void)
 	rc_buf_free(&buf);
 }
 
-/* ioctls and writes made of noise around valid numbers. */
+/* ioctls and writes that are noise around valid numbers. */
 static void bad_uverbs_noise(void)
 {
 	struct rc_dev *dev = rc_open();
@@ -104,17 +104,17 @@ static void bad_uverbs_noise(void)
 		for (i = 0; i < ARRAY_SIZE(words); i++)
 			words[i] = rc_random(&random) % 8 ? rc_random(&random) % 16 :
 				   (uint32_t)rc_random(&random);
-		/* command, size in words, size out: mostly such as may pass */
+		/* command, size in words, size out: mostly values that the kernel may accept */
 		words[0] = rc_random(&random) % 60 | (rc_random(&random) % 4 == 0) << 31;
 		words[1] = (rc_random(&random) % 32) | (rc_random(&random) % 32) << 16;
 		if (write(dev->ctx->cmd_fd, words, (words[1] & 31) * 4) < 0)
 			continue;
 	}
-	/* The noise may have destroyed anything of ours, but nothing else. */
+	/* The noise may have destroyed objects of this process, and no others. */
 	(void)p;
 }
 
-/* Sizes and attributes of the real method, one wrong at a time. */
+/* The real method, with one size or attribute wrong at a time. */
 static void bad_kick_shape(void)
 {
 	struct rc_dev *dev = rc_open();

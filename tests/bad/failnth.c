@@ -2,10 +2,10 @@
 /*
  * Every allocation of every control verb fails once
  *
- * The kernel's fault injection lets the Nth allocation of this thread fail. For
- * N = 1, 2, ... until the verb needs no N allocations, it has to fail cleanly or
- * to succeed, and to work when tried again without a fault. On the data path no
- * failed allocation may be seen at all.
+ * The kernel's fault injection lets the Nth allocation of this thread fail, for
+ * N = 1, 2, ... until the verb makes fewer than N. Each time the verb has to fail
+ * cleanly or to succeed, and to work when it is tried again without a fault. On the
+ * data path a failed allocation may not show at all.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,8 +40,8 @@ static void arm(unsigned int n)
 }
 
 /*
- * Disarm; whether the fault was injected since arm(). Copies to and from user
- * memory fail as well, so the fault may hit the looking itself.
+ * Disarm, and say whether the fault was injected since arm(). Copies to and from user
+ * memory fail as well, so the fault may hit the read of that file.
  */
 static bool disarm(void)
 {
@@ -221,7 +221,7 @@ static unsigned int sweep_object(struct kit *k, const char *what, make_fn make,
 		injected = disarm();
 		if (err && !injected)
 			test_fail("destroying %s: %s", what, strerror(err));
-		/* Failed before it reached the object, or when it told that it had. */
+		/* It failed before it reached the object, or in copying the answer out. */
 		if (err)
 			err = destroy(o);
 		CHECK(!err || err == ENOENT, "%s, destroyed again: %s", what, strerror(err));
@@ -349,7 +349,7 @@ static void bad_failnth_verbs(void)
 	test_note("%u faults survived", faults);
 }
 
-/* Cold pages, and no memory at the wrong moment: late, but never an error. */
+/* A cold page for which no memory is had comes late, but is never an error. */
 static void bad_failnth_data(void)
 {
 	struct kit k = setup();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* What belongs to somebody else: keys, queues, rings, advice. */
+/* Objects of another process: keys, queues, rings, advice. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +96,7 @@ static void bad_use_after_fork(void)
 	rc_fill(src.addr, 4 * PAGE, 2);
 	pid = fork();
 	if (!pid) {
-		/* Posting through inherited rings is the parent's business gone wrong. */
+		/* A post through inherited rings must not run for the child. */
 		mr = ibv_reg_mr(dev->pd, odp.addr, PAGE, ODP_ALL);
 		kick(dev->ctx, p->a.qp->qp_num, MIRAGE_DOORBELL_SQ);
 		if (mr)
@@ -115,7 +115,7 @@ static void bad_use_after_fork(void)
 	rc_close(dev);
 }
 
-/* Keys are not to be guessed: neighbours of a good key are no keys. */
+/* Keys cannot be guessed: a number next to a good key is no key. */
 static void bad_guessed_keys(void)
 {
 	struct rc_dev *dev = rc_open();
@@ -147,7 +147,7 @@ static void try_map(int fd, off_t offset, size_t len, int prot, int flags)
 			  (unsigned long long)offset, len, prot, flags);
 }
 
-/* Offsets that were not given, and given ones mapped in other ways. */
+/* mmap of offsets that the kernel has not given out, or with other sizes and rights. */
 static void bad_mmap(void)
 {
 	struct rc_dev *dev = rc_open();
@@ -158,7 +158,7 @@ static void bad_mmap(void)
 	size_t n, i;
 	void *addr;
 
-	/* Before there is a ring, no offset is given. */
+	/* Without a ring there is no offset to map. */
 	for (i = 0; i < 64; i++)
 		try_map(fd, i * PAGE, PAGE, rw, MAP_SHARED);
 	p = rc_pair_create(dev, NULL);
@@ -170,7 +170,7 @@ static void bad_mmap(void)
 	for (i = 0; i < 256; i++) {
 		try_map(fd, i * PAGE, 1ull << 32, rw, MAP_SHARED);
 		try_map(fd, i * PAGE, PAGE / 2 + (1 << 30), PROT_READ, MAP_SHARED);
-		/* What the kernel shares is not code, and not copied on write. */
+		/* A ring cannot be mapped executable or private. */
 		try_map(fd, i * PAGE, PAGE, rw | PROT_EXEC, MAP_SHARED);
 		try_map(fd, i * PAGE, PAGE, rw, MAP_PRIVATE);
 	}
@@ -180,7 +180,7 @@ static void bad_mmap(void)
 			      MREMAP_MAYMOVE);
 		CHECK(addr == MAP_FAILED, "a ring was mapped beyond its end");
 	}
-	/* Unmapped by the process behind the provider's back; the kernel has its own. */
+	/* The process unmaps rings behind the provider's back; the kernel has its own mapping. */
 	rc_pair_destroy(p);
 	p = rc_pair_create(dev, NULL);
 	n = ring_maps(maps, ARRAY_SIZE(maps));
@@ -208,7 +208,7 @@ static void bad_ring_after_destroy(void)
 	}
 	rc_pair_destroy(p);
 	rc_close(dev);
-	/* The child's mappings are still there; ours went with the objects. */
+	/* The child still has its mappings; ours went with the objects. */
 	kill(pid, SIGKILL);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	for (i = 0; i < n; i++)

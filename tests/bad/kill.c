@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Processes that are killed at any moment of everything. */
+/* Processes that are killed at any moment, whatever they do. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -70,7 +70,7 @@ static void kill_one(uint64_t *random, bool threads)
 			pthread_create(&thread, NULL, other_thread, (void *)(uintptr_t)seed);
 		busy(seed + 1);
 	}
-	/* The moment is what is random here, not something that is waited for. */
+	/* This sleep picks a random moment; it does not wait for anything. */
 	usleep(rc_random(random) % 30000);
 	kill(pid, SIGKILL);
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
@@ -100,7 +100,7 @@ static void bad_kill_threads(void)
 	killed(true);
 }
 
-/* The device closed with everything still in use: the kernel tidies up. */
+/* The process closes the device with everything in use, and the kernel cleans up. */
 static void bad_close_in_use(void)
 {
 	uint64_t random = test_options.seed;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Regions that cannot be: bounds, rights, addresses. */
+/* Regions that must be refused: bounds, rights, addresses. */
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -53,7 +53,7 @@ static void bad_region_bounds(void)
 	rc_close(dev);
 }
 
-/* On demand nobody looks before an access: then it has to fail. */
+/* On demand nothing is checked before an access, which then has to fail. */
 static void bad_region_kernel_address(void)
 {
 	static const uint64_t addrs[] = {
@@ -133,7 +133,7 @@ static void bad_rereg(void)
 	rc_close(dev);
 }
 
-/* As somebody whom RLIMIT_MEMLOCK binds, which root is not. */
+/* Run as a user whom RLIMIT_MEMLOCK binds; root is not bound. */
 static void lock_at_most(size_t bytes)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -146,7 +146,7 @@ static void lock_at_most(size_t bytes)
 	CHECK_EQ(syscall(SYS_capset, &head, caps), 0);
 }
 
-/* What is pinned counts, all regions together, until it is given back. */
+/* Pinned pages of all regions together count until they are unpinned. */
 static void bad_memlock(void)
 {
 	size_t max = 16 * PAGE, huge = 1ull << 30;
@@ -174,7 +174,7 @@ static void bad_memlock(void)
 	rc_close(dev);
 }
 
-/* The same pages in many regions, registered and given back in random order. */
+/* Many regions over the same pages, registered and deregistered in random order. */
 static void bad_region_storm(void)
 {
 	struct rc_dev *dev = rc_open();

@@ -3,9 +3,9 @@
  * Rings scribbled over while the kernel reads them
  *
  * Three ways: noise over every byte of every ring, well-formed work requests
- * with values at the edges, and indices that jump. Whatever comes of it in the
- * process that does so is that process' loss, its provider's crash included: it
- * is a child here. The case is passed when the child can be ended.
+ * with values at the edges, and indices that jump. The process that does so may lose
+ * anything by it, and its provider may crash; so it is a child here. The case passes
+ * when the child can be ended.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -52,7 +52,7 @@ static uint32_t edge(struct scribbler *s)
 	return edges[rc_random(&s->random) % ARRAY_SIZE(edges)];
 }
 
-/* A send WQE in some slot of what may be a send queue. */
+/* Write a send WQE to some slot of a ring that may be a send queue. */
 static void plausible(struct scribbler *s, struct ring_map *ring)
 {
 	size_t room = (ring->len - sizeof(struct mirage_ring_hdr)) / 64;
@@ -73,7 +73,7 @@ static void plausible(struct scribbler *s, struct ring_map *ring)
 		memcpy(slot + 64, &sge, sizeof(sge));
 }
 
-/* The process' index and the words that are not the process' to write. */
+/* Write the process' index, and the words that only the kernel may write. */
 static void indices(struct scribbler *s, struct ring_map *ring)
 {
 	volatile struct mirage_ring_hdr *hdr = (void *)ring->addr;
@@ -129,7 +129,7 @@ static void kick_all(struct rc_dev *dev, struct rc_pair *p, struct ibv_srq *srq,
 		kick(dev->ctx, srqn, MIRAGE_DOORBELL_SRQ);
 }
 
-/* A few good work requests at the process' index of any ring, as a provider posts. */
+/* Post a few good work requests to any ring, as a provider does. */
 static void post_raw(struct scribbler *s, uint64_t *random)
 {
 	struct ring_map *ring = &s->maps[rc_random(random) % s->n];
@@ -168,7 +168,7 @@ static void scribble_and_use(void (*scribble)(struct scribbler *, struct ring_ma
 		post_raw(&s, &random);
 		kick_all(dev, p, srq, &random);
 		kick_all(dev, with_srq, srq, &random);
-		/* The provider may not survive what it finds in its CQs: not often. */
+		/* The provider may crash on what it finds in its CQs, so poll rarely. */
 		if (rc_random(&random) % 64 == 0) {
 			random_op(&p->a, &buf, &random);
 			random_op(&with_srq->b, &buf, &random);
@@ -185,7 +185,7 @@ static void scribble_and_use(void (*scribble)(struct scribbler *, struct ring_ma
 	}
 	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
 	pthread_join(s.thread, NULL);
-	/* Whatever the rings hold, the objects can be taken down in order. */
+	/* The objects can be destroyed in order whatever the rings hold. */
 	CHECK_EQ(ibv_destroy_qp(p->a.qp), 0);
 	CHECK_EQ(ibv_destroy_qp(p->b.qp), 0);
 	CHECK_EQ(ibv_destroy_qp(with_srq->a.qp), 0);
@@ -201,7 +201,7 @@ static void scribbled(void (*scribble)(struct scribbler *, struct ring_map *))
 	int status;
 	pid_t pid;
 
-	/* A child that dies early leaves time for another. */
+	/* If a child dies early, there is time for another. */
 	while (!children || test_now() + 6 < until) {
 		pid = fork();
 		CHECK(pid >= 0);
@@ -241,7 +241,7 @@ static void bad_ring_everything(void)
 	scribbled(everything);
 }
 
-/* Another thread posts all the time, ahead of the kernel that flushes. */
+/* A thread keeps posting while the kernel flushes, always ahead of it. */
 static void *post_for_ever(void *arg)
 {
 	struct scribbler *s = arg;
@@ -260,11 +260,11 @@ static void *post_for_ever(void *arg)
 
 static bool is_recv_ring(const struct ring_map *map)
 {
-	/* As the provider asks for it: a slot has its header and one SGE. */
+	/* The stride that the provider asks for: a header and one SGE. */
 	return map->len == DEEP * 32 + PAGE;
 }
 
-/* A flush takes what is there when it begins. It runs with softirqs off. */
+/* A flush runs with softirqs off, so it may take only what is there when it begins. */
 static void bad_ring_flush(void)
 {
 	struct rc_attr attr = { .cap = { .max_send_wr = 1, .max_recv_wr = DEEP,

@@ -10,7 +10,7 @@
 
 #include "churn.h"
 
-#define MADV_COLLAPSE_	25	/* newer than some headers */
+#define MADV_COLLAPSE_	25	/* some headers do not have it */
 
 struct range {
 	struct region *r;
@@ -68,7 +68,7 @@ static bool do_sync(struct churn *c, struct range *g)
 	return !msync(g->addr, g->len, MS_ASYNC);
 }
 
-/* Memory that is locked cannot be dropped: not while pages are replaced. */
+/* Locked memory cannot be dropped, so lock none while pages are replaced. */
 static bool do_lock(struct churn *c, struct range *g)
 {
 	bool ok;
@@ -81,7 +81,7 @@ static bool do_lock(struct churn *c, struct range *g)
 	return ok;
 }
 
-/* The CPU does not write meanwhile, and the device never writes to the source. */
+/* Nobody may write meanwhile: the mutex stops the CPU, and the device only reads the source. */
 static bool do_protect(struct churn *c, struct range *g)
 {
 	int i;
@@ -132,7 +132,7 @@ static bool do_move(struct churn *c, struct range *g)
 	return true;
 }
 
-/* The child writes to what are its own copies; the parent's must not change. */
+/* The child writes to its own copies; the parent's pages must not change. */
 static bool do_fork(struct churn *c, struct range *g)
 {
 	bool may_write = !region_is_shared(g->r);

@@ -2,10 +2,10 @@
 /*
  * churn.h - a thread that moves the pages under the regions and keeps their bytes
  *
- * Everything it does leaves what a reader of the memory sees unchanged at every
- * moment: paging out, cleaning, merging, splitting, copying on fork, mapping the
- * same file page again, moving another mapping of it into place. So it may run
- * at any time, transfers included.
+ * Whatever it does (paging out, cleaning, merging, splitting, copying on fork, mapping
+ * the same file page again, moving another mapping of it into place), a reader of the
+ * memory sees the same bytes at every moment. So it may run at any time, also during
+ * transfers.
  */
 #ifndef DATA_CHURN_H
 #define DATA_CHURN_H

@@ -229,7 +229,7 @@ static void reserve_huge_pages(void)
 {
 	int fd = open(HUGE_PAGES, O_WRONLY);
 
-	/* Without them there is no hugetlb backing, which is no error. */
+	/* A kernel without huge pages has no hugetlb backing; that is no error. */
 	if (fd < 0)
 		return;
 	if (write(fd, "16", 2) != 2)

@@ -24,7 +24,7 @@ void ksm_off(void)
 	test_put(KSM "run", "0\n");
 }
 
-/* Pages that are spared just now. */
+/* The pages that KSM has saved so far. */
 static long sharing(void)
 {
 	FILE *f = fopen(KSM "pages_sharing", "r");
@@ -61,7 +61,7 @@ static void read_all(struct rc_pair *p, struct rc_buf *buf, struct region *r,
 	region_check(r, 0, r->len, what);
 }
 
-/* Until most of the region's pages are one; ksmd stops then, and merges nothing anew. */
+/* Wait until most of the region's pages are one; then stop ksmd, so that it merges no more. */
 static void wait_merged(struct region *r)
 {
 	double until = test_now() + MERGE_SECONDS;
@@ -78,8 +78,8 @@ static void wait_merged(struct region *r)
 }
 
 /*
- * A piece of every other page, and one over the end of a page every now and then. Most
- * of those pages are merged ones: a byte that got into one would be seen in all.
+ * Write a piece of every other page, and sometimes one across the end of a page. Most of
+ * the pages are merged: a byte that was written to the shared page would show in all.
  */
 static uint64_t write_some(struct rc_pair *p, struct rc_buf *buf, struct region *r,
 			   uint64_t *random)
@@ -107,7 +107,7 @@ void merge_pages(struct rc_dev *dev, enum odp_kind odp, uint64_t seed, uint64_t 
 	struct region *r = region_create(dev, odp, BACK_ANON, &random);
 
 	madvise(r->map, REGION_SIZE, MADV_NOHUGEPAGE);
-	/* One byte all over, and the device has every page, for writing. */
+	/* Fill the region with one byte, and have the device map every page for writing. */
 	region_refill(r, 0, r->len, 0xa4);
 	memcpy(buf.addr, r->shadow, r->len);
 	move(p, IBV_WR_RDMA_WRITE, &buf, r, 0, r->len);

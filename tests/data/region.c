@@ -92,7 +92,7 @@ static void register_region(struct rc_dev *dev, struct region *r, uint64_t *rand
 	if (r->odp == ODP_IMPLICIT) {
 		r->mr = ibv_reg_mr(dev->pd, NULL, SIZE_MAX, access);
 	} else if (r->odp == ODP_IOVA) {
-		/* Another page number, the same place in the page. */
+		/* The iova has other page numbers and the same offset in its page. */
 		r->delta = (rc_random(random) % (1ull << 40)) * PAGE - (uintptr_t)r->map;
 		r->mr = ibv_reg_mr_iova(dev->pd, r->base, r->len,
 					(uintptr_t)r->base + r->delta, access);
@@ -134,7 +134,7 @@ void region_destroy(struct region *r)
 
 void region_refill(struct region *r, size_t off, size_t len, uint64_t seed)
 {
-	/* Every fourth fill is one byte all over: pages that KSM can merge. */
+	/* Every fourth fill repeats one byte, which gives KSM pages to merge. */
 	if (seed % 4)
 		rc_fill(r->shadow + off, len, seed);
 	else

@@ -38,8 +38,8 @@ struct region {
 };
 
 /*
- * region_create() - map, fill and register; NULL where this backing is not to be
- * had here (no huge pages). All rights, zero bytes.
+ * region_create() - map, fill with zero bytes and register with all rights; NULL where
+ * this backing is not available (no huge pages).
  */
 struct region *region_create(struct rc_dev *dev, enum odp_kind odp, enum backing backing,
 			     uint64_t *random);
@@ -54,7 +54,7 @@ static inline struct ibv_sge region_sge(struct region *r, size_t off, size_t len
 /* Fill [off, off+len) of the region and its shadow with bytes of this seed. */
 void region_refill(struct region *r, size_t off, size_t len, uint64_t seed);
 
-/* Compare a range with the shadow; what names the operation in the message. */
+/* Compare a range with the shadow; @what names the operation in the message. */
 void region_check(struct region *r, size_t off, size_t len, const char *what);
 
 static inline bool region_is_shared(const struct region *r)

@@ -9,7 +9,7 @@
 
 #include "replace.h"
 
-/* The new bytes of [map + off, map + off + len), where they are part of the region. */
+/* In the shadow the part of [map + off, map + off + len) that is in the region becomes zeros. */
 static void shadow_zero(struct region *r, size_t off, size_t len)
 {
 	size_t lead = r->base - r->map, from, to;
@@ -38,7 +38,7 @@ static void map_anew(struct region *r, size_t off, size_t len)
 	shadow_zero(r, off, len);
 }
 
-/* MADV_FREE leaves the old bytes or zeros; what is written next is what counts. */
+/* MADV_FREE leaves the old bytes or zeros; only the bytes written next count. */
 static void free_and_fill(struct region *r, size_t off, size_t len, uint64_t seed)
 {
 	size_t lead = r->base - r->map;
@@ -62,7 +62,7 @@ static void truncate_and_grow(struct region *r, size_t off)
 	shadow_zero(r, off, REGION_SIZE - off);
 }
 
-/* Another process of the file's: written by system call, not through the mapping. */
+/* As another process would: write to the file by system call, not through the mapping. */
 static void write_file(struct region *r, size_t off, size_t len, uint64_t seed)
 {
 	size_t lead = r->base - r->map;

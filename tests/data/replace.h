@@ -2,16 +2,16 @@
 /*
  * replace.h - change what is mapped between two batches, contents included
  *
- * The old pages have to be out of the device's reach when the system call that
- * took them away has returned: the new content is known and checked, and what
- * can still be looked at of the old one must not change any more.
+ * When the system call that takes pages away has returned, the device must not reach
+ * them any more. The new content is known and checked; old content that can still be
+ * read must not change.
  */
 #ifndef DATA_REPLACE_H
 #define DATA_REPLACE_H
 
 #include "region.h"
 
-/* A whole file that was mapped here once, and what it held when it went. */
+/* A file that was mapped here once, and its content when it was unmapped. */
 struct grave {
 	uint8_t *map, *copy;
 };
@@ -19,7 +19,7 @@ struct grave {
 /* Replace some pages; the shadow follows. The caller holds the CPU's mutex. */
 void replace_pages(struct region *r, uint64_t *random, struct grave *grave);
 
-/* What was buried still holds what it held; then it is forgotten. */
+/* Check that replaced files still have their content, and forget them. */
 void grave_check(struct grave *grave, const char *what);
 
 #endif

@@ -60,7 +60,7 @@ static void map_slot(struct window *w, unsigned int page, unsigned int n)
 	CHECK(mremap(second, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at);
 }
 
-/* A slot leaves quarantine: it holds what it held when it was replaced. */
+/* A slot leaves quarantine: it must hold what it held when it was replaced. */
 static void release(struct window *w, unsigned int at)
 {
 	if (w->writing && w->replaced >= QUARANTINE &&
@@ -221,7 +221,7 @@ void stamp_write(struct rc_dev *dev, enum odp_kind odp, uint64_t seed, double un
 		*bytes += len;
 	} while (test_now() < until);
 	window_stop(&w);
-	/* With nobody replacing pages any more, the last write is all there. */
+	/* Once nobody replaces pages, the last write must be complete. */
 	window_start(&w, dev, odp, seed, true);
 	__atomic_store_n(&w.stop, true, __ATOMIC_RELAXED);
 	pthread_join(w.thread, NULL);

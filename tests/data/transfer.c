@@ -19,7 +19,7 @@ static size_t below(struct transfer *t, size_t n)
 	return n ? rc_random(&t->random) % n : 0;
 }
 
-/* Sizes that lie on and beside the edges of packets, pages and huge pages. */
+/* Sizes at and next to the limits of packets, pages and huge pages. */
 static size_t random_len(struct transfer *t)
 {
 	static const size_t edges[] = {
@@ -86,7 +86,7 @@ static bool plan(struct transfer *t, struct op *op, size_t *at)
 	op->opcode = opcodes[below(t, ARRAY_SIZE(opcodes))];
 	if (op->opcode == IBV_WR_ATOMIC_FETCH_AND_ADD ||
 	    op->opcode == IBV_WR_ATOMIC_CMP_AND_SWP) {
-		/* The word is the first piece, where its old value goes the second. */
+		/* The first piece is the word, the second is where its old value goes. */
 		*at += below(t, 2 * PAGE);
 		misalign = (uintptr_t)(t->target->base + *at) % 8;
 		op->target_off[0] = *at + (8 - misalign) % 8;
@@ -209,7 +209,7 @@ static void shadow_op(struct transfer *t, struct op *op)
 	}
 }
 
-/* Half of the swaps find what they compare with. */
+/* Half of the swaps find the value that they compare with. */
 static void aim_swap(struct transfer *t, struct op *op)
 {
 	if (op->opcode == IBV_WR_ATOMIC_CMP_AND_SWP && below(t, 2))
@@ -246,8 +246,8 @@ static void check_op(struct transfer *t, struct op *op, size_t from, size_t to)
 }
 
 /*
- * Read some of the target through the device: what it faults in for reading (a zero
- * page, a page shared with a child) is not to be written to in place later.
+ * Read some of the target through the device. A page that it faults in for reading (a
+ * zero page, a page shared with a child) must not be written to in place later.
  */
 static void read_back(struct transfer *t)
 {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # shellcheck shell=bash
 #
-# What run and wire share: a tree of files, targets and clients of NVMe-oF and NFS that
-# it is moved over, and the loop over the tests. Sourced. A user says where its target is:
+# What run and wire share: a tree of files, NVMe-oF and NFS targets and clients that move
+# it, and the loop over the tests. To be sourced. The user says where its target is:
 #
 #     NVME_FAMILY, NVME_TARGET	ipv4 or ipv6, and the address that is listened on
 #     nvme_connect		a function
@@ -49,7 +49,7 @@ make_tree() {
 	(cd "$TREE" && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$WORK/sums"
 }
 
-# The tree as it is in another place, from there and not from a cache.
+# Is the copy of the tree in DIRECTORY the same? Read it from there, not from a cache.
 same_tree() { # DIRECTORY
 	echo 3 >/proc/sys/vm/drop_caches
 	(cd "$1" && sha256sum --quiet --strict -c "$WORK/sums") || fail "the copy in $1 differs"
@@ -74,8 +74,8 @@ nvmet_start() {
 	ln -s "$sub" "$port/subsystems/"
 }
 
-# Not where lockdep watches: nvmet takes a lock of rdma_cm's inside its own here, and
-# its own inside that one when a command comes with the connection.
+# Not with lockdep: nvmet takes a lock of rdma_cm inside its own here, and its own inside
+# that of rdma_cm when a command comes with the connection.
 nvmet_stop() {
 	local sub=$NVMET/subsystems/$NQN port=$NVMET/ports/1
 	[[ -d $sub && ! -e /proc/lockdep ]] || return 0
@@ -111,7 +111,7 @@ nvme_move() {
 	mkdir -p "$WORK/mnt"
 	mount "$node" "$WORK/mnt"
 	cp -a "$TREE" "$WORK/mnt/"
-	# Sizes and offsets that no file system asks for.
+	# Sizes and offsets that a file system never asks for.
 	dd if="$TREE/odd" of="$WORK/mnt/direct" bs=61440 oflag=direct conv=fsync status=none \
 		iflag=fullblock count=200
 	umount "$WORK/mnt"
@@ -142,9 +142,9 @@ in_net() {
 nfs_start() {
 	mkdir -p "$WORK/export" "$WORK/nfs"
 	mount -t tmpfs -o size=512M tmpfs "$WORK/export"
-	# What these two show is the namespace's that mounts them.
+	# sysfs and nfsd show the namespace of the process that mounted them.
 	in_net "$SERVER_NET" mount -t nfsd nfsd /proc/fs/nfsd
-	# nfsd waits for old clients to come back unless it can look up that there are none.
+	# nfsd waits for clients of an earlier run unless it can look up that there are none.
 	mkdir -p /run/rpc_pipefs /var/lib/nfs/nfsdcld
 	in_net "$SERVER_NET" mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
 	in_net "$SERVER_NET" nfsdcld

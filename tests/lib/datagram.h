@@ -20,7 +20,7 @@ struct dgram {
 	struct rc_buf in, out;
 };
 
-/* What one may be made with; all zero is the usual. */
+/* Attributes of the queue pair; all zero is the default. */
 struct dgram_attr {
 	struct ibv_pd *pd;
 	struct ibv_srq *srq;
@@ -32,20 +32,20 @@ struct dgram *dgram_create(struct rc_dev *dev, const struct dgram_attr *attr);
 void dgram_destroy(struct dgram *d);
 void dgram_to_rts(struct dgram *d, uint32_t qkey);	/* from RESET */
 
-/* An address handle to a GID, by way of the GID of ours at an index. */
+/* An address handle to a GID, from our GID with that index. */
 struct ibv_ah_attr dgram_address(const union ibv_gid *to, int sgid_index);
 struct ibv_ah *dgram_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr);
-struct ibv_ah *dgram_ah_self(struct dgram *d);		/* to this very device */
+struct ibv_ah *dgram_ah_self(struct dgram *d);		/* to this device itself */
 
-/* Into slot wr_id, of so many bytes, the GRH included. */
+/* Post a receive of that many bytes, GRH included, for slot wr_id. */
 void dgram_recv(struct dgram *d, uint64_t wr_id, uint32_t len);
-/* The payload of a received one is that of dgram_send() with the seed. */
+/* Check the payload of a received datagram: dgram_send() made it with this seed. */
 void dgram_verify(struct dgram *d, const struct ibv_wc *wc, uint32_t len, uint64_t seed);
 
-/* Signalled; the completion is the caller's. */
+/* Signalled; the caller polls the completion. */
 void dgram_send(struct dgram *d, struct ibv_ah *ah, uint32_t qpn, uint32_t qkey,
 		uint32_t len, uint64_t seed);
-/* To @to, received as slot @id (posted here), every byte compared. */
+/* Send to @to, receive in slot @id (posted here), and compare every byte. */
 void dgram_passes(struct dgram *d, struct ibv_ah *ah, struct dgram *to, uint64_t id);
 
 #endif

@@ -62,9 +62,9 @@ double test_now(void);			/* seconds, CLOCK_MONOTONIC */
 /*
  * test_waited() - did a wait that began at test_ticks() last this long?
  *
- * By the clock of the kernel's timers, which moves at ticks alone: where the host takes
- * the CPU away it stands still and catches up later, and a timer set meanwhile ends
- * early by any other clock. It reads a tick less than it was, at most.
+ * Measured by the clock of the kernel's timers, which moves only at ticks. While the host
+ * takes the CPU away that clock stands still; it catches up later, and a timer that was
+ * set meanwhile ends early by any other clock. The result is at most a tick too small.
  */
 double test_ticks(void);
 bool test_waited(double since, double seconds);

@@ -76,7 +76,7 @@ long long rc_stat(struct rc_dev *dev, const char *name)
 	char path[256], text[64] = "";
 	int fd;
 
-	/* The kernel keeps what it has read for a while; told not to, for a tick of its clock. */
+	/* The kernel caches counters for a while, and at least for a tick of its clock. */
 	snprintf(path, sizeof(path), "/sys/class/infiniband/%s/ports/1/hw_counters/lifespan",
 		 ibv_get_device_name(dev->ctx->device));
 	test_put(path, "0");
@@ -234,7 +234,7 @@ static void drain(struct ibv_cq *cq)
 	struct ibv_wc wc;
 	int n = 0;
 
-	/* More than any CQ here holds: one that was scribbled over never ends. */
+	/* More than any CQ here holds, since one that was scribbled over never gets empty. */
 	while (ibv_poll_cq(cq, 1, &wc) > 0 && n++ < 1 << 16)
 		;
 }

@@ -4,7 +4,7 @@
  * for UC
  *
  * Every function here ends the test case (test_fail) when the verbs call
- * beneath fails, but those that return an errno to be looked at.
+ * beneath fails, except those that return an errno for the caller to check.
  */
 #ifndef TESTS_RC_H
 #define TESTS_RC_H
@@ -22,7 +22,7 @@ struct rc_dev {
 	int gid_index;
 };
 
-/* What a pair is made with; zero means the default named here. */
+/* Attributes of a pair; zero means the default named here. */
 struct rc_attr {
 	enum ibv_qp_type type;		/* IBV_QPT_RC; or IBV_QPT_UC */
 	struct ibv_qp_cap cap;		/* 64 WRs, 4 SGEs, no inline */
@@ -65,9 +65,9 @@ struct rc_buf {
 
 struct rc_dev *rc_open(void);		/* test_options.device */
 void rc_close(struct rc_dev *dev);
-bool rc_is_mirage(struct rc_dev *dev);	/* else a device to check the tests on */
+bool rc_is_mirage(struct rc_dev *dev);	/* else a device that the tests are checked on */
 
-/* A counter of the device's port; 0 on a device that has not this one. */
+/* A counter of the device's port; 0 if the device does not have it. */
 long long rc_stat(struct rc_dev *dev, const char *name);
 
 /* End: CQs and QP in RESET, of the given PD (NULL: the device's). */

@@ -18,7 +18,7 @@
 int uffd_open(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	/* poll() says nothing of one that blocks. */
+	/* poll() does not work on a userfaultfd that blocks. */
 	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
 	if (uffd < 0)

@@ -13,7 +13,7 @@ int uffd_open(void);
 int uffd_open_for_hmm(void);
 /* From now on a missing page of mem waits for uffd_copy() or uffd_zero(). */
 void uffd_watch(int uffd, void *mem, size_t len);
-/* The page that somebody waits for, once somebody does. */
+/* Wait for a fault; the page that it is for. */
 void *uffd_next(int uffd);
 void uffd_copy(int uffd, void *to, const void *content, size_t len);
 void uffd_zero(int uffd, void *to, size_t len);

@@ -6,8 +6,8 @@
  *	life_user async DEVICE		asleep in ibv_get_async_event()
  *	life_user event DEVICE		asleep in ibv_get_cq_event()
  *
- * It says "ready" when it is where it wants to be. It ends well when verbs tell
- * that the device is gone, and badly when data is wrong or nothing is told.
+ * It prints "ready" when it has got that far. It succeeds when the verbs report that the
+ * device is gone, and fails when data is wrong or nothing is reported.
  */
 #include <errno.h>
 #include <sched.h>

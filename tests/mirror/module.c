@@ -3,23 +3,26 @@
  * mirror_test.ko: a device that does nothing but mirror, and that can be stopped at
  * every step. See abi.h for what it is asked.
  *
- * It includes mirror*.c to reach what is static there: tests hold invalidations open
- * by calling the notifier themselves. It trusts its caller, who is root: two threads
- * that step the range of one file at once are on their own.
+ * It uses mirror.ko as any module would, but for a look into struct mirror_mm: tests
+ * hold invalidations open by calling the notifier themselves. It trusts its caller, who
+ * is root: two threads that step the range of one file at once are on their own.
  */
-#include "mirror/mirror.c"
-#include "mirror/mirror_read.c"
-
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/miscdevice.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
 #include "abi.h"
+#include "mirror.h"
+#include "mirror/mirror_mm.h"
 
 #define MT_MAX_PAGES 65536UL
 
@@ -335,9 +338,9 @@ static long mtest_invalidation(struct mtest *f, struct mt_arg *a, bool start)
 	if (nonblock)
 		non_block_start();
 	if (start)
-		err = mirror_mn_ops.invalidate_range_start(mn, &range);
+		err = mn->ops->invalidate_range_start(mn, &range);
 	else
-		mirror_mn_ops.invalidate_range_end(mn, &range);
+		mn->ops->invalidate_range_end(mn, &range);
 	if (nonblock)
 		non_block_end();
 	return err;
@@ -558,18 +561,6 @@ static struct miscdevice mtest_device = {
 	.fops = &mtest_fops,
 };
 
-static int __init mtest_init(void)
-{
-	return misc_register(&mtest_device);
-}
-
-static void __exit mtest_exit(void)
-{
-	misc_deregister(&mtest_device);
-	mirror_synchronize();
-}
-
-module_init(mtest_init);
-module_exit(mtest_exit);
+module_misc_device(mtest_device);
 MODULE_DESCRIPTION("Test device for the address-space mirror of mirage");
 MODULE_LICENSE("Dual BSD/GPL");

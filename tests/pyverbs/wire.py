@@ -52,7 +52,7 @@ def down():
 
 def counter(device, name):
     path = pathlib.Path(f"/sys/class/infiniband/{device}/ports/1/hw_counters")
-    # The kernel keeps what it has read for a while, unless told not to.
+    # The kernel caches the counters for a while unless it is told not to.
     (path / "lifespan").write_text("0")
     return int((path / name).read_text())
 

@@ -20,7 +20,7 @@
 #define NETNS		"/run/netns/peer"
 #define PORT		4791
 #define WAIT_MS		20000
-/* What an answer takes at most where none is expected; softirqs run before send() ends. */
+/* How long to listen where no answer may come; softirqs run before send() returns. */
 #define SILENCE_MS	20
 #define GSO_MAX		60
 
@@ -53,7 +53,7 @@ static uint64_t get_be64(const uint8_t *p)
 	return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
 }
 
-/* Bit by bit, once for every byte; and surely not the code under test. */
+/* Computed bit by bit, so that it shares nothing with the code under test. */
 static uint32_t crc32(uint32_t crc, const void *data, size_t len)
 {
 	static uint32_t table[256];
@@ -72,7 +72,7 @@ static uint32_t crc32(uint32_t crc, const void *data, size_t len)
 	return crc;
 }
 
-/* IBA annex A17: over the headers as they are on the wire, what changes there as ones. */
+/* IBA annex A17: over the headers as they are sent, with ones where a router may change them. */
 static uint32_t icrc(const char *from, unsigned int id, const uint8_t *bth, size_t len)
 {
 	uint16_t total = 28 + len + 4;
@@ -179,7 +179,7 @@ void raw_send(struct raw *r, const struct raw_pkt *pkt, size_t n)
 		raw_bytes(r, buf, raw_build(r, &pkt[i], 0, buf));
 }
 
-/* As few super-packets as go: all as long as their first, the last may be shorter. */
+/* As few super-packets as possible: equal packets, of which the last may be shorter. */
 void raw_gso(struct raw *r, const struct raw_pkt *pkt, size_t n)
 {
 	static uint8_t buf[65536];
@@ -398,8 +398,8 @@ static uint8_t read_opcode(size_t i, size_t n)
 }
 
 /*
- * In order within what the responder sends at a stretch. It may go on on another CPU,
- * whose packets can overtake those that wait for the first one.
+ * Packets are in order only within one turn of the responder. Its next turn may run on
+ * another CPU, whose packets can overtake those of the first.
  */
 void raw_read_answer(struct raw *r, uint32_t psn, uint8_t *to, size_t len)
 {
@@ -493,7 +493,7 @@ static struct raw *open_on(struct rc_dev *dev, int fd, uint32_t qpn,
 	r->attr = attr ? *attr : (struct rc_attr){};
 	r->attr.mtu = IBV_MTU_1024;
 	r->attr.rd_atomic = 16;
-	/* Seconds: who is slow here is the hand-made peer, on a loaded host. */
+	/* Seconds, since on a loaded host this hand-made peer may be slow. */
 	r->attr.timeout = r->attr.timeout ?: 20;
 	r->attr.retry_cnt = r->attr.retry_cnt ?: 7;
 	rc_end_create(r->dev, NULL, &r->end, &r->attr);

@@ -3,7 +3,7 @@
  * raw.h - a RoCEv2 peer made by hand: a UDP socket, headers written byte by byte
  *
  * It lives at RAW_PEER in the network namespace "peer" (tests/raw/run makes it), has
- * no device, and says to a QP of the device under test whatever a case wants said.
+ * no device, and sends to a QP of the device under test whatever a case wants.
  */
 #ifndef TESTS_RAW_H
 #define TESTS_RAW_H
@@ -91,21 +91,21 @@ size_t raw_build(const struct raw *r, const struct raw_pkt *pkt, unsigned int id
 		 uint8_t *to);
 void raw_send(struct raw *r, const struct raw_pkt *pkt, size_t n);
 void raw_gso(struct raw *r, const struct raw_pkt *pkt, size_t n);
-void raw_bytes(struct raw *r, const void *p, size_t len);	/* as they are */
+void raw_bytes(struct raw *r, const void *p, size_t len);	/* unchanged */
 
-/* A packet changed by hand, BTH to ICRC, gets a right one. */
+/* Give a packet that was changed by hand, BTH to ICRC, a right ICRC. */
 void raw_seal(const struct raw *r, uint8_t *pkt, size_t len);
 
-/* The next packet whatever it is, or test_fail(); its length. */
+/* Receive the next packet of any kind, or test_fail(); returns its length. */
 size_t raw_take_bytes(struct raw *r, uint8_t *to, size_t room);
 
-/* The next answer, or test_fail(); raw_silence(): there is none. */
+/* Receive the next answer, or test_fail(); raw_silence() fails if there is one. */
 bool raw_pending(struct raw *r);
 struct raw_ans raw_recv(struct raw *r);
 void raw_expect(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn);
 void raw_silence(struct raw *r);
 
-/* The next packet of a request, or test_fail(). */
+/* Receive the next packet of a request, or test_fail(). */
 struct raw_req raw_take(struct raw *r);
 struct raw_req raw_take_opcode(struct raw *r, uint8_t opcode);
 
@@ -113,10 +113,10 @@ struct raw_req raw_take_opcode(struct raw *r, uint8_t opcode);
 void raw_say(struct raw *r, uint8_t opcode, uint8_t syndrome, uint32_t psn,
 	     const void *payload, size_t len);
 
-/* A socket that is in a group, at our address; the caller closes it. */
+/* A socket at our address that has joined a group; the caller closes it. */
 int raw_join(const struct raw *r, const char *group);
 
-/* From here on we are at another address; raw_gid() says it as a GID. */
+/* Move to another address; raw_gid() makes a GID of an address. */
 void raw_move(struct raw *r, const char *ip);
 union ibv_gid raw_gid(const char *ip);
 
@@ -126,13 +126,13 @@ void raw_atomic_eth(struct raw_pkt *pkt, uint64_t va, uint32_t rkey, uint64_t sw
 		    uint64_t compare);
 void raw_u32(struct raw_pkt *pkt, uint32_t v);
 
-/* Messages: packets of r->psn on, which moves. Return their number. */
+/* Send a message from r->psn on, which advances. Return the number of packets. */
 size_t raw_write_pkts(struct raw *r, struct raw_pkt *pkt, const void *p, size_t len,
 		      const struct rc_buf *to, size_t off);
 size_t raw_send_pkts(struct raw *r, struct raw_pkt *pkt, const void *p, size_t len);
 struct raw_pkt raw_read_pkt(struct raw *r, const struct rc_buf *from, size_t off,
 			    uint32_t len);
-/* Take the responses to a READ; their bytes go to @to. */
+/* Receive the responses to a READ into @to. */
 void raw_read_answer(struct raw *r, uint32_t psn, uint8_t *to, size_t len);
 
 /* A counter of the device's port */

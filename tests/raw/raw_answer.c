@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What a requester makes of answers: late ones, wrong ones, none
+ * How a requester reacts to answers that are late, wrong or missing
  */
 #include <string.h>
 
@@ -21,14 +21,14 @@ static void say_orig(struct raw *r, uint32_t psn, uint64_t orig)
 	raw_send(r, &pkt, 1);
 }
 
-/* The far buffer is nobody's: only what is asked for counts. */
+/* There is no far buffer: only the requests themselves matter. */
 static void post(struct raw *r, enum ibv_wr_opcode op, const struct rc_buf *buf,
 		 size_t len)
 {
 	rc_op(&r->end, op, rc_sge(buf, 0, len), buf, 0);
 }
 
-/* Answers to what was never sent, to what is answered, and of the wrong kind. */
+/* Answers to PSNs never sent or already answered, and answers of the wrong kind. */
 static void unasked(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -58,7 +58,7 @@ static void unasked(void)
 	raw_close(r);
 }
 
-/* One acknowledgement for many, and a NAK's for what was before it. */
+/* One ACK acknowledges many requests, and a NAK those before it. */
 static void cumulative(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -81,7 +81,7 @@ static void cumulative(void)
 	raw_close(r);
 }
 
-/* Told what is missing, it sends from there on, at once and no more than that. */
+/* After a NAK the requester sends again from that PSN, at once and nothing else. */
 static void nak_sequence(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -107,7 +107,7 @@ static void nak_sequence(void)
 	raw_close(r);
 }
 
-/* Unanswered, it is sent once and as often again as was agreed. */
+/* An unanswered request is sent once and retry_cnt times again. */
 static void retries(void)
 {
 	struct rc_attr attr = { .timeout = 8, .retry_cnt = 2 };
@@ -143,7 +143,7 @@ static void rnr_retries(void)
 	raw_close(r);
 }
 
-/* A response that is missing is asked for anew, with what follows it. */
+/* A missing response is requested again, together with those after it. */
 static void read_lost(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -256,7 +256,7 @@ static void post_fenced(struct raw *r, struct rc_buf *buf)
 	rc_post(&r->end, &wr);
 }
 
-/* A fence lets nothing pass until READs before it are answered. */
+/* A fenced request waits until the READs before it are answered. */
 static void fence(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -276,7 +276,7 @@ static void fence(void)
 	raw_close(r);
 }
 
-/* Drained, a queue starts nothing that waited for a fence, and goes on afterwards. */
+/* A drained queue does not start a request that waited for a fence until it resumes. */
 static void drain(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);

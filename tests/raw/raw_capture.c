@@ -2,9 +2,9 @@
 /*
  * Real packets, mutated, by the million
  *
- * Captured is what the device itself sent: its requests of every opcode, and its answers
- * to ours. A mutant of either goes to a QP that is in the middle of both, to one of an
- * unreliable connection, or to a datagram's, with a right ICRC most of the time.
+ * The captured packets are the device's own: its requests of every opcode, and its answers
+ * to ours. A mutant of one goes to a QP with requests under way in both directions, to a
+ * UC QP or to a UD QP, and mostly has a right ICRC.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 
 #define LEN		(64 * 1024)
 #define SECONDS		5
-/* After a gap nothing is in order until the next look at what is. */
+/* Packets between two looks at the expected PSN: a gap makes the rest out of order. */
 #define BATCH		16
 #define CAPTURE_MAX	64
 #define PKT_MAX		1200
@@ -38,7 +38,7 @@ struct capture {
 	size_t n;
 };
 
-/* Who is shot at. */
+/* The QPs that get mutants. */
 struct targets {
 	struct raw *rc, *uc, *good;
 	struct dgram *ud;
@@ -108,7 +108,7 @@ static bool post(struct rc_end *end, enum ibv_wr_opcode op, const struct rc_buf 
 	return !rc_try_post(end, &wr);
 }
 
-/* The requester's packets, each kind answered. */
+/* Capture the requester's packets, and answer each kind. */
 static void capture_requests(struct raw *r, const struct rc_buf *buf)
 {
 	static const struct { enum ibv_wr_opcode op; size_t len; int packets; } ops[] = {
@@ -137,7 +137,7 @@ static void capture_requests(struct raw *r, const struct rc_buf *buf)
 	}
 }
 
-/* The responder's: to reads, an atomic, a write, a gap, and to nobody's receive. */
+/* Capture the responder's answers: to reads, an atomic, a write, a gap, and without a receive. */
 static void capture_answers(struct raw *r, const struct rc_buf *buf)
 {
 	struct raw_pkt pkt = raw_read_pkt(r, buf, 0, 3000);
@@ -174,7 +174,7 @@ static void capture_datagrams(struct raw *r, struct dgram *d)
 	ibv_destroy_ah(ah);
 }
 
-/* Beside the captured ones what the verbs of older kernels do not know. */
+/* Add the opcodes that the verbs of older kernels cannot make it send. */
 static void make_extended(struct raw *r, const struct rc_buf *buf)
 {
 	struct raw_pkt flush = { .opcode = FLUSH, .psn = r->psn };
@@ -204,7 +204,7 @@ static uint32_t queried_psn(struct raw *r, bool of_sends)
 static void scramble(struct packet *pkt, uint64_t *seed)
 {
 	uint32_t n = 1 + below(seed, 4), body = pkt->len - ICRC;
-	/* Headers more often than payload. */
+	/* Mutate headers more often than payload. */
 	uint32_t range = below(seed, 4) && body > 44 ? 44 : body;
 
 	while (n--) {
@@ -221,7 +221,7 @@ static void scramble(struct packet *pkt, uint64_t *seed)
 	}
 }
 
-/* Longer or shorter, down to less than its headers. */
+/* Make it longer or shorter, down to less than its headers. */
 static void resize(struct packet *pkt, uint64_t *seed)
 {
 	size_t len = BTH + ICRC + below(seed, below(seed, 2) ? 64 : PKT_MAX - BTH - ICRC);
@@ -232,7 +232,7 @@ static void resize(struct packet *pkt, uint64_t *seed)
 	pkt->len = len;
 }
 
-/* To whom, and which PSN that one may take. */
+/* Choose a QP, and a PSN that it may accept. */
 static void aim(struct targets *t, struct packet *pkt)
 {
 	uint64_t *seed = &t->seed;
@@ -253,7 +253,7 @@ static void aim(struct targets *t, struct packet *pkt)
 	}
 	if (!below(seed, 8))
 		psn += below(seed, 20) - 10;
-	/* Nobody's number: the good QP would believe what is said to it. */
+	/* Use a QP number that nobody has: the good QP would accept such a packet. */
 	if (!below(seed, 40))
 		qpn = t->good->end.qp->qp_num + 2 + below(seed, 1 << 20);
 	put24(pkt->bytes + 5, qpn);
@@ -279,7 +279,7 @@ static void shoot(struct targets *t)
 	raw_bytes(t->rc, pkt.bytes, pkt.len);
 }
 
-/* Requests that only a mutant will answer. */
+/* Post requests that only mutants will answer. */
 static void ask(struct targets *t)
 {
 	static const enum ibv_wr_opcode ops[] = {
@@ -299,7 +299,7 @@ static void drop_completions(struct ibv_cq *cq)
 		;
 }
 
-/* A QP that a mutant was the end of begins anew. */
+/* Bring a QP that a mutant put in error back to RTS. */
 static void revive(struct raw *r, uint32_t psn)
 {
 	if (rc_state(&r->end) == IBV_QPS_ERR) {
@@ -336,7 +336,7 @@ static void tend(struct targets *t, bool odp)
 		madvise(t->buf.addr, LEN, MADV_DONTNEED);
 }
 
-/* In the middle of it all a write that arrives, and is acknowledged. */
+/* Between mutants a good write must arrive and be acknowledged. */
 static void good_traffic(struct targets *t)
 {
 	uint32_t len = 1 + below(&t->seed, 5000), off = below(&t->seed, 999);

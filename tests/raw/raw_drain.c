@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * A send queue that is drained over the wire, and what may be modified then
+ * Draining a send queue over the wire, and modifying the queue pair then
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,7 +17,7 @@ static int to_sqd(struct raw *r, bool notify)
 	return ibv_modify_qp(r->end.qp, &qa, IBV_QP_STATE | IBV_QP_EN_SQD_ASYNC_NOTIFY);
 }
 
-/* Another address for the peer, with the queue drained. */
+/* Give the peer another address while the queue is drained. */
 static int readdress(struct raw *r, union ibv_gid to)
 {
 	struct ibv_qp_attr qa = {
@@ -44,7 +44,7 @@ static struct raw_req write_one(struct raw *r, const struct rc_buf *buf)
 	return raw_take_opcode(r, WRITE_ONLY);
 }
 
-/* It is drained when the last answer is there, and not before; told once. */
+/* The queue is drained when the last answer has come, not before; one event says so. */
 static void event(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -111,7 +111,7 @@ static void address(void)
 	raw_expect(r, ACKNOWLEDGE, ACK, pkt.psn);
 	ask_and_answer(r, &buf);
 
-	/* And back, with work posted meanwhile: it waits, and goes to the right one. */
+	/* Move back; work posted meanwhile waits, and goes to the right address. */
 	CHECK_EQ(to_sqd(r, false), 0);
 	rc_op(&r->end, IBV_WR_RDMA_WRITE, rc_sge(&buf, 0, sizeof(data)), &buf, 0);
 	raw_silence(r);

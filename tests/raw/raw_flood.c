@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* More than the CPU that receives can do, from every CPU at once. */
+/* Every CPU sends at once, more than the CPU that receives can process. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define SEGMENT		52
 #define TRAIN		64
 
-/* A SEND to a QP that nobody has, with no ICRC to speak of. */
+/* A SEND to a QP number that nobody has, without a right ICRC. */
 static void fill(uint8_t *train)
 {
 	int i;
@@ -65,8 +65,8 @@ static int flood(int cpu, const union ibv_gid *gid)
 }
 
 /*
- * Whoever sends finds its CPU again, however much the others bring: nobody's softirq goes on
- * for as long as they do.
+ * Every sender gets its CPU back, however much the others send: no softirq runs for as
+ * long as packets come.
  */
 static void every_cpu(void)
 {

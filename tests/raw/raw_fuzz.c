@@ -2,8 +2,8 @@
 /*
  * Packets that are nearly right, by the thousand, beside traffic that has to stay right
  *
- * A packet that is mutated after its ICRC was made is dropped for that; so most are
- * mutated before, and have a right one.
+ * A packet that is mutated after its ICRC was computed is dropped for the ICRC. So most
+ * are mutated before, and have a right one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static struct raw_pkt mutant(struct raw *r, const struct rc_buf *buf, uint64_t *
 	}
 	if (!below(seed, 30))
 		pkt.pkey = rc_random(seed);
-	/* Nobody's number: the good QP would believe what is said to it. */
+	/* Use a QP number that nobody has: the good QP would accept such a packet. */
 	if (!below(seed, 30))
 		pkt.qpn = r->end.qp->qp_num + 2 + below(seed, 1 << 20);
 	if (!below(seed, 30))
@@ -79,7 +79,7 @@ static struct raw_pkt mutant(struct raw *r, const struct rc_buf *buf, uint64_t *
 	return pkt;
 }
 
-/* What the QP expects now: most of what comes next shall get through. */
+/* Look up the PSN that the QP expects, so that most of the next packets are accepted. */
 static uint32_t expected_psn(struct raw *r)
 {
 	struct ibv_qp_init_attr init;

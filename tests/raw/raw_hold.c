@@ -3,8 +3,8 @@
  * Pages that are not there: nothing is dropped, nothing is asked for again, and
  * nobody else waits
  *
- * The pages are missing under a userfaultfd that this very thread serves when a case
- * has seen enough.
+ * The pages are missing under a userfaultfd. This thread itself serves them, when the
+ * case has checked what must happen before.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -61,13 +61,13 @@ static void teardown(struct stage *s)
 	raw_close(s->r);
 }
 
-/* All pages at once, with what is in @data. */
+/* Provide all pages at once, with the bytes of @data. */
 static void serve(struct stage *s)
 {
 	uffd_copy(s->uffd, s->slow.addr, data, LEN);
 }
 
-/* Another QP has nothing to wait for. */
+/* Another QP does not wait. */
 static void others_go_on(struct stage *s)
 {
 	struct raw_pkt pkt;
@@ -216,7 +216,7 @@ static void cold_atomic(void)
 	teardown(&s);
 }
 
-/* Beyond the bound packets are dropped, and asked for as soon as there is room. */
+/* Packets beyond the bound are dropped, and requested as soon as there is room. */
 static void flood(void)
 {
 	struct stage s = setup();
@@ -238,7 +238,7 @@ static void flood(void)
 	CHECK(raw_stat(s.r, "hold_overflow") > s.overflow);
 	others_go_on(&s);
 	serve(&s);
-	/* ACKs of what was held, then the NAK that tells where to go on (and acknowledges). */
+	/* ACKs of held packets come first, then the NAK with the next PSN (an ACK as well). */
 	psn = RAW_PSN;
 	do {
 		a = raw_recv(s.r);
@@ -258,7 +258,7 @@ static void flood(void)
 	teardown(&s);
 }
 
-/* Pages that never come: the error is that of a bad range, whoever needed them. */
+/* If pages never come, the error is that of a bad range, at either side. */
 static void no_memory(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -293,7 +293,7 @@ static void no_memory(void)
 	raw_close(r);
 }
 
-/* A WRITE that is on its way, and one behind it that has no page to be sent from. */
+/* A WRITE is under way, and the source page of the one behind it is missing. */
 static struct raw_req post_cold_source(struct stage *s)
 {
 	struct raw_req q;
@@ -305,7 +305,7 @@ static struct raw_req post_cold_source(struct stage *s)
 	return q;
 }
 
-/* A page that is missing here keeps nobody from sending again what was sent before it. */
+/* A missing source page does not keep earlier requests from being sent again. */
 static void cold_source(void)
 {
 	struct rc_attr attr = { .timeout = 12 };
@@ -315,7 +315,7 @@ static void cold_source(void)
 
 	raw_say(s.r, ACKNOWLEDGE, NAK_PSN, q.psn, NULL, 0);
 	CHECK_EQ(raw_take_opcode(s.r, WRITE_ONLY).psn, q.psn);
-	/* Now the timeout's turn. */
+	/* Now after a timeout. */
 	for (i = 0; i < 2; i++)
 		CHECK_EQ(raw_take_opcode(s.r, WRITE_ONLY).psn, q.psn);
 	raw_say(s.r, ACKNOWLEDGE, ACK, q.psn, NULL, 0);
@@ -332,7 +332,7 @@ static void cold_source(void)
 	teardown(&s);
 }
 
-/* A page that never comes is the error of who wanted it, not of what is sent again. */
+/* A page that never comes is the error of the request that needs it, not of earlier ones. */
 static void cold_source_gone(void)
 {
 	struct stage s = setup();
@@ -351,7 +351,7 @@ static void cold_source_gone(void)
 	teardown(&s);
 }
 
-/* Nor does a peer that is deaf go unnoticed while a page is missing. */
+/* A peer that does not answer is noticed even while a page is missing. */
 static void cold_source_deaf_peer(void)
 {
 	struct rc_attr attr = { .timeout = 8, .retry_cnt = 2 };
@@ -363,7 +363,7 @@ static void cold_source_deaf_peer(void)
 	teardown(&s);
 }
 
-/* Whatever ends while packets are held ends at once. */
+/* Objects that are destroyed while packets are held go at once. */
 static void ends_while_held(void)
 {
 	struct stage s = setup();
@@ -382,7 +382,7 @@ static void ends_while_held(void)
 			CHECK_EQ(rc_to_state(&s.r->end, IBV_QPS_RESET), 0);
 		raw_connect(s.r, RAW_PSN);
 	}
-	/* The region goes: a NAK, not a wait for ever. */
+	/* The region is deregistered: the held packet gets a NAK and does not wait for ever. */
 	n = raw_write_pkts(s.r, pkt, data, 20000, &s.slow, 0);
 	raw_gso(s.r, pkt, n);
 	raw_silence(s.r);
@@ -390,7 +390,7 @@ static void ends_while_held(void)
 	raw_expect(s.r, ACKNOWLEDGE, NAK_ACCESS, RAW_PSN);
 	s.slow.mr = ibv_reg_mr(s.r->dev->pd, s.slow.addr, LEN, ODP_ALL);
 	CHECK(s.slow.mr);
-	/* A QP that is destroyed, and a process that goes, with packets held. */
+	/* A QP is destroyed, and a process ends, with packets held. */
 	n = raw_write_pkts(s.other, pkt, data, 20000, &s.slow, 0);
 	raw_gso(s.other, pkt, n);
 	raw_silence(s.other);

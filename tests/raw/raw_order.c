@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Packets ahead, behind and again; receive buffers that are not there
+ * Packets out of order and duplicated; missing receive buffers
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 static uint8_t data[LEN], back[LEN];
 
-/* Ahead: one NAK that names what is expected, then silence until it comes. */
+/* A packet ahead gets one NAK with the expected PSN, then silence until that one comes. */
 static void ahead(void)
 {
 	struct raw *r = raw_open(NULL, 0xfffffe);
@@ -31,7 +31,7 @@ static void ahead(void)
 	CHECK_EQ(raw_stat(r, "out_of_sequence") - before, 3);
 	raw_send(r, &pkt[1], 1);
 	raw_expect(r, ACKNOWLEDGE, ACK, 0xffffff);
-	/* Another loss is another NAK. */
+	/* Another loss gets another NAK. */
 	raw_send(r, &pkt[3], 1);
 	raw_expect(r, ACKNOWLEDGE, NAK_PSN, 0);
 	raw_send(r, &pkt[2], 3);
@@ -42,7 +42,7 @@ static void ahead(void)
 	raw_close(r);
 }
 
-/* A write that comes again is acknowledged with the latest PSN, and not done again. */
+/* A duplicate write is acknowledged with the latest PSN and not executed again. */
 static void write_again(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -64,7 +64,7 @@ static void write_again(void)
 	} while (raw_pending(r));
 	CHECK_EQ(buf.addr[0] | buf.addr[1500] | buf.addr[4999], 0);
 	CHECK_EQ(raw_stat(r, "duplicate_request") - before, n);
-	/* In the middle of a message a duplicate disturbs nothing. */
+	/* A duplicate in the middle of a message does not disturb it. */
 	n = raw_write_pkts(r, pkt, data, 3000, &buf, 0);
 	raw_send(r, pkt, 2);
 	raw_send(r, pkt, 2);
@@ -97,7 +97,7 @@ static void send_again(void)
 	raw_close(r);
 }
 
-/* A read that comes again is read again, all of it or a tail. */
+/* A duplicate READ is executed again, whole or from some PSN on. */
 static void read_again(void)
 {
 	struct raw *r = raw_open(NULL, 0xfffff0);
@@ -119,7 +119,7 @@ static void read_again(void)
 	raw_read_answer(r, 0xfffff4, back + 4096, 10000 - 4096);
 	rc_verify(back, 10000, 2, "and its tail");
 
-	/* While a write is under way, which it does not disturb. */
+	/* The same while a write is under way, which it does not disturb. */
 	rc_fill(data, 3000, 3);
 	n = raw_write_pkts(r, part, data, 3000, &buf, 20000);
 	raw_send(r, part, 2);
@@ -129,7 +129,7 @@ static void read_again(void)
 	raw_expect(r, ACKNOWLEDGE, ACK, part[n - 1].psn);
 	rc_verify(buf.addr + 20000, 3000, 3, "the write");
 
-	/* One that reaches beyond what was done is none; nor one without a right to. */
+	/* A READ beyond the executed PSNs is no duplicate, nor is one whose right has gone. */
 	tail.psn = r->psn - 1;
 	raw_send(r, &tail, 1);
 	gone = rc_buf(r->dev, PAGE, RC_ACCESS_ALL);
@@ -154,7 +154,7 @@ static struct raw_pkt fetch_add(struct raw *r, const struct rc_buf *buf, uint64_
 	return pkt;
 }
 
-/* An atomic that comes again gets the answer it got, as long as that is kept. */
+/* A duplicate atomic gets its first answer again, as long as that is kept. */
 static void atomic_again(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -178,7 +178,7 @@ static void atomic_again(void)
 		}
 	}
 	CHECK_EQ(*(uint64_t *)buf.addr, 16000);
-	/* A PSN where there was none. */
+	/* A PSN where no atomic was. */
 	raw_write_pkts(r, &w, data, 4, &buf, 100);
 	raw_send(r, &w, 1);
 	raw_expect(r, ACKNOWLEDGE, ACK, w.psn);
@@ -190,7 +190,7 @@ static void atomic_again(void)
 	raw_close(r);
 }
 
-/* No receive buffer: an RNR NAK with the timer; what follows is dropped in silence. */
+/* Without a receive: an RNR NAK with the timer; packets after it are dropped silently. */
 static void not_ready(void)
 {
 	struct raw *r = raw_open(&(struct rc_attr){ .min_rnr_timer = 9 }, RAW_PSN);
@@ -205,7 +205,7 @@ static void not_ready(void)
 	raw_send(r, pkt, n);
 	raw_expect(r, ACKNOWLEDGE, RNR | 9, RAW_PSN);
 	raw_silence(r);
-	/* Still none: another one. */
+	/* Still no receive: another RNR NAK. */
 	raw_send(r, pkt, n);
 	raw_expect(r, ACKNOWLEDGE, RNR | 9, RAW_PSN);
 	raw_silence(r);
@@ -216,7 +216,7 @@ static void not_ready(void)
 	rc_wc_ok(r->end.rcq);
 	rc_verify(buf.addr, 2100, 1, "sent");
 
-	/* A write with immediate needs it at its end only, and goes on from there. */
+	/* A write with immediate needs the receive only at its end, and goes on from there. */
 	n = raw_write_pkts(r, pkt, data, 2100, &buf, PAGE);
 	pkt[n - 1].opcode++;
 	raw_u32(&pkt[n - 1], 1);
@@ -231,7 +231,7 @@ static void not_ready(void)
 	raw_close(r);
 }
 
-/* Requests behind a long read are done after it: it reads what was there before. */
+/* Requests behind a long READ are executed after it, so it reads the bytes before them. */
 static void behind_a_read(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -257,8 +257,8 @@ static void behind_a_read(void)
 }
 
 /*
- * Packets in one skb that do not belong together, so often that merging is left to
- * itself for a while: what was right is taken, and all goes on.
+ * Packets of different flows are merged in one skb, often enough that the device stops
+ * asking for merged packets for a while. The right ones are taken, and all goes on.
  */
 static void merged_wrongly(void)
 {
@@ -287,7 +287,7 @@ static void merged_wrongly(void)
 	raw_close(r);
 }
 
-/* From the middle of a super-packet one is lost, or damaged: what is before it counts. */
+/* One packet in the middle of a super-packet is lost or damaged; those before it count. */
 static void lost_in_the_middle(bool damaged)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Requests that are right, and those that are wrong in themselves
+ * Right requests, and requests that are wrong whatever the state of the QP
  */
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +197,7 @@ static void atomics(void)
 	raw_close(r);
 }
 
-/* Both are answered by a READ response without bytes (IBA annex A19). */
+/* The answer to both is a READ response without bytes (IBA annex A19). */
 static void atomic_write_and_flush(void)
 {
 	struct raw *r = raw_open(&(struct rc_attr){ .access = RC_ACCESS_ALL |
@@ -213,7 +213,7 @@ static void atomic_write_and_flush(void)
 	raw_send(r, &pkt, 1);
 	raw_expect(r, READ_RESP_ONLY, ACK, pkt.psn);
 	CHECK(!memcmp(buf.addr + 16, "8 bytes", 8));
-	/* Again: answered, not executed. */
+	/* A duplicate is answered, not executed. */
 	memset(buf.addr, 0, 64);
 	raw_send(r, &pkt, 1);
 	raw_expect(r, READ_RESP_ONLY, ACK, pkt.psn);
@@ -248,13 +248,13 @@ static void atomic_write_and_flush(void)
 	raw_close(r);
 }
 
-/* What is wrong, and what the responder says to it. */
+/* Send a wrong request; the responder must answer with this syndrome. */
 static void refused(struct raw *r, struct raw_pkt *pkt, size_t n, uint8_t syndrome)
 {
 	raw_send(r, pkt, n);
 	raw_expect(r, ACKNOWLEDGE, syndrome, pkt[n - 1].psn);
 	CHECK_EQ(rc_state(&r->end), IBV_QPS_ERR);
-	/* In error it has no more to say. */
+	/* A QP in error does not answer. */
 	raw_send(r, pkt, n);
 	raw_silence(r);
 	CHECK_EQ(rc_to_state(&r->end, IBV_QPS_RESET), 0);
@@ -307,7 +307,7 @@ static void bad_ranges(void)
 	raw_close(r);
 }
 
-/* Rights of the QP itself, and lengths that contradict each other. */
+/* Missing rights of the QP itself, and contradictory lengths. */
 static void bad_requests(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -319,16 +319,16 @@ static void bad_requests(void)
 	CHECK_EQ(n, 3);
 	q = p[1];
 	q.psn = RAW_PSN;
-	refused(r, &q, 1, NAK_INVALID);		/* a middle of nothing */
+	refused(r, &q, 1, NAK_INVALID);		/* a middle packet without a first */
 	q = p[2];
 	q.psn = RAW_PSN;
-	refused(r, &q, 1, NAK_INVALID);		/* an end of nothing */
+	refused(r, &q, 1, NAK_INVALID);		/* a last packet without a first */
 	q = p[0];
 	q.len = 1020;
-	refused(r, &q, 1, NAK_INVALID);		/* a first one too short */
+	refused(r, &q, 1, NAK_INVALID);		/* a first packet that is too short */
 	q = p[0];
 	q.opcode = WRITE_ONLY;
-	refused(r, &q, 1, NAK_INVALID);		/* less than it says */
+	refused(r, &q, 1, NAK_INVALID);		/* fewer bytes than the RETH says */
 	q = p[0];
 	q.opcode = WRITE_ONLY;
 	q.len = 3000;
@@ -339,14 +339,14 @@ static void bad_requests(void)
 	refused(r, &q, 1, NAK_INVALID);		/* longer than a message may be */
 
 	p[1].len = 1020;
-	refused(r, p, 2, NAK_INVALID);		/* a middle one too short */
+	refused(r, p, 2, NAK_INVALID);		/* a middle packet that is too short */
 	p[1].len = 1024;
 	p[2].len = 900;
-	refused(r, p, 3, NAK_INVALID);		/* ends too early */
+	refused(r, p, 3, NAK_INVALID);		/* the message ends too early */
 	p[2].len = 1000;
-	refused(r, p, 3, NAK_INVALID);		/* too late */
+	refused(r, p, 3, NAK_INVALID);		/* the message ends too late */
 	p[2].len = 0;
-	refused(r, p, 3, NAK_INVALID);		/* an empty last one */
+	refused(r, p, 3, NAK_INVALID);		/* an empty last packet */
 	q = p[0];
 	q.psn++;
 	p[1] = q;
@@ -380,7 +380,7 @@ static void no_rights(void)
 	raw_close(r);
 }
 
-/* A send that does not fit is found out at the packet that does not. */
+/* A SEND too long for its receive fails at the packet that does not fit. */
 static void send_too_long(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -402,7 +402,7 @@ static void send_too_long(void)
 	raw_close(r);
 }
 
-/* Not for this QP: nobody answers, and it is as if it had never come. */
+/* A packet that is not for this QP is dropped without an answer or an effect. */
 static void strangers(void)
 {
 	struct raw *r = raw_open(NULL, RAW_PSN);
@@ -430,7 +430,7 @@ static void strangers(void)
 	bad.opcode = 0x15;				/* reserved */
 	raw_send(r, &bad, 1);
 	bad = good;
-	bad.pad = 3;					/* not a multiple of 4 then */
+	bad.pad = 3;					/* the length is no multiple of 4 then */
 	raw_send(r, &bad, 1);
 	len = raw_build(r, &good, 0, bytes);
 	for (i = 0; i < len; i++)			/* every truncation */
@@ -440,7 +440,7 @@ static void strangers(void)
 	good.pkey = 0x7fff;
 	raw_send(r, &good, 1);
 	raw_expect(r, ACKNOWLEDGE, ACK, RAW_PSN);
-	/* Among others of a super-packet they are not taken either. */
+	/* In a super-packet with good ones they are dropped as well. */
 	for (i = 0; i < 3; i++)
 		raw_write_pkts(r, &some[i], data, 100, &buf, 0);
 	some[1].pkey = 0x8001;

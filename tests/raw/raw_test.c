@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * What a responder says to packets, and a requester to answers, one by one: usage as every test program's, started
- * by tests/raw/run, which makes the namespaces.
+ * raw_test - what a responder answers to packets, and how a requester reacts to answers
+ *
+ * It has the options of every test program. tests/raw/run makes the namespaces and starts it.
  */
 #include "raw.h"
 

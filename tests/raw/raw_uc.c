@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Unreliable connections: a message that lost a packet is no message, the next one is,
- * and nobody says a word (IBA volume 1, 9.8.2)
+ * Unreliable connections: a message that lost a packet is dropped, the next one counts,
+ * and no answer is ever sent (IBA volume 1, 9.8.2)
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -46,7 +46,7 @@ static void recv_slot(struct raw *r, const struct rc_buf *buf, uint64_t id)
 	rc_recv(&r->end, id, &sge, 1);
 }
 
-/* One by one and as a super-packet; asked for or not, no answer comes. */
+/* Single packets and super-packets, with AckReq or not: no answer comes. */
 static void whole(void)
 {
 	struct raw *r = uc_open();
@@ -78,7 +78,7 @@ static void whole(void)
 	raw_close(r);
 }
 
-/* Whichever of its packets is lost: no completion, and its receive is the next one's. */
+/* Whichever packet is lost, nothing completes, and the next message gets the receive. */
 static void broken_send(void)
 {
 	struct raw *r = uc_open();
@@ -105,7 +105,7 @@ static void broken_send(void)
 	raw_close(r);
 }
 
-/* Of a broken WRITE nothing comes behind the loss; its immediate never does. */
+/* No byte of a WRITE is written after a loss, and its immediate never completes. */
 static void broken_write(void)
 {
 	struct raw *r = uc_open();
@@ -128,13 +128,13 @@ static void broken_write(void)
 			CHECK_EQ(buf.addr[i], 0x11);
 	}
 	raw_silence(r);
-	/* Behind losses of the first to the fourth: 4 + 3 + 2 + 1 */
+	/* packets dropped after a loss of the first to the fourth: 4 + 3 + 2 + 1 */
 	CHECK_EQ(raw_stat(r, "out_of_sequence") - before, 10);
 	rc_buf_free(&buf);
 	raw_close(r);
 }
 
-/* Messages may be lost as a whole: any PSN begins the next one. */
+/* Whole messages may be lost, so the next one may begin with any PSN. */
 static void gaps(void)
 {
 	static const uint32_t at[] = { RAW_PSN + 100, RAW_PSN + 0x7fffff, 0xfffffe, 3, RAW_PSN };
@@ -152,7 +152,7 @@ static void gaps(void)
 		CHECK_EQ(rc_wc_ok(r->end.rcq).wr_id, i);
 		rc_verify(buf.addr, LEN, i, "after a gap");
 	}
-	/* What interrupts a message ends it. */
+	/* A packet that does not belong to the message ends it. */
 	recv_slot(r, &buf, 9);
 	n = raw_send_pkts(r, pkt, data, LEN);
 	as_uc(pkt, n);
@@ -170,7 +170,7 @@ static void gaps(void)
 	raw_close(r);
 }
 
-/* No receive, a key that is wrong, another transport's packets: dropped, no more. */
+/* Without a receive, with a wrong key or of another transport: packets are only dropped. */
 static void refused(void)
 {
 	struct raw *r = uc_open();
@@ -199,7 +199,7 @@ static void refused(void)
 	raw_close(r);
 }
 
-/* The other side: what is sent is done, and no answer is asked for. */
+/* As requester: a request completes when it is sent, and asks for no answer. */
 static void requester(void)
 {
 	static const uint8_t opcode[] = { WRITE_FIRST, WRITE_MIDDLE, WRITE_MIDDLE,
@@ -221,7 +221,7 @@ static void requester(void)
 	raw_close(r);
 }
 
-/* A page that never comes costs its message, and nothing that comes after it. */
+/* A page that never comes costs its own message only. */
 static void no_memory(void)
 {
 	struct raw *r = uc_open();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Datagrams from a stranger: what of them is delivered, and what is counted. */
+/* Datagrams from a stranger: which are delivered, and which are counted as errors. */
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,7 +47,7 @@ static void teardown(struct stage *s)
 	raw_close(s->r);
 }
 
-/* With the packet's own IPv4 header in front, and its sender. */
+/* The packet's own IPv4 header stands in front; the completion names the sender. */
 static void arrives(struct stage *s, const struct raw_pkt *pkt)
 {
 	const uint8_t *ip = s->d->in.addr + 20;
@@ -105,7 +105,7 @@ static void bad(void)
 	pkt.qpn = 0xfffffe;
 	raw_send(s.r, &pkt, 1);
 	CHECK_EQ(raw_stat(s.r, "ud_dropped") - s.dropped, 2);
-	/* Of a connection, for a datagram's QP, and the other way round. */
+	/* Packets of a connection for a UD QP, and the other way round. */
 	pkt = s.good;
 	pkt.opcode = SEND_ONLY;
 	raw_send(s.r, &pkt, 1);
@@ -151,7 +151,7 @@ static void burst(void)
 	teardown(&s);
 }
 
-/* Members on two hosts: this device's own, and one beyond the wire, once each. */
+/* Members on this device and on another host get a datagram once each. */
 static void group(void)
 {
 	struct stage s = setup();

@@ -32,7 +32,7 @@ void spin_unlock(spinlock_t *lock)
 	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
 }
 
-/* Softirqs off is what the kernel's own means by it outside of hardirqs. */
+/* Outside of hardirqs "softirqs off" means the same as the kernel's own function does. */
 void lockdep_assert_in_softirq(void)
 {
 	assert(bh_depth);
@@ -60,7 +60,7 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
 		;
 }
 
-/* What starts with its head. */
+/* Objects whose rcu_head comes first. */
 void unit_free_head(struct rcu_head *head)
 {
 	kfree(head);
@@ -71,7 +71,7 @@ void unit_rcu_barrier(void)
 	struct rcu_head *head, *next;
 
 	assert(!bh_depth);
-	/* Who began to read before this has ended when the lock is ours. */
+	/* Readers that began before this have ended when we get the lock. */
 	head = __atomic_exchange_n(&rcu_list, NULL, __ATOMIC_ACQUIRE);
 	pthread_rwlock_wrlock(&rcu);
 	pthread_rwlock_unlock(&rcu);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* copy.h: every length at every alignment, and not a byte beside. */
+/* copy.h: every length at every alignment, and no byte beyond. */
 #include "kshim.h"
 #include "mem/copy.h"
 #include "unit_test.h"
@@ -40,7 +40,7 @@ static void copy__every_length(void)
 	free(dst);
 }
 
-/* Buffers that end where the copy ends: one byte more would be seen. */
+/* The buffers end where the copy ends, so that ASan sees one byte more. */
 static void copy__exact_buffers(void)
 {
 	size_t len;

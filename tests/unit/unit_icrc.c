@@ -28,7 +28,7 @@ static u32 figure(struct mirage_icrc_flow flow, u16 sport, u16 frag, u16 id, con
 	seed = mirage_icrc_seed(&flow, len);
 	icrc = mirage_icrc_of(seed, id, data, len);
 
-	/* The way of a sender. */
+	/* Compute it as the sender does. */
 	memcpy(own, data, len);
 	mirage_icrc_put(seed, id, own, len);
 	memcpy(&sealed, own + len - 4, 4);
@@ -75,7 +75,7 @@ static void icrc__long(void)
 	CHECK_EQ(figure(flow, 0xc000, 0, 0xffff, data, sizeof(data)), 0xae39c136);
 }
 
-/* By tables or by crc32_le(), bit by bit or not: one figure. */
+/* Tables, crc32_le() and bit by bit all give the same CRC. */
 static void icrc__every_length(void)
 {
 	u8 data[12 + 128 + 4], masked[12 + 128];
@@ -98,7 +98,7 @@ static void icrc__every_length(void)
 	}
 }
 
-/* Each bit of the packet counts but those that routers change and the ICRC itself. */
+/* Each bit counts, except those that routers change and the ICRC itself. */
 static void icrc__every_bit(void)
 {
 	u8 data[12 + 8 + 4] = { 0 };

@@ -29,7 +29,7 @@
 #define off_zap(...)	SOFTIRQS_OFF(u64, mirage_mtt_zap(__VA_ARGS__))
 #define off_zap_page(...)	SOFTIRQS_OFF(u64, zap_page(__VA_ARGS__))
 
-/* As odp.c does it: the short way, where that is all there is to do. */
+/* As odp.c does: the short path first, where it is enough. */
 static u64 zap_page(struct mirage_mtt *mtt, u64 iova)
 {
 	struct mirage_mtt_chunk *chunk = mtt_find_addr(mtt, iova);
@@ -85,7 +85,7 @@ static u64 below(struct model *m, u64 n)
 	return unit_random(&m->random) % n;
 }
 
-/* The page of the arena whose bytes are seen at an iova, or -1. */
+/* The arena page that the model has at an iova, or -1. */
 static int seen(struct model *m, u64 iova, bool write)
 {
 	u64 page = (iova - m->first) / PAGE_SIZE;
@@ -187,7 +187,7 @@ static void random_move(struct model *m)
 	CHECK_EQ(mirage_mtt_present(&m->mtt, iova, len, false), run_of(m, iova, len, false) == len);
 }
 
-/* Pieces with something between them that stays as it is. */
+/* Pieces with gaps between them, which must not change. */
 static void random_rows(struct model *m)
 {
 	static u8 buf[8 * 4096];
@@ -217,7 +217,7 @@ static void random_rows(struct model *m)
 	want = run_of(m, iova, len, true);
 	CHECK_EQ(SOFTIRQS_OFF(size_t, mirage_mtt_move_rows(&m->mtt, iova, &rows, off, len, true)),
 		 want);
-	/* As in random_move(). */
+	/* As in random_move(), a page may appear twice. */
 	for (i = want > PAGE_SIZE ? want - PAGE_SIZE : 0; i < want; i++)
 		CHECK_EQ(buf[3 + (off + i) / 256 * 272 + (off + i) % 256],
 			 *byte_at(m, iova + i));
@@ -297,7 +297,7 @@ static void mtt__model_at_zero(void)
 	against_model(0);
 }
 
-/* The whole address space: sparse, and killed in no time. */
+/* A table of the whole address space is sparse, and is killed fast. */
 static void mtt__implicit(void)
 {
 	unsigned long pfn = pfn_of(3, true, 0);
@@ -399,7 +399,7 @@ static void sparse_check(struct sparse *s)
 	}
 }
 
-/* Every other range ends at a chunk that is there, as seen from either side. */
+/* Every other range ends at a chunk that is present, seen from either side. */
 static void sparse_zap(struct sparse *s)
 {
 	u64 from = unit_random(&s->random) % s->chunks, to, gone = 0, first, last;
@@ -448,7 +448,7 @@ static void sparse_region(u64 first, u64 chunks)
 	unit_rcu_barrier();
 	mirage_mtt_destroy(&s.mtt);
 	unit_rcu_barrier();
-	/* What only a dead table points to has leaked, too. */
+	/* Memory that only a dead table points to counts as leaked. */
 	memset(&s.mtt, 0, sizeof(s.mtt));
 	CHECK(!__lsan_do_recoverable_leak_check(), "%llu chunks",
 	      (unsigned long long)chunks);
@@ -471,7 +471,7 @@ static void mtt__sparse(void)
 	}
 }
 
-/* What memory a region's first page takes, whatever the region's size. */
+/* The first page of a region costs the same memory whatever the region's size. */
 static void mtt__nodes(void)
 {
 	static const struct {
@@ -490,7 +490,7 @@ static void mtt__nodes(void)
 		mirage_mtt_init(&mtt, 0, shape[i].chunks * MTT_CHUNK_SIZE - 1, false);
 		CHECK_EQ(unit_alloc_fails, 100);
 		CHECK_EQ(mirage_mtt_commit(&mtt, mtt.last & PAGE_MASK, 1, &pfn, NULL, NULL), 0);
-		/* The chunk and its entries besides. */
+		/* Plus the chunk and its entries. */
 		CHECK_EQ(100 - unit_alloc_fails, shape[i].nodes + 2);
 		unit_alloc_fails = 0;
 		mirage_mtt_kill(&mtt);
@@ -526,7 +526,7 @@ static void mtt__huge(void)
 	CHECK_EQ(mirage_mtt_commit(&mtt, base + 100 * PAGE_SIZE, 1, &huge, NULL, NULL), 0);
 	CHECK_EQ(off_read(&mtt, iova, &c, 1), 1);
 	CHECK_EQ(c, 1);
-	/* A huge page that is not aligned like the chunk is just pages. */
+	/* A huge page that is not aligned to the chunk is entered page by page. */
 	huge = pfn_of(100, true, 9);
 	CHECK_EQ(mirage_mtt_commit(&mtt, base + MTT_CHUNK_SIZE, 1, &huge, NULL, NULL), 0);
 	CHECK(!mirage_mtt_present(&mtt, base + MTT_CHUNK_SIZE, 2 * PAGE_SIZE, false));
@@ -557,7 +557,7 @@ static void mtt__refused_commits(void)
 	CHECK_EQ(mirage_mtt_commit(&mtt, 0x2000, 1, &pfn, NULL, NULL), -ESRCH);
 	unit_rcu_barrier();
 	mirage_mtt_destroy(&mtt);
-	/* What they made for nothing does not stay. */
+	/* Chunks that were allocated for nothing are freed. */
 	mirage_mtt_init(&mtt, 0, REFUSED * CHUNK_BYTES - 1, false);
 	for (n = 0; n < REFUSED; n++)
 		CHECK_EQ(mirage_mtt_commit(&mtt, n * CHUNK_BYTES, 1, &pfn, say_no, &asked), -EBUSY);
@@ -567,7 +567,7 @@ static void mtt__refused_commits(void)
 	mirage_mtt_kill(&mtt);
 	unit_rcu_barrier();
 	mirage_mtt_destroy(&mtt);
-	/* No memory for any of the allocations in turn. */
+	/* Each allocation fails in turn. */
 	for (n = 1; n < 10; n++) {
 		mirage_mtt_init(&mtt, 0, (1ull << 40) - 1, false);
 		unit_alloc_fails = n;
@@ -617,7 +617,7 @@ static void *mover(void *arg)
 	return NULL;
 }
 
-/* Chunks come, go and are freed under the feet of two movers. */
+/* Chunks are added, removed and freed while two threads move bytes. */
 static void mtt__threads(void)
 {
 	pthread_t thread[2];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* opcode.c: facts that follow from each other. */
+/* opcode.c: do the facts of each opcode agree? */
 #include "kshim.h"
 #include "queue/opcode.h"
 #include "unit_test.h"
@@ -15,9 +15,14 @@ static void opcode__every_number(void)
 			continue;
 		known++;
 		CHECK(op->class != OP_NONE);
-		/* What brings an answer needs a buffer to write it to. */
+		/* An answer with bytes needs a buffer that may be written to. */
 		CHECK_EQ(op->class == OP_READ || op->class == OP_ATOMIC,
 			 !!(op->local & IB_ACCESS_LOCAL_WRITE));
+		CHECK_EQ(op->class == OP_READ, op->answer == OP_ANSWER_BYTES);
+		CHECK_EQ(op->class == OP_ATOMIC, op->answer == OP_ANSWER_WORD);
+		CHECK_EQ(op->class == OP_FLUSH || op->word, op->answer == OP_ANSWER_EMPTY);
+		/* Only a reliable transport has answers beyond an ACK. */
+		CHECK(op->answer == OP_ACK || op->transports == OP_RC);
 		CHECK_EQ(op->class == OP_SEND, op->recv && !op->remote);
 		CHECK(!op->ex || op->recv);
 		CHECK(op->ex != MIRAGE_WC_WITH_INV || op->class == OP_SEND);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* packet.c: every opcode, every length, and what never was a packet. */
+/* packet.c: every opcode, every length, and random bytes. */
 #include "kshim.h"
 #include "net/packet.h"
 #include "unit_test.h"
 
-/* Bytes as the specification draws them: a heap block of their own, for the sanitizer. */
+/* Copy a packet to a heap block of its own, so that ASan sees reads beyond it. */
 static u8 *block(const void *from, size_t len)
 {
 	u8 *p = malloc(len ? len : 1);
@@ -197,7 +197,7 @@ static void packet__truncated(void)
 			}
 		}
 		CHECK(!parse_block(&back, data, full));
-		/* Nothing follows what has no payload. */
+		/* An opcode without payload has nothing after its headers. */
 		CHECK_EQ(parse_block(&back, data, full + 4),
 			 mirage_pkt_ops[n].payload ? 0 : -EINVAL);
 		CHECK_EQ(parse_block(&back, data, full + 1), -EINVAL);
@@ -260,7 +260,7 @@ static void packet__psn(void)
 	CHECK_EQ(mirage_psn_cmp(0x800000, 0), -0x800000);
 }
 
-/* What repeats the first header is what follows it, and nothing else is. */
+/* A header made by repeating the first follows it; any other does not. */
 static void packet__run(void)
 {
 	struct mirage_pkt pkt = {
@@ -286,7 +286,7 @@ static void packet__run(void)
 	mirage_pkt_ask(bth);
 	CHECK(mirage_pkt_asks(bth));
 	CHECK(mirage_pkt_follows(data, bth) && mirage_pkt_follows(bth, bth + 272));
-	/* AckReq and what is reserved beside it do not count. */
+	/* AckReq and the reserved bits beside it do not matter. */
 	for (bit = 0; bit < 8 * PKT_BTH_LEN; bit++) {
 		bth[bit / 8] ^= 1 << bit % 8;
 		CHECK_EQ(mirage_pkt_follows(data, bth), bit / 8 == 8);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* ring.h and wqe.c: one work request out of a ring that a process writes to. */
+/* ring.h and wqe.c: copying a work request out of a ring that a process can write to. */
 #include "kshim.h"
 #include "unit_test.h"
 #include "queue/wqe.h"
@@ -162,7 +162,7 @@ static void ring_pop__in_order(void)
 	free(hdr);
 }
 
-/* A process' index out of bounds is told, and the kernel's own is not moved. */
+/* A process' index out of bounds is reported, and the kernel's own does not move. */
 static void ring_pending__bounds(void)
 {
 	static const u32 indices[] = { 0, 1, 100, 0x7fffffff, 0x80000000, UINT32_MAX };

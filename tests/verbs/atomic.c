@@ -57,7 +57,7 @@ static void atomic_values(void)
 	rc_close(dev);
 }
 
-/* The answer of an atomic may be scattered over two SGEs. */
+/* The result of an atomic may be scattered over two SGEs. */
 static void atomic_two_sges(void)
 {
 	struct rc_dev *dev = rc_open();

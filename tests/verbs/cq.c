@@ -41,7 +41,7 @@ static void post_write(struct stage *s, uint64_t wr_id)
 	rc_post(&s->p->a, &wr);
 }
 
-/* A completion at the other side says that all writes before are done. */
+/* A completion at the other side means that all writes before it are done. */
 static void settle(struct stage *s)
 {
 	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND };
@@ -86,7 +86,7 @@ static void cq_resize_refused(void)
 	for (n = 0; n < 60; n++)
 		post_write(&s, n);
 	settle(&s);
-	/* Rings are powers of two: 8 cannot have become room for 60. */
+	/* Sizes are rounded up to a power of two, but 8 never gives room for 60. */
 	CHECK_EQ(ibv_resize_cq(s.p->a.scq, 8), EINVAL);
 	CHECK_EQ(ibv_resize_cq(s.p->a.scq, s.dev->attr.orig_attr.max_cqe + 1), EINVAL);
 	CHECK_EQ(ibv_resize_cq(s.p->a.scq, 0), EINVAL);
@@ -116,7 +116,7 @@ static void *resize_loop(void *arg)
 	return NULL;
 }
 
-/* Resized by one thread while another posts and polls: every one, in order. */
+/* One thread resizes while another posts and polls: completions stay complete and in order. */
 static void cq_resize_under_traffic(void)
 {
 	struct stage s = setup();
@@ -141,7 +141,7 @@ static void cq_resize_under_traffic(void)
 	teardown(&s);
 }
 
-/* Polling more than there is, and several at once, over the ring's end. */
+/* Poll several at once, more than there are, and across the end of the ring. */
 static void cq_poll_many(void)
 {
 	struct stage s = setup();
@@ -203,7 +203,7 @@ static void *post_loop(void *arg)
 	return NULL;
 }
 
-/* Two threads post to one QP, a third polls: none lost, each thread in order. */
+/* Two threads post to one QP and a third polls: none is lost, each thread's are in order. */
 static void cq_two_posters(void)
 {
 	struct stage s = setup();

@@ -47,8 +47,8 @@ static void teardown(struct stage *s)
 }
 
 /*
- * Post one bad request: its status, the sender in error, and what is posted
- * next flushed. The receiver may be in error too; the pair is connected anew.
+ * Post one bad request and check its status, that the sender is in error and that the
+ * next request is flushed. The receiver may be in error too; connect the pair again.
  */
 static void expect_sender(struct stage *s, const char *what, struct ibv_send_wr *wr,
 			  enum ibv_wc_status status)
@@ -197,7 +197,7 @@ static void err_remote(enum ibv_wr_opcode op)
 
 	rc_fill(s.dst.addr, LEN, 4);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		/* An unaligned atomic would be another error. */
+		/* Keep the atomic aligned: otherwise that is the error. */
 		if (len == 8 && !strcmp(bad[i].what, "past the end"))
 			bad[i].addr = at + LEN;
 		wr = request(op, &sg, bad[i].addr, bad[i].rkey);
@@ -230,7 +230,7 @@ static void err_remote_atomic(void)
 	err_remote(IBV_WR_ATOMIC_FETCH_AND_ADD);
 }
 
-/* Each right of a region is looked at by itself. */
+/* Each right of a region counts separately. */
 static void err_remote_rights(void)
 {
 	static const struct {
@@ -263,7 +263,7 @@ static void err_remote_rights(void)
 	teardown(&s);
 }
 
-/* The rights of the QP: what it does not allow is an invalid request. */
+/* A request that the QP's own rights do not allow is an invalid request. */
 static void err_qp_rights(void)
 {
 	static const struct {
@@ -391,7 +391,7 @@ static void err_flush(void)
 	teardown(&s);
 }
 
-/* What was sent before the bad request is delivered, what came after is not. */
+/* Requests before the bad one are delivered, those after it are not. */
 static void err_in_the_middle(void)
 {
 	struct stage s = setup(NULL);
@@ -420,7 +420,7 @@ static void err_in_the_middle(void)
 	teardown(&s);
 }
 
-/* A region that goes away while it is written to. */
+/* A region is deregistered while the peer writes to it. */
 static void err_dereg_under_traffic(void)
 {
 	struct stage s = setup(NULL);

@@ -97,7 +97,7 @@ static void event_solicited(void)
 	CHECK_EQ(rc_to_state(&s.p->b, IBV_QPS_ERR), 0);
 	rc_event_wait(s.channel, s.p->b.rcq);
 	rc_wc_status(s.p->b.rcq, IBV_WC_WR_FLUSH_ERR);
-	/* Asking for any, then for solicited only, still means any. */
+	/* Arming for any and then for solicited only still means any. */
 	rc_pair_reset(s.p);
 	CHECK_EQ(ibv_req_notify_cq(s.p->b.rcq, 0), 0);
 	CHECK_EQ(ibv_req_notify_cq(s.p->b.rcq, 1), 0);
@@ -106,7 +106,7 @@ static void event_solicited(void)
 	teardown(&s);
 }
 
-/* Armed and polled empty, then asleep: the completion that races is not lost. */
+/* Arm, poll until empty, sleep: a completion that races with that is not lost. */
 static void event_no_lost_wakeup(void)
 {
 	struct stage s = setup();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* The limits that the device reports are the true ones. */
+/* The device enforces the limits that it reports, and allows no less. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,7 +200,7 @@ struct kind {
 	int (*destroy)(void *);
 };
 
-/* Make them from the n-th on until one is refused; the number there are then. */
+/* Make objects from the n-th on until one is refused; returns how many there are. */
 static int make_all(struct maker *m, const struct kind *k, void **made, int n)
 {
 	while (n <= k->max && (made[n] = k->make(m)))
@@ -212,8 +212,8 @@ static int make_all(struct maker *m, const struct kind *k, void **made, int n)
 }
 
 /*
- * Every object of one kind that there may be, and not one more; what is given back
- * can be had again, to the last one, and nothing else.
+ * Make as many objects of one kind as are allowed; one more is refused. Those that are
+ * destroyed can be made again, down to the last one, and no more.
  */
 static void fill_kind(struct maker *m, const struct kind *k)
 {
@@ -291,9 +291,9 @@ static void limit_post_sge(void)
 }
 
 /*
- * A receive is outstanding until its completion was polled: who posts until the
- * queue is full does not overflow a CQ as large. It used to end when the device
- * took the request.
+ * A receive is outstanding until its completion was polled, so an application that posts
+ * until the queue is full does not overflow a CQ of the same size. (An earlier version
+ * freed the slot when the device took the request.)
  */
 static void limit_outstanding_recvs(void)
 {
@@ -312,12 +312,12 @@ static void limit_outstanding_recvs(void)
 		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
 		rc_op(&p->a, IBV_WR_SEND, sg, &buf, 0);
 		rc_wc_ok(p->a.scq);
-		/* Taken, executed and complete, but nobody has looked. */
+		/* All are executed and complete, but nobody has polled. */
 		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
 		rc_wc_ok(p->b.rcq);
 		CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), 0);
 	}
-	/* A flushed one also counts until it is polled, and RESET frees them all. */
+	/* A flushed receive counts until it is polled, and RESET frees them all. */
 	CHECK_EQ(rc_to_state(&p->b, IBV_QPS_ERR), 0);
 	CHECK_EQ(rc_try_recv(&p->b, n, &sg, 1), ENOMEM);
 	rc_wc_status(p->b.rcq, IBV_WC_WR_FLUSH_ERR);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Multicast groups of one device: who is in them, and who gets what. */
+/* Multicast groups of one device: joining, leaving and delivery. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -67,7 +67,7 @@ static void detach(struct stage *s, struct dgram *d)
 	CHECK_EQ(ibv_detach_mcast(d->qp, &s->group, 0), 0);
 }
 
-/* One datagram to the group: who of the bits in @to gets it, and nobody else. */
+/* Send one datagram to the group: the members whose bits are in @to get it, no others. */
 static void to_group(struct stage *s, unsigned int to, uint64_t seed)
 {
 	const uint8_t *grh;
@@ -81,7 +81,7 @@ static void to_group(struct stage *s, unsigned int to, uint64_t seed)
 	for (i = 0; i < MEMBERS; i++) {
 		if (!(to >> i & 1)) {
 			rc_wc_none(s->d[i]->rcq);
-			/* so that the next receive is the next one's */
+			/* so that the next datagram gets the next receive */
 			CHECK_EQ(ibv_modify_qp(s->d[i]->qp, &(struct ibv_qp_attr)
 					       { .qp_state = IBV_QPS_RESET }, IBV_QP_STATE), 0);
 			dgram_to_rts(s->d[i], DGRAM_QKEY);
@@ -98,7 +98,7 @@ static void to_group(struct stage *s, unsigned int to, uint64_t seed)
 	}
 }
 
-/* Members get one each, in whatever order they came and went. */
+/* Each member gets one, in whatever order members join and leave. */
 static void delivery(void)
 {
 	struct stage s = setup(0);
@@ -123,7 +123,7 @@ static void delivery(void)
 	teardown(&s);
 }
 
-/* One that cannot take it is no loss to the others: Q_Key, no receive, not ready. */
+/* A member that cannot take a datagram (Q_Key, no receive, state) costs the others nothing. */
 static void some_cannot(void)
 {
 	struct stage s = setup(0);
@@ -152,7 +152,7 @@ static void some_cannot(void)
 	teardown(&s);
 }
 
-/* A member hears itself, unless it was made not to. */
+/* A member gets its own datagrams, unless it was created not to. */
 static void self(void)
 {
 	static const uint32_t flags[] = { 0, IBV_QP_CREATE_BLOCK_SELF_MCAST_LB };
@@ -178,7 +178,7 @@ static void self(void)
 	}
 }
 
-/* Twice is once; who is not there can not leave; groups are for UD and for groups. */
+/* Joining twice is joining once; only members leave; only UD QPs and group GIDs are taken. */
 static void rules(void)
 {
 	struct stage s = setup(0);
@@ -193,7 +193,7 @@ static void rules(void)
 	CHECK_EQ(ibv_detach_mcast(s.d[1]->qp, &s.group, 0), EINVAL);
 	CHECK_EQ(ibv_attach_mcast(p->a.qp, &s.group, 0), EINVAL);
 	CHECK_EQ(ibv_attach_mcast(s.d[0]->qp, &s.dev->gid, 0), EINVAL);
-	/* Another group's datagrams are another group's. */
+	/* A member of one group does not get the datagrams of another. */
 	CHECK_EQ(ibv_attach_mcast(s.d[1]->qp, &other, 0), 0);
 	CHECK_EQ(ibv_attach_mcast(s.d[2]->qp, &v6, 0), 0);
 	to_group(&s, 1, 2);
@@ -205,7 +205,7 @@ static void rules(void)
 	teardown(&s);
 }
 
-/* A queue pair that is destroyed, and a process that ends, leave no member behind. */
+/* Destroying a queue pair, or the end of its process, ends its memberships. */
 static void member_destroyed(void)
 {
 	struct stage s = setup(0);
@@ -215,7 +215,7 @@ static void member_destroyed(void)
 	attach(&s, gone);
 	attach(&s, s.d[2]);
 	to_group(&s, 1 << 2, 1);
-	/* The verbs call it busy; who ends its process is not asked. */
+	/* The destroy verb says EBUSY for a member; the end of the process does not ask. */
 	ret = ibv_destroy_qp(gone->qp);
 	CHECK_EQ(ret, EBUSY);
 	to_group(&s, 1 << 2, 2);
@@ -237,7 +237,7 @@ static struct ibv_qp *bare_qp(struct rc_dev *dev, struct ibv_cq *cq)
 	return qp;
 }
 
-/* As many members as the device says, and no more until one leaves. */
+/* A group takes as many members as the device reports, and no more until one leaves. */
 static void member_limit(void)
 {
 	struct stage s = setup(0);
@@ -270,7 +270,7 @@ static union ibv_gid numbered(int i)
 	return gid;
 }
 
-/* Each in so many: what the core keeps of one queue pair is a list. */
+/* Spread over several QPs, since the core keeps a list of groups for each. */
 #define OWNERS	64
 
 static int join_numbered(struct ibv_qp **qp, int i, bool in)
@@ -292,7 +292,7 @@ static void group_limit(void)
 		qp[i] = bare_qp(s.dev, s.from->scq);
 	for (i = 0; i <= max; i++)
 		CHECK_EQ(join_numbered(qp, i, true), i < max ? 0 : ENOMEM);
-	/* Another member of one that is there is no group more. */
+	/* Another member of an existing group adds no group. */
 	CHECK_EQ(ibv_attach_mcast(s.d[1]->qp, &gid, 0), 0);
 	CHECK_EQ(ibv_detach_mcast(s.d[1]->qp, &gid, 0), 0);
 	CHECK_EQ(join_numbered(qp, 5, false), 0);

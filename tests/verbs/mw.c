@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Memory windows: what becomes of them. */
+/* Memory windows: binding them, and what ends them. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -76,7 +76,7 @@ static void write_through(struct mw_stage *s, struct rc_end *end, uint32_t rkey,
 	rc_wc_status(end->scq, status);
 }
 
-/* A type 2 window ends with the QP it is bound through, and can be bound again. */
+/* A type 2 window is unbound when its QP is destroyed, and can be bound again. */
 static void mw_ends_with_qp(void)
 {
 	struct mw_stage s = mw_setup();
@@ -100,7 +100,7 @@ static void mw_ends_with_qp(void)
 	mw_teardown(&s);
 }
 
-/* One that is still bound is not another QP's to bind. */
+/* While it is bound, another QP cannot bind it. */
 static void mw_stays_with_qp(void)
 {
 	struct mw_stage s = mw_setup();
@@ -117,8 +117,8 @@ static void mw_stays_with_qp(void)
 }
 
 /*
- * A write through a window waits for a page of its source when the window goes: what
- * comes of the page later does not get through.
+ * A write through a window waits for a source page when the window is unbound. When the
+ * page comes, its bytes must not be written any more.
  */
 static void under_way(void (*end_it)(struct mw_stage *s, struct rc_end *end))
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* On-demand paging as verbs show it: cost, rights, holes, advice, counters. */
+/* On-demand paging through verbs: cost, rights, holes, advice, counters. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -146,7 +146,7 @@ static void odp_registration_is_free(void)
 	teardown(&s);
 }
 
-/* Nothing is held: pages that the device used can go away and come back. */
+/* No page is pinned: pages that the device used can be dropped and come back. */
 static void odp_no_pin(void)
 {
 	struct stage s = setup();
@@ -212,7 +212,7 @@ static void odp_read_only(void)
 	teardown(&s);
 }
 
-/* Protection that changes is followed in both directions. */
+/* The device follows mprotect() in both directions. */
 static void odp_mprotect(void)
 {
 	struct stage s = setup();
@@ -234,7 +234,7 @@ static void odp_mprotect(void)
 	teardown(&s);
 }
 
-/* A hole is an error of the side that named it, and only while it is one. */
+/* A hole is an error of the side that named it, and only until memory is mapped there. */
 static void odp_hole(void)
 {
 	struct stage s = setup();
@@ -265,7 +265,7 @@ static void odp_hole(void)
 	teardown(&s);
 }
 
-/* A file cut shorter than its mapping: SIGBUS for the CPU, an error here. */
+/* A file is truncated below its mapping: SIGBUS for the CPU, an error for the device. */
 static void odp_truncated_file(void)
 {
 	struct stage s = setup();
@@ -288,7 +288,7 @@ static void odp_truncated_file(void)
 	teardown(&s);
 }
 
-/* One key for the whole address space, mappings made later included. */
+/* One key serves the whole address space, also mappings that are made later. */
 static void odp_implicit(void)
 {
 	static const uint64_t outside[] = {
@@ -327,7 +327,7 @@ static void odp_implicit(void)
 	teardown(&s);
 }
 
-/* The address on the wire and the address in the process are two numbers. */
+/* The iova may differ from the address in the process. */
 static void odp_iova(void)
 {
 	static const uint64_t iovas[] = { 0x123, 0x7000000000123ull, 0x1ff123 };
@@ -353,7 +353,7 @@ static void odp_iova(void)
 	teardown(&s);
 }
 
-/* After a fork the parent's region is the parent's: the child sees none of it. */
+/* After a fork the region stays with the parent: the child sees no write to it. */
 static void odp_fork(void)
 {
 	struct stage s = setup();
@@ -386,7 +386,7 @@ static void odp_fork(void)
 	teardown(&s);
 }
 
-/* What the device wrote reaches the file, though no CPU dirtied the page. */
+/* Bytes that the device writes reach the file, although no CPU dirtied the page. */
 static void odp_dirties(void)
 {
 	struct stage s = setup();
@@ -463,7 +463,7 @@ static void odp_advise(void)
 	}
 	CHECK(advise(&s, 17, IBV_ADVISE_MR_FLAG_FLUSH, sge), "unknown advice");
 	CHECK(advise(&s, advices[0], 1u << 9, sge), "unknown flag");
-	/* A region that goes away under an asynchronous prefetch. */
+	/* A region is deregistered during an asynchronous prefetch. */
 	for (i = 0; i < 50; i++) {
 		CHECK_EQ(advise(&s, advices[i % 3], 0, sge), 0);
 		CHECK_EQ(ibv_dereg_mr(buf.mr), 0);
@@ -582,7 +582,7 @@ static void odp_tracepoints(void)
 		"fault_raise", "fault_service", "fault_commit", "fault_fail", "prefetch",
 		"invalidate",
 	};
-	/* What it takes two processes and luck to see is there at least. */
+	/* These two count only with two processes and luck; check that they exist. */
 	static const char *const there[] = { "fault_coalesce", "fault_retry" };
 	static char text[1 << 18];
 	struct stage s = setup();

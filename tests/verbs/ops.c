@@ -37,7 +37,7 @@ static void teardown(struct bench *b)
 	rc_close(b->dev);
 }
 
-/* The bytes moved are right, those around them are untouched. */
+/* Check the bytes that were moved, and that those around them are unchanged. */
 static void prepare(struct bench *b, size_t off, size_t len, uint64_t seed)
 {
 	rc_fill(b->src.addr + off, len, seed);
@@ -337,8 +337,8 @@ static void op_list_overflow(void)
 	CHECK_EQ(ibv_post_recv(b.p->a.qp, rr, &rbad), ENOMEM);
 	CHECK(rbad == &rr[m]);
 	/*
-	 * SENDs that find no receive stay in the queue: nothing makes room, but
-	 * for the WQE that the device may have taken into its hands.
+	 * SENDs without a receive stay in the queue, so its slots stay taken; only the WQE that
+	 * the device has already taken may free one.
 	 */
 	wr = calloc(2 * n, sizeof(*wr));
 	for (i = 0; i < 2 * n; i++) {
@@ -352,7 +352,7 @@ static void op_list_overflow(void)
 	teardown(&b);
 }
 
-/* A fenced SEND carries what the READ before it brought. */
+/* A fenced SEND sends the bytes that the READ before it brought. */
 static void op_fence(void)
 {
 	struct bench b = setup(NULL);

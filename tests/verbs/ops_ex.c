@@ -83,7 +83,7 @@ static void ex_ops(void)
 	rc_close(dev);
 }
 
-/* What was begun and aborted is never seen; what follows works. */
+/* An aborted batch is never executed, and the next one works. */
 static void ex_abort(void)
 {
 	struct rc_attr attr = { .send_ops = ALL_OPS };
@@ -165,7 +165,7 @@ static enum ibv_wc_status flush_status(struct rc_pair *p, const struct rc_buf *r
 }
 
 /*
- * The length of a flush is 32 bits wide on the wire, and of any width in the verb.
+ * The length of a flush has 32 bits on the wire and is a size_t in the verb.
  * (Seen to fail without the look at U32_MAX in check(), kernel/qp/requester.c: the flush of
  * 4 GiB is one of nothing, which succeeds.)
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* What the provider promises by itself: domains, stale CQEs, errors of posting. */
+/* The provider's own promises: domains, stale CQEs, errors of posting. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -134,7 +134,7 @@ static uint64_t now(clockid_t clock)
 	return ts.tv_sec * SEC + ts.tv_nsec;
 }
 
-/* Both clocks of a completion lie between before and after; one thread, no locks. */
+/* Both timestamps of a completion lie between before and after; single-threaded CQ. */
 static void provider_clocks(void)
 {
 	struct ibv_cq_init_attr_ex ca = {
@@ -279,7 +279,7 @@ static void *churn_resize(void *arg)
 	return NULL;
 }
 
-/* What is polled belongs to a QP that lived; in the end nothing is left. */
+/* Every completion belongs to a QP that existed; in the end none is left. */
 static void provider_churn(void)
 {
 	struct churn c = { .dev = rc_open(), .alive = CHURNERS };
@@ -396,7 +396,7 @@ static void provider_wr_errors(void)
 	rc_close(dev);
 }
 
-/* What stands before the bad one is posted, and the bad one is named. */
+/* The requests before the bad one are posted, and bad_wr names it. */
 static void provider_bad_wr(void)
 {
 	struct rc_dev *dev = rc_open();

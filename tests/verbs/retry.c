@@ -20,7 +20,7 @@ static void rnr_exceeded(const struct rc_attr *attr)
 	post_send(p, 1);
 	rc_wc_status(p->a.scq, IBV_WC_RNR_RETRY_EXC_ERR);
 	CHECK_EQ(rc_state(&p->a), IBV_QPS_ERR);
-	/* The receiver did nothing wrong. */
+	/* The receiver is not in error. */
 	CHECK_EQ(rc_state(&p->b), IBV_QPS_RTS);
 	rc_pair_destroy(p);
 	rc_close(dev);
@@ -51,7 +51,7 @@ static void rnr_then_success(void)
 
 	for (i = 0; i < 10; i++)
 		post_send(p, i);
-	/* Another pair gets on meanwhile. */
+	/* Another pair works meanwhile. */
 	for (i = 0; i < 50; i++) {
 		rc_recv(&q->b, i, NULL, 0);
 		post_send(q, i);
@@ -112,7 +112,7 @@ static void rnr_reverse_direction(void)
 	rc_close(dev);
 }
 
-/* A QPN that is nobody's, then peers that are there and do not answer. */
+/* A QPN that nobody has, then peers that exist and do not answer. */
 static void retry_no_peer(void)
 {
 	struct rc_attr attr = { .timeout = 8, .retry_cnt = 1 };
@@ -155,7 +155,7 @@ static void retry_peer_error(void)
 	retry_peer_state(IBV_QPS_ERR);
 }
 
-/* The peer belongs to somebody else: its remote QPN is not ours. */
+/* The peer is connected to another QP: its remote QPN is not ours. */
 static void retry_not_my_peer(void)
 {
 	struct rc_attr attr = { .timeout = 8, .retry_cnt = 1 };
@@ -174,7 +174,7 @@ static void retry_not_my_peer(void)
 	rc_op(&p->a, IBV_WR_RDMA_WRITE, rc_sge(&buf, 0, 64), &buf, 64);
 	rc_wc_status(p->a.scq, IBV_WC_RETRY_EXC_ERR);
 	rc_verify(buf.addr, PAGE, 1, "the target");
-	/* The real pair works on. */
+	/* The real pair still works. */
 	rc_recv(&q->b, 1, NULL, 0);
 	post_send(q, 2);
 	rc_wc_ok(q->a.scq);
@@ -184,7 +184,7 @@ static void retry_not_my_peer(void)
 	rc_close(dev);
 }
 
-/* A peer that is destroyed with requests on their way to it. */
+/* The peer is destroyed while requests are on their way to it. */
 static void retry_peer_destroyed(void)
 {
 	struct rc_attr attr = { .timeout = 8, .retry_cnt = 1, .rnr_retry = 7 };

@@ -3,8 +3,8 @@
  * A page that does not come, or comes late, stalls the one QP direction that
  * needs it.
  *
- * The page is missing under a userfaultfd that this very thread will serve,
- * later: if a system call waited for it, the case would never end.
+ * The page is missing under a userfaultfd that this thread itself serves later: if a
+ * system call waited for the page, the case would never end.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -150,8 +150,8 @@ static void slow_recv_buffer(void)
 }
 
 /*
- * All of a long message is read ahead: while the first page it goes to does not come,
- * every page that it comes from is asked for, the last one too.
+ * A long message is read ahead as a whole: while its first target page is missing, every
+ * source page is requested, up to the last one.
  */
 static void slow_read_ahead(void)
 {
@@ -172,7 +172,7 @@ static void slow_read_ahead(void)
 			uffd_copy(s.uffd, at, content + served, PAGES * PAGE);
 			served += PAGES * PAGE;
 		} else {
-			/* Twice for who had not seen the first answer yet. */
+			/* A fault may come again if its worker had not seen the first answer. */
 			CHECK(at == to.addr || at < from.addr + served);
 		}
 	}
@@ -191,7 +191,7 @@ static void serve_one(struct stage *s, unsigned int page)
 	uffd_zero(s->uffd, s->slow.addr + page * PAGE, PAGE);
 }
 
-/* The same QP as after rc_pair_create(), to go on where the peer stands. */
+/* Connect the QP again as rc_pair_create() did, with the PSN that the peer expects. */
 static void peer_again(struct stage *s, uint32_t psn)
 {
 	CHECK_EQ(rc_to_state(&s->p->b, IBV_QPS_RESET), 0);
@@ -201,8 +201,8 @@ static void peer_again(struct stage *s, uint32_t psn)
 }
 
 /*
- * An atomic whose result has come half way when the peer is reset: executed once, and
- * its result is all there. (Seen to fail without bytes_rewind(&req->result) in
+ * The peer is reset when half of an atomic's result has been stored: the atomic is
+ * executed once, and its result is complete. (Seen to fail without bytes_rewind(&req->result) in
  * restart(), kernel/direct/direct.c: the last four bytes are not the value's.)
  */
 static void slow_atomic_peer_reset(void)
@@ -256,7 +256,7 @@ static void elsewhere(void)
 	CHECK_EQ(status, 0);
 }
 
-/* However many faults a process leaves waiting, they keep a few workers only. */
+/* However many faults of a process wait, they occupy only a few workers. */
 static void slow_many(void)
 {
 	struct stage s = setup();
@@ -275,7 +275,7 @@ static void slow_many(void)
 	}
 	for (i = 0; i < WORKERS; i++)
 		uffd_next(s.uffd);
-	/* Were there more, they would be further than what comes after them. */
+	/* If more could run, they would have faulted before this later one was served. */
 	elsewhere();
 	CHECK_EQ(poll(&pfd, 1, 0), 0);
 	others_go_on(&s);
@@ -292,7 +292,7 @@ static void slow_many(void)
 	teardown(&s);
 }
 
-/* A fault that waits does not keep the QP from being taken down. */
+/* A QP can be destroyed while a fault waits. */
 static void slow_then_destroy(void)
 {
 	struct stage s = setup();
@@ -310,7 +310,7 @@ static void slow_then_destroy(void)
 	teardown(&s);
 }
 
-/* The process ends while a fault waits for it: nothing may be left hanging. */
+/* The process ends while a fault waits for it, and nothing may hang. */
 static void slow_then_exit(void)
 {
 	struct stage s = setup();

@@ -16,7 +16,7 @@ struct stage {
 
 static struct stage setup(unsigned int max_wr)
 {
-	/* The limit means nothing here, says the manual page. */
+	/* The manual page says that srq_limit is ignored here. */
 	struct ibv_srq_init_attr init = {
 		.attr = { .max_wr = max_wr, .max_sge = 2, .srq_limit = UINT32_MAX },
 	};
@@ -54,7 +54,7 @@ static int srq_post(struct stage *s, uint64_t slot)
 	return ibv_post_srq_recv(s->srq, &wr, &bad);
 }
 
-/* Two QPs take from one queue in turn; what each took is where it says. */
+/* Two QPs take receives from one queue in turn; each message is where its completion says. */
 static void srq_shared(void)
 {
 	struct stage s = setup(64);
@@ -108,7 +108,7 @@ static void srq_too_many_sges(void)
 	teardown(&s);
 }
 
-/* Armed at 5: the event comes when the fifth but last is taken, once. */
+/* Armed at 5, the event comes once, when fewer than 5 receives are left. */
 static void srq_limit(void)
 {
 	struct stage s = setup(16);
@@ -144,7 +144,7 @@ static void srq_limit_too_large(void)
 	teardown(&s);
 }
 
-/* Grown with receives in it: none is lost, and there is room for more. */
+/* The queue grows with receives in it: none is lost, and there is room for more. */
 static void srq_resize(void)
 {
 	struct stage s = setup(16);
@@ -224,7 +224,7 @@ static void srq_busy(void)
 	teardown(&s);
 }
 
-/* What is posted to a queue is checked against its own PD, not that of who takes it. */
+/* Receives are checked against the PD of the SRQ, not of the QP that takes them. */
 static void srq_other_pd(void)
 {
 	struct ibv_srq_init_attr init = { .attr = { .max_wr = 4, .max_sge = 1 } };

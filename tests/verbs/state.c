@@ -284,7 +284,7 @@ static void state_reset_reuse(void)
 	rc_close(dev);
 }
 
-/* In SQD what was posted before ends, what is posted after waits for RTS. */
+/* In SQD earlier requests complete, and later ones wait for RTS. */
 static void state_sqd_holds(void)
 {
 	struct rc_dev *dev = rc_open();
@@ -298,7 +298,7 @@ static void state_sqd_holds(void)
 	CHECK_EQ(rc_to_state(&p->a, IBV_QPS_SQD), 0);
 	rc_fill(src.addr, src.len, 5);
 	rc_op(&p->a, IBV_WR_SEND, rc_sge(&src, 0, src.len), NULL, 0);
-	/* The other direction runs meanwhile; the held one has had its chance. */
+	/* The other direction runs meanwhile, so the held one had time to run as well. */
 	rc_op(&p->b, IBV_WR_SEND, rc_sge(&dst, 0, 0), NULL, 0);
 	rc_wc_ok(p->b.scq);
 	rc_wc_ok(p->a.rcq);
@@ -314,7 +314,7 @@ static void state_sqd_holds(void)
 	rc_close(dev);
 }
 
-/* A send that waits for a receive is under way in SQD, too, whoever asked to be told. */
+/* A SEND that waits for a receive delays the SQD event as well. */
 static void state_sq_draining(void)
 {
 	struct ibv_send_wr wr = { .opcode = IBV_WR_SEND, .send_flags = IBV_SEND_SIGNALED };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Connected, and nobody answers: what went wrong at the responder is no concern of
- * the requester's, and of no other message.
+ * Unreliable connections: an error at the responder concerns neither the requester nor
+ * any other message.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ static void teardown(struct stage *s)
 	rc_close(s->dev);
 }
 
-/* Sent it always is. */
+/* The requester always succeeds. */
 static void put(struct stage *s, size_t len, uint64_t seed)
 {
 	rc_fill(s->src.addr, len, seed);
@@ -90,7 +90,7 @@ static void data(void)
 	teardown(&s);
 }
 
-/* No receive, or one that is too short, which waits for the next message. */
+/* Without a receive a message is lost; one that is too short stays for the next message. */
 static void dropped(void)
 {
 	struct stage s = setup();
@@ -106,7 +106,7 @@ static void dropped(void)
 	teardown(&s);
 }
 
-/* A key that is wrong, or gone, or a range past the end: nothing is written. */
+/* A wrong or invalidated key, or a range past the end: nothing is written. */
 static void write_refused(void)
 {
 	struct stage s = setup();
@@ -142,7 +142,7 @@ static void write_refused(void)
 	teardown(&s);
 }
 
-/* What needs an answer is not to be had; only the send queue is in error then. */
+/* UC has no operation that needs an answer; only the send queue is in error then. */
 static void other_operations(void)
 {
 	static const enum ibv_wr_opcode op[] = {
@@ -171,7 +171,7 @@ static void other_operations(void)
 	teardown(&s);
 }
 
-/* The peer is gone: who sends to it does not learn of it. */
+/* The peer is gone, and the sender does not notice. */
 static void nobody_there(void)
 {
 	struct stage s = setup();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
-/* Datagrams: who gets them, what stands in front of them, and what drops them. */
+/* Datagrams: delivery, the GRH, and the reasons to drop one. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -39,7 +39,7 @@ static void teardown(struct stage *s)
 	rc_close(s->dev);
 }
 
-/* So many were dropped since setup(), none of them was delivered, and nobody minds. */
+/* Check that n were dropped since setup(), none was delivered, and the sender succeeded. */
 static void dropped(struct stage *s, int n)
 {
 	if (rc_is_mirage(s->dev))
@@ -48,7 +48,7 @@ static void dropped(struct stage *s, int n)
 	rc_wc_ok(s->a->scq);
 }
 
-/* From nothing to the MTU, all of it, and one byte more not. */
+/* Every length up to the MTU is delivered; one byte more is refused. */
 static void lengths(void)
 {
 	struct stage s = setup();
@@ -92,7 +92,7 @@ static void wrong_qkey(void)
 	dropped(&s, 1);
 	if (rc_is_mirage(s.dev))
 		CHECK_EQ(rc_stat(s.dev, "qkey_violations") - s.qkeys, 1);
-	/* The receive is there for the next one. */
+	/* The receive is still there for the next datagram. */
 	dgram_send(s.a, s.ah, s.b->qp->qp_num, DGRAM_QKEY, 100, 2);
 	rc_wc_ok(s.a->scq);
 	CHECK_EQ(rc_wc_ok(s.b->rcq).wr_id, 1);
@@ -115,13 +115,13 @@ static void privileged_qkey(void)
 			       IBV_QP_STATE), 0);
 	dgram_to_rts(s.b, 0x77777777);
 	dgram_recv(s.b, 2, DGRAM_SLOT);
-	/* a's own is DGRAM_QKEY still: no bit of the request's counts */
+	/* a's own is still DGRAM_QKEY: no bit of the request's Q_Key counts */
 	dgram_send(s.a, s.ah, s.b->qp->qp_num, 0xf7777777, 100, 3);
 	dropped(&s, 2);
 	teardown(&s);
 }
 
-/* Without a receive, too long for it, or nobody there: not a sound. */
+/* Without a receive, too long for it, or to nobody: the datagram is dropped silently. */
 static void no_receive(void)
 {
 	struct stage s = setup();
@@ -132,7 +132,7 @@ static void no_receive(void)
 	dgram_recv(s.b, 1, DGRAM_GRH + 99);
 	dgram_send(s.a, s.ah, qpn, DGRAM_QKEY, 100, 2);
 	dropped(&s, 2);
-	/* It was not used up by that. */
+	/* The receive was not used up by that. */
 	dgram_send(s.a, s.ah, qpn, DGRAM_QKEY, 99, 3);
 	rc_wc_ok(s.a->scq);
 	CHECK_EQ(rc_wc_ok(s.b->rcq).wr_id, 1);
@@ -150,7 +150,7 @@ static void no_receive(void)
 	teardown(&s);
 }
 
-/* A datagram is for a UD queue pair. */
+/* Only a UD queue pair takes a datagram. */
 static void not_for_rc(void)
 {
 	struct stage s = setup();
@@ -223,7 +223,7 @@ static int find_ipv6(struct rc_dev *dev, union ibv_gid *gid)
 	test_fail("no IPv6 GID");
 }
 
-/* A datagram to ourselves by a GID, with these fields; its GRH. */
+/* Send a datagram to ourselves by GID, with these fields; returns its GRH. */
 static const uint8_t *grh_of(struct stage *s, const union ibv_gid *gid, int index,
 			     uint32_t len)
 {
@@ -261,7 +261,7 @@ static void grh_ipv4(void)
 	uint32_t sum = 0;
 	int i;
 
-	/* What is in front of the IPv4 header is undefined; here it is nothing. */
+	/* The bytes in front of the IPv4 header are undefined; here they are 0. */
 	if (rc_is_mirage(s.dev))
 		for (i = 0; i < 20; i++)
 			CHECK_EQ(grh[i], 0);
@@ -331,7 +331,7 @@ static void send_fails(struct stage *s, struct ibv_ah *ah)
 	CHECK_EQ(ibv_modify_qp(s->a->qp, &qa, IBV_QP_STATE | IBV_QP_CUR_STATE), 0);
 }
 
-/* A handle is its protection domain's. */
+/* A handle works only in its protection domain. */
 static void foreign_handle(void)
 {
 	struct stage s = setup();
@@ -350,7 +350,7 @@ static void foreign_handle(void)
 	teardown(&s);
 }
 
-/* A number that was given back may come again, and goes where its new handle says. */
+/* A number may be reused, and leads where its new handle says. */
 static void handles_again(void)
 {
 	struct stage s = setup();
@@ -392,7 +392,7 @@ static void other_operations(void)
 	teardown(&s);
 }
 
-/* Receives that are shared are used up by what is too long for them. */
+/* A datagram that is too long uses up a shared receive. */
 static void shared_receives(void)
 {
 	struct rc_dev *dev = rc_open();
@@ -466,7 +466,7 @@ static void too_long(void)
 	rc_close(dev);
 }
 
-/* Who has the completion of what failed may bring the send queue back at once. */
+/* The send queue can be brought back as soon as the failed completion is polled. */
 static void back_from_error(void)
 {
 	struct rc_dev *dev = rc_open();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * verbs_test - the behaviour of a device, looked at through plain verbs
+ * verbs_test - the behaviour of a device, tested through plain verbs
  *
  * One process, QPs of one device connected to each other. It runs on any RoCE
  * device (--device rxe0 checks the test itself); what only mirage promises is

@@ -3,7 +3,7 @@
  * XRC: one initiator, and processes that share its target through a domain
  *
  * Two processes, each with a device context and an SRQ of its own, open the domain of
- * one file. They do as the test case says over a socket; that one sends.
+ * one file. They do what the test case tells them over a socket; the test case sends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@ enum say {
 	SAY_DROP_QP,
 	SAY_POST,		/* a receive with wr_id arg[0] */
 	SAY_EXPECT,		/* a message with wr_id arg[0], seed arg[1] */
-	SAY_NOTHING,		/* has come */
+	SAY_NOTHING,		/* wait until one has come */
 	SAY_CLOSE,		/* the domain, in use -> errno */
 	SAY_BYE,
 };
@@ -194,11 +194,11 @@ static void serve(int fd, const char *file)
 		ret = obey(&x, &o);
 		CHECK_EQ(write(fd, &ret, sizeof(ret)), sizeof(ret));
 	} while (o.say != SAY_BYE);
-	/* The rest is the end of the process. */
+	/* The end of the process cleans up the rest. */
 	_exit(0);
 }
 
-/* --- who tells them --------------------------------------------------------- */
+/* --- the test case ---------------------------------------------------------- */
 
 struct stage {
 	char file[32];
@@ -258,7 +258,7 @@ static struct ibv_qp *make_initiator(struct stage *s)
 	return qp;
 }
 
-/* The processes before the device: what is forked has none. */
+/* Fork before the device is opened, so that the children do not inherit it. */
 static struct stage setup(void)
 {
 	struct stage s = { .file = "/tmp/mirage-xrc-XXXXXX" };
@@ -283,7 +283,7 @@ static struct stage setup(void)
 	return s;
 }
 
-/* B makes the target. Its number. */
+/* B makes the target; returns its number. */
 static uint32_t join(struct stage *s)
 {
 	uint32_t qpn = tell(&s->b, SAY_MAKE_QP, s->a.qp->qp_num, s->a.psn);
@@ -313,7 +313,7 @@ static void send_to(struct stage *s, uint32_t srqn, uint64_t seed)
 	rc_post(&s->a, &wr);
 }
 
-/* To a sharer's SRQ, found by its number. */
+/* Send to a sharer's SRQ, by its number. */
 static void passes(struct stage *s, struct sharer *to, uint64_t seed)
 {
 	uint32_t srqn = tell(to, SAY_SRQN, 0, 0);
@@ -324,7 +324,7 @@ static void passes(struct stage *s, struct sharer *to, uint64_t seed)
 	tell(to, SAY_EXPECT, seed, seed);
 }
 
-/* One target, two processes, an SRQ each: every message where its number says. */
+/* One target, two processes with an SRQ each: every message goes to the SRQ that it names. */
 static void shared(void)
 {
 	struct stage s = setup();
@@ -342,7 +342,7 @@ static void shared(void)
 	teardown(&s);
 }
 
-/* The target lives as long as one process has it open, its maker's life or not. */
+/* The target lives as long as a process has it open, even without the one that made it. */
 static void outlives_maker(void)
 {
 	struct stage s = setup();
@@ -356,14 +356,14 @@ static void outlives_maker(void)
 	srqn = tell(&s.b, SAY_SRQN, 0, 0);
 	stop(&s.b);
 	passes(&s, &s.c, 4);
-	/* B's SRQ went with B: that is an invalid request, and the target's end. */
+	/* B's SRQ went with B: a request for it is invalid and puts the target in error. */
 	send_to(&s, srqn, 5);
 	rc_wc_status(s.a.scq, IBV_WC_REM_INV_REQ_ERR);
 	stop(&s.c);
 	teardown(&s);
 }
 
-/* Nobody has it open any more: it is gone, and its number is nobody's. */
+/* Nobody has it open any more, so it is gone and its number is free. */
 static void last_one_leaves(void)
 {
 	struct stage s = setup();
@@ -382,7 +382,7 @@ static void last_one_leaves(void)
 	teardown(&s);
 }
 
-/* SRQs of another domain, of none, and numbers of nothing. */
+/* SRQs of another domain or without one, and numbers that no SRQ has. */
 static void wrong_srq(void)
 {
 	struct stage s = setup();
@@ -417,7 +417,7 @@ static void wrong_srq(void)
 	teardown(&s);
 }
 
-/* A target has no queues: nothing can be posted to it, and its domain knows it only. */
+/* A target has no queues: nothing can be posted to it, and only its domain can open it. */
 static void no_queues(void)
 {
 	struct rc_dev *dev = rc_open();
@@ -445,7 +445,7 @@ static void no_queues(void)
 	rc_close(dev);
 }
 
-/* A target that is made with an SRQ takes from those that are named, and holds none. */
+/* A target that is made with an SRQ still takes from the named ones, and holds no reference. */
 static void given_srq(void)
 {
 	struct rc_dev *dev = rc_open();

@@ -15,12 +15,29 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True
+import kernels  # noqa: E402
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
-KERNELS = ("here", "host", "uml", "uml-debug", "6.1", "6.12", "7.3")
+NO_GUEST = ("here", "host")
 TALLY = re.compile(r"^\s*(\d+) passed, (\d+) failed, (\d+) skipped", re.M)
 HOST_GRACE = 120  # s beyond a guest's own timeout: builds of our code come before its boot
 
 Job = collections.namedtuple("Job", "suite kernel timeout options command")
+
+
+def places(words):
+    """Where a suite runs: the second column of suites, as names. None: a word is wrong."""
+    found, out = [], set()
+    for word in words.split():
+        these = [word] if word in NO_GUEST else [k.name for k in kernels.named(word.removeprefix("!"))]
+        if not these:
+            return None
+        if word.startswith("!"):
+            out.update(these)
+        else:
+            found += [name for name in these if name not in found]
+    return [name for name in found if name not in out]
 
 
 def read_suites(path):
@@ -32,22 +49,26 @@ def read_suites(path):
         fields = [f.strip() for f in line.split("|", 4)]
         if len(fields) != 5 or not fields[2].isdigit():
             sys.exit(f"mirage: {path}:{number}: want SUITE | KERNELS | SECONDS | OPTIONS | COMMAND")
-        name, kernels, timeout, options, command = fields
-        for kernel in kernels.split():
-            if kernel not in KERNELS:
-                sys.exit(f"mirage: {path}:{number}: unknown kernel '{kernel}'; known: {', '.join(KERNELS)}")
-            jobs.append(Job(name, kernel, int(timeout), shlex.split(options), command))
+        name, where, timeout, options, command = fields
+        names = places(where)
+        if not names:
+            known = [*NO_GUEST, *(k.name for k in kernels.KERNELS)]
+            sys.exit(f"mirage: {path}:{number}: no kernels '{where}'; known: {', '.join(known)}, and groups")
+        jobs += [Job(name, kernel, int(timeout), shlex.split(options), command) for kernel in names]
     return jobs
 
 
+def meant(job, word):
+    """Does SUITE, SUITE@KERNEL or @KERNEL mean this job? KERNEL may be a group."""
+    suite, at, where = word.partition("@")
+    return suite in ("", job.suite) and (not at or job.kernel in (places(where) or ()))
+
+
 def chosen(jobs, wanted):
-    if not wanted:
-        return jobs
-    found = [j for j in jobs if {j.suite, f"{j.suite}@{j.kernel}", f"@{j.kernel}"} & set(wanted)]
-    for name in wanted:
-        if not any(name in (j.suite, f"{j.suite}@{j.kernel}", f"@{j.kernel}") for j in found):
-            sys.exit(f"mirage: no suite '{name}'; tests/check --list names them")
-    return found
+    for word in wanted:
+        if not any(meant(j, word) for j in jobs):
+            sys.exit(f"mirage: no suite '{word}'; tests/check --list names them")
+    return [j for j in jobs if not wanted or any(meant(j, word) for word in wanted)]
 
 
 class Runner:
@@ -131,10 +152,12 @@ def prepare(jobs):
     """Everything that many guests wait for, before the first one. What cannot be built
     here makes the suites fail that need it."""
     wanted = {j.kernel for j in jobs}
-    kernels = [k for k in KERNELS if k in wanted - {"here", "host"}]
-    targets = [["exec", "true"], *([["boot-uml", "boot-7.3"]] if "here" in wanted else []),
-               *([f"boot-{k}"] for k in kernels), *([k] for k in kernels)]
-    if kernels:
+    guests = [k.name for k in kernels.KERNELS if k.name in wanted]
+    # What runs on this machine boots the guests that its options name.
+    booted = {name for j in jobs if j.kernel == "here" for name in j.options}
+    targets = [["exec", "true"], *([f"boot-{k}"] for k in sorted(booted)),
+               *([f"boot-{k}"] for k in guests), *([k] for k in guests)]
+    if guests:
         targets.append(["user"])
     for target in targets:
         subprocess.run([TOP / "tests/vm/build", *target], stdin=subprocess.DEVNULL, check=False)

@@ -5,7 +5,7 @@
 # packages, stages that run once, and the door to the build root.
 #
 #   $CACHE/apt/           a private apt state: Debian 12, 13 and 13-backports
-#   $CACHE/versions       which stock kernels this cache is made of
+#   $CACHE/versions       which of Debian's kernels this cache is made of
 #   $CACHE/root-build/    Debian 13 with compilers and kernel headers
 #   $CACHE/guest.img      the guests' root file system
 #   $CACHE/qemu/          Debian 13's QEMU
@@ -24,10 +24,52 @@ CACHE=$(realpath -m "${MIRAGE_CACHE:-/var/cache/mirage}")
 # Two checkouts must not overwrite each other's products.
 BUILD=$CACHE/build/$(printf %s "$TOP" | sha256sum | cut -c1-8)
 ROOT=$CACHE/root-build
-KERNELS=(6.12 7.3 6.1 uml uml-debug)
 
 say() { printf 'mirage: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
+
+# The rows of the file kernels: their names in order, the rest by name.
+KERNELS=()
+declare -A KERNEL_KIND KERNEL_VERSION KERNEL_FLAVOUR KERNEL_ARCH KERNEL_GROUPS
+
+read_kernels() {
+	local name kind version flavour arch groups
+	while IFS='|' read -r name kind version flavour arch groups; do
+		[[ $groups ]] || die "tests/vm/kernels: the row of '$name' lacks a column"
+		KERNELS+=("$name")
+		KERNEL_KIND[$name]=$kind KERNEL_VERSION[$name]=$version KERNEL_ARCH[$name]=$arch
+		KERNEL_FLAVOUR[$name]=$flavour KERNEL_GROUPS[$name]=$groups
+	done < <(sed -e 's/#.*//' -e 's/ *| */|/g' -e 's/ *$//' -e '/^$/d' "$TOP/tests/vm/kernels")
+}
+read_kernels
+
+# kernels_of WORD: the names that a name or a group stands for, a line each
+kernels_of() {
+	local k
+	for k in "${KERNELS[@]}"; do
+		[[ " $k ${KERNEL_GROUPS[$k]} " != *" $1 "* ]] || echo "$k"
+	done
+}
+
+# kernel_named WORD [OTHERS]: the one that a name, or a group of one, stands for; OTHERS
+# are words that the caller takes besides. To be called as k=$(kernel_named ...).
+kernel_named() {
+	local found
+	mapfile -t found < <(kernels_of "$1")
+	(( ${#found[@]} == 1 )) || die "unknown: '$1'; known: ${KERNELS[*]}${2:+ $2}"
+	echo "${found[0]}"
+}
+
+# kernels_of_kind stock|uml
+kernels_of_kind() {
+	local k
+	for k in "${KERNELS[@]}"; do
+		[[ ${KERNEL_KIND[$k]} != "$1" ]] || echo "$k"
+	done
+}
+
+# release_of KERNEL: what a stock kernel calls itself; $CACHE/versions must have been read
+release_of() { local v=RELEASE_${1//[^[:alnum:]]/_}; echo "${!v}"; }
 
 # ensure_host: install what this machine lacks, or name it in one line.
 ensure_host() {

@@ -21,6 +21,9 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+import kernels  # noqa: E402
+
 BAD_EXIT = 86  # what the kernel log says counts more than what the command says
 
 BAD = re.compile("|".join((
@@ -48,7 +51,9 @@ def parse():
         prog="tests/vm/run", usage="%(prog)s [options] -- COMMAND [ARG...]",
         description="Run COMMAND in a guest that has mirage0 and rxe0 on veth0 (10.0.0.1/24).",
         epilog="Exit status: the command's own; 86 when the kernel complained, died or hung.")
-    p.add_argument("--kernel", default="6.12", choices=["6.12", "7.3", "6.1", "uml", "uml-debug"])
+    p.add_argument("--kernel", default="default", type=kernels.one, metavar="NAME",
+                   help=" ".join(k.name for k in kernels.KERNELS) +
+                   f" (default: {kernels.one('default').name})")
     p.add_argument("--icount", action="store_true",
                    help="QEMU's clock counts instructions: slow, but figures repeat within 1%%")
     p.add_argument("--smp", type=int, help="CPUs (2; uml 1)")
@@ -59,22 +64,24 @@ def parse():
     p.add_argument("--hosts", type=int, default=1, choices=[1, 2],
                    help="2: two network namespaces, a and b, see tests/wire/hosts.sh")
     p.add_argument("--peer", default="mirage", choices=["mirage", "rxe"], help="with --hosts 2: b's device")
-    p.add_argument("--no-mirage", action="store_true", help="neither build nor load mirage")
+    p.add_argument("--no-mirage", action="store_true", help="do not load mirage")
     p.add_argument("command", nargs=argparse.REMAINDER)
     args = p.parse_args()
     if args.command[:1] == ["--"]:
         args.command = args.command[1:]
     if not args.command:
         p.error("no command; try: tests/vm/run -- ibv_devices")
-    args.uml = args.kernel.startswith("uml")
+    args.uml = args.kernel.kind == "uml"
+    args.debug = "debug" in args.kernel.groups
     if args.hosts == 2 and args.no_mirage:
         p.error("--hosts 2 needs mirage: one of the two hosts has it")
     if args.icount and args.uml:
-        p.error("--icount needs a QEMU kernel: 6.12, 7.3 or 6.1")
+        stock = [k.name for k in kernels.KERNELS if k.kind == "stock"]
+        p.error(f"--icount needs a QEMU kernel: {', '.join(stock)}")
     if args.icount and (args.smp or 1) != 1:
         p.error("--icount has one CPU")
-    if args.kernel == "uml-debug" and (args.smp or 1) != 1:
-        p.error("uml-debug has one CPU: lockdep under an SMP UML warns about UML itself")
+    if args.uml and args.debug and (args.smp or 1) != 1:
+        p.error(f"{args.kernel.name} has one CPU: lockdep under an SMP UML warns about UML itself")
     args.smp = args.smp or (1 if args.uml or args.icount else 2)
     if args.share and not args.share.is_dir():
         p.error(f"--share {args.share}: no such directory")
@@ -109,17 +116,17 @@ class Guest:
         self.share = a.share.resolve() if a.share else self.run / "empty"
         shutil.copy(self.top / "tests/vm/guest-init", vm / "init")
         (vm / "command").write_text(f"exec {shlex.join(a.command)}\n")
-        modules = f"/mnt/build/modules/{a.kernel}"
+        modules = f"/mnt/build/modules/{a.kernel.name}"
         env = {
             "HOSTFS": "/mirage-vm" if a.uml else "",
             "OUTPUT": "tty1" if a.uml else "ttyS1",
             "CPU_MHZ": cpu_mhz(),
-            "KMEMLEAK": "1" if a.kernel == "uml-debug" and not a.no_mirage else "",
+            "KMEMLEAK": "1" if a.debug and not a.no_mirage else "",
             # With icount the guest's clock runs ahead whenever it is idle.
             "HANG_REPORT": "" if a.icount else str(max(5, int(a.timeout) - 10)),
             "HOSTS": str(a.hosts),
             "PEER": a.peer,
-            "MIRAGE_KERNEL": a.kernel,
+            "MIRAGE_KERNEL": a.kernel.name,
             "MIRAGE_MODULES": modules,
             "MIRAGE_KO": "" if a.no_mirage else f"{modules}/mirage.ko",
         }
@@ -128,7 +135,7 @@ class Guest:
             f.truncate(256 << 20)
 
     def qemu(self, log, output, kvm):
-        a, k = self.args, self.cache / "kernel" / self.args.kernel
+        a, k = self.args, self.cache / "kernel" / self.args.kernel.name
         cmd = ["setpriv", "--pdeathsig", "KILL", *qemu_at(self.cache), "-nodefaults", "-no-user-config",
                "-display", "none", "-no-reboot", "-m", str(a.mem), "-smp", str(a.smp)]
         if a.icount:
@@ -157,7 +164,7 @@ class Guest:
         return cmd
 
     def uml_command(self, log, output):
-        a, k = self.args, self.cache / "kernel" / self.args.kernel
+        a, k = self.args, self.cache / "kernel" / self.args.kernel.name
         root = self.cache / "root-build"
         # The kernel is linked against the build root's libc. The mounts and every
         # process of the guest end with this namespace's first process.
@@ -279,7 +286,7 @@ class Guest:
         lines = self.log[at:at + 100]
         return ("suspicious RCU usage" in self.log[at] and
                 any("flush_tlb_mm+" in line for line in lines) and
-                not any("[mirage" in line for line in lines))
+                not any("[mirage" in line or "[mirror" in line for line in lines))
 
     def first_complaint(self):
         for at in range(self.bad or 0, len(self.log)):
@@ -293,7 +300,7 @@ class Guest:
             self.bad = self.first_complaint()
         if not trouble and self.bad is None:
             return self.result
-        say(f"{self.args.kernel}: {trouble or 'the kernel complained'}; its log:")
+        say(f"{self.args.kernel.name}: {trouble or 'the kernel complained'}; its log:")
         first = max(0, len(self.log) - 60) if self.bad is None else max(0, self.bad - 5)
         shown = self.log[first:first + 100]
         if trouble and first + 100 < len(self.log):
@@ -313,7 +320,7 @@ def qemu_at(cache):
                              "-L", usr / "share/qemu", "-L", usr / "share/seabios")]
 
 
-def kvm_works(cache):
+def kvm_works(cache, kernel):
     """Does /dev/kvm run a stock kernel? Found by trying, once per boot of this machine."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
@@ -321,7 +328,7 @@ def kvm_works(cache):
     answer = cache / "stamps" / "kvm"
     if answer.exists() and answer.read_text().split()[0] == boot:
         return answer.read_text().split()[1] == "yes"
-    k = cache / "kernel" / "6.12"
+    k = cache / "kernel" / kernel.name
     try:
         # With no disk the initramfs ends, the kernel panics and QEMU goes.
         done = subprocess.run(
@@ -351,10 +358,11 @@ def build_parts(top, args):
                 process.terminate()
                 process.wait()
 
-    if not (build(f"boot-{args.kernel}") if args.no_mirage else build(args.kernel, "provider")):
+    kernel = args.kernel.name
+    if not (build(f"boot-{kernel}") if args.no_mirage else build(kernel, "provider")):
         sys.exit(1)
-    if args.no_mirage and not build(f"tests-{args.kernel}"):
-        say("going on without the test modules")
+    if args.no_mirage and not build(f"modules-{kernel}"):
+        say("going on without the modules")
     if not build("programs"):
         say("going on without the programs that do not compile")
 
@@ -373,7 +381,7 @@ def main():
         signal.signal(number, lambda n, _: sys.exit(128 + n))
     sweep(cache)
     build_parts(top, args)
-    kvm = not args.uml and not args.icount and kvm_works(cache)
+    kvm = not args.uml and not args.icount and kvm_works(cache, args.kernel)
     guest = Guest(args, cache, build, top)
     try:
         guest.prepare()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 # shellcheck shell=bash
 #
-# What goes over a host's netdev while a command runs; for the suites, after hosts.sh.
+# Capture the packets of a host's netdev while a command runs. Sourced after hosts.sh.
 
-# capture HOST IF BYTES FILTER FILE COMMAND...: so many bytes of each packet, 0: all
+# capture HOST IF BYTES FILTER FILE COMMAND...: BYTES of each packet, 0 for all
 capture() {
 	local host=$1 netdev=$2 bytes=$3 filter=$4 file=$5 log pid size=0 before=-1
 	shift 5
@@ -19,8 +19,8 @@ capture() {
 		sleep 0.05
 	done
 	"$@"
-	# What is still on its way through the capture's buffer, however slow the host is:
-	# until a second brings nothing more.
+	# Packets may still be in the capture's buffer: wait until a second brings no more of
+	# them, however slow the host is.
 	while (( size != before )); do
 		before=$size
 		sleep 1

@@ -18,7 +18,7 @@
 #     hosts_down                                 both hosts away again
 #     on_a COMMAND..., on_b COMMAND...           run it on that host
 #
-# Who sources this while two hosts are up finds them. hosts_up sets DEV_A, DEV_B (RDMA
+# A script that sources this while two hosts are up uses them. hosts_up sets DEV_A, DEV_B (RDMA
 # devices), IF_A, IF_B, IP_A, IP_B, IP6_A, IP6_B and GID_A, GID_B (the GIDs' indices for
 # -g of the rdma-core and perftest programs).
 
@@ -52,8 +52,8 @@ namespace_for() {
 	[[ $2 == rxe ]] || echo "$1"
 }
 
-# The mode of the RDMA subsystem changes only while nobody but the initial namespace
-# exists.
+# The mode of the RDMA subsystem can change only while there is no other network
+# namespace.
 hosts_alone() {
 	local dev
 	for dev in $(rdma dev show | awk '{ sub(":", "", $2); print $2 }'); do
@@ -68,7 +68,7 @@ hosts_alone() {
 host_net() {
 	local ns=$1
 	[[ ! $ns ]] || ip link set "$2" netns "$ns"
-	# An address that waits for duplicate detection is a GID that is not there yet.
+	# An address gets its GID only after duplicate address detection.
 	in_ns "$ns" bash -c "
 		echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
 		echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad
@@ -89,7 +89,7 @@ host_dev() {
 	fi
 }
 
-# gid_index NS DEV IP: of its RoCEv2 GID for an address
+# gid_index NS DEV IP: the index of its RoCEv2 GID for that address
 gid_index() {
 	local dir=/sys/class/infiniband/$2/ports/1 want i
 	want=$(printf '0000:0000:0000:0000:0000:ffff:%02x%02x:%02x%02x' ${3//./ })

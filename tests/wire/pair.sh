@@ -10,14 +10,14 @@ passed=0 failed=0 skipped=0
 SERVER=b CLIENT=a PREFIX=''
 TMP=$(mktemp -d)
 
-# What listens on a host, TCP ports and connection managers' alike.
+# What listens on a host: TCP ports and those of the connection manager.
 listening() { # HOST
 	"on_$1" ss -Hltn
 	"on_$1" rdma resource show cm_id
 }
 
-# The server is ready when it listens, or has printed a text (=TEXT); a program that
-# ended will never be. No more than 20 s.
+# Wait up to 20 s until the server listens, or has printed a text (=TEXT). A program that
+# has ended will never be ready.
 wait_ready() { # HOST PID WHAT
 	local i
 	for (( i = 0; i < 400; i++ )); do
@@ -31,7 +31,7 @@ wait_ready() { # HOST PID WHAT
 	done
 }
 
-# What a program says went wrong, or else its last words.
+# The error that a program reports, or else its last lines.
 excerpt() { # server|client
 	{ grep -iE 'fail|error|status|unable|could ?n.t|wrong|invalid' "$TMP/$1" || tail -n 4 "$TMP/$1"; } |
 		head -n 6 | sed "s/^/    $1: /"

@@ -120,7 +120,7 @@ static struct ibv_ah_attr address(struct peer_end *end)
 	};
 }
 
-/* Kernels that know no flush refuse its right. */
+/* A kernel without flush refuses its access right. */
 static int flush_right(struct rc_dev *dev)
 {
 	return peer_has_flush(dev) ? IBV_ACCESS_FLUSH_GLOBAL : 0;

@@ -3,15 +3,15 @@
  * peer.h - two processes on two hosts, a TCP connection between them, and queue
  * pairs connected over the wire
  *
- * What they tell each other in band goes over the TCP connection as fixed structs:
- * both ends are the same program on the same machine.
+ * They exchange fixed structs over the TCP connection, since both ends are the same
+ * program on the same machine.
  */
 #ifndef WIRE_PEER_H
 #define WIRE_PEER_H
 
 #include "rc.h"
 
-/* What one end tells the other of one queue pair. */
+/* A queue pair, as one end describes it to the other. */
 struct peer_qp {
 	uint32_t qpn, psn;
 	union ibv_gid gid;
@@ -29,17 +29,17 @@ struct peer_end {
 #define PEER_QKEY	0x11223344u
 #define PEER_DEPTH	64
 
-/* A listening socket's first connection, or a connection that is tried until it is there. */
+/* Accept one connection, or try to connect until it works. */
 int peer_accept(int port);
 int peer_connect(const char *host, int port);
 
-/* All of it, or the test case fails. */
+/* Transfer all of it, or fail the test case. */
 void peer_write(int fd, const void *p, size_t len);
 void peer_read(int fd, void *p, size_t len);
 
-/* What every connection made from here on has in its address. */
+/* Address attributes of every later connection. */
 extern struct peer_path {
-	const char *gid;	/* the one of ours to use, as text; NULL: peer_pick_gid() picks */
+	const char *gid;	/* our GID, as text; NULL: peer_pick_gid() picks one */
 	uint8_t tclass;
 	uint32_t flow_label;
 } peer_path;

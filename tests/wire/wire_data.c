@@ -68,7 +68,7 @@ struct session {
 	struct peer_end end;
 	struct region mem;
 	struct ibv_mr *grh;
-	uint8_t under[SLOTS][GRH];	/* what stood where a GRH stands now */
+	uint8_t under[SLOTS][GRH];	/* the bytes that the GRH has overwritten */
 	struct remote to;
 	int fd;
 	uint8_t *here, *there, *got;	/* the client's shadows, and what the server sent */
@@ -98,7 +98,7 @@ static void *churn_loop(void *arg)
 	return NULL;
 }
 
-/* A shared file: what drops out of the process is still there. */
+/* A shared file, so that dropped pages keep their content. */
 static void region_create(struct session *s, struct region *r, uint64_t seed)
 {
 	int access = RC_ACCESS_ALL | IBV_ACCESS_MW_BIND | (use_odp ? IBV_ACCESS_ON_DEMAND : 0) |
@@ -169,7 +169,7 @@ static void session_close(struct session *s)
 
 /* --- the server ------------------------------------------------------------- */
 
-/* Half of the datagrams come in one piece with what stands in front of them. */
+/* Half of the datagrams are received with their GRH in one SGE. */
 static bool in_one_piece(const struct op *op, int id)
 {
 	return id % 2 && op->remote % SLOT >= GRH;
@@ -275,7 +275,7 @@ static uint32_t pick_opcode(struct session *s, bool last)
 		return rc[below(s, ARRAY_SIZE(rc))];
 	if (s->end.type == IBV_QPT_UD)
 		return uc[below(s, 2)];
-	/* What arrives behind a WRITE says that it has arrived: a SEND ends the batch. */
+	/* A SEND ends the batch: when it arrives, the WRITEs before it have arrived. */
 	return last ? IBV_WR_SEND : uc[below(s, ARRAY_SIZE(uc))];
 }
 
@@ -308,7 +308,7 @@ static void plan(struct session *s, struct batch *b)
 			op->remote &= ~7u;
 		op->compare_add = rc_random(&s->random);
 		op->swap = rc_random(&s->random);
-		/* Half of the swaps find what they compare with. */
+		/* Half of the swaps find the value that they compare with. */
 		if (op->opcode == IBV_WR_ATOMIC_CMP_AND_SWP && below(s, 2))
 			memcpy(&op->compare_add, s->there + op->remote, 8);
 	}
@@ -354,7 +354,7 @@ static void post(struct session *s, const struct op *op, int id)
 	CHECK_EQ(ibv_post_send(s->end.qp, &wr, &bad), 0);
 }
 
-/* Do to the shadows what the operation does to the regions. */
+/* Apply the operation to the shadows. */
 static void shadow(struct session *s, const struct op *op)
 {
 	uint64_t old, new;
@@ -468,7 +468,7 @@ static void drive(struct session *s)
 #define EX_NEW	(IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE)
 #define EX_LEN	5000	/* some packets */
 
-/* Whether this kernel, and so the other side's, knows the newer operations. */
+/* Does this kernel, and so the other side's, have the newer operations? */
 static bool ex_open(struct session *s)
 {
 	struct rc_dev *dev = rc_open();
@@ -502,12 +502,12 @@ static void ex_serve(struct session *s)
 		ibv_wr_bind_mw(qx, mw, rkey, &info);
 		CHECK_EQ(ibv_wr_complete(qx), 0);
 		rc_wc_ok(s->end.scq);
-		/* The poster keeps it up to date: rxe looks at all of it. */
+		/* The application keeps mw->rkey up to date, and rxe checks it. */
 		mw->rkey = rkey;
 		post_recv(s, &nothing, 0);
 		peer_write(s->fd, &rkey, sizeof(rkey));
 		wc = rc_wc_ok(s->end.rcq);
-		/* rxe sets the kernel's bit, which is another one. */
+		/* rxe sets the flag of the kernel's enum, which has another value. */
 		CHECK(wc.wc_flags & IBV_WC_WITH_INV || !rc_is_mirage(s->dev));
 		CHECK_EQ(wc.invalidated_rkey, rkey);
 		peer_write(s->fd, s->mem.base, REGION);

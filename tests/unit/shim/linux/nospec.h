@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
-/* Nobody speculates here: an index out of bounds is one that a sanitizer shall see. */
+/* No masking here: a sanitizer has to see an index out of bounds. */
 #ifndef SHIM_NOSPEC_H
 #define SHIM_NOSPEC_H
 

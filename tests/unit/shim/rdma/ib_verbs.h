@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
-/* What the pure files take from the kernel's header of this name. */
+/* The parts of the kernel's header that the pure files use. */
 #ifndef SHIM_IB_VERBS_H
 #define SHIM_IB_VERBS_H
 
