@@ -121,6 +121,8 @@ static void device_fill_limits(struct ib_device_attr *attr)
  * @ibdev: the device; its core object may not be complete yet
  * @attr: zeroed; filled in
  * @udata: no driver data; NULL or empty when the core asks for itself
+ *
+ * Return: 0, or what is wrong with @udata.
  */
 static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			       struct ib_udata *udata)
@@ -328,7 +330,9 @@ static struct lock_class_key srqs_key, ahs_key;
  * @netdev: what it is over; a reference is taken
  *
  * Process context. ib_dealloc_device() undoes it until it is registered, the core
- * afterwards. Return: the device, or ERR_PTR(-ENOMEM).
+ * afterwards.
+ *
+ * Return: the device, or ERR_PTR(-ENOMEM).
  */
 struct mirage_dev *mirage_device_create(struct net_device *netdev)
 {

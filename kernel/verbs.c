@@ -15,6 +15,8 @@
  * mirage_alloc_ucontext - ib_device_ops.alloc_ucontext
  * @uctx: the core's object; nothing of ours hangs on it but rings, by their offsets
  * @udata: driver data: struct mirage_alloc_ucontext_resp
+ *
+ * Return: 0, -EOPNOTSUPP for input that nobody knows, or -EFAULT.
  */
 int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
 {

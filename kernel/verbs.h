@@ -9,14 +9,27 @@
 #include <rdma/uverbs_ioctl.h>
 
 /* The core allocates these; nothing of ours is in them. */
+
+/**
+ * struct mirage_ucontext - a process that uses the device
+ * @ibuctx: the core's object
+ */
 struct mirage_ucontext {
 	struct ib_ucontext ibuctx;
 };
 
+/**
+ * struct mirage_pd - a protection domain
+ * @ibpd: the core's object
+ */
 struct mirage_pd {
 	struct ib_pd ibpd;
 };
 
+/**
+ * struct mirage_xrcd - an XRC domain
+ * @ibxrcd: the core's object
+ */
 struct mirage_xrcd {
 	struct ib_xrcd ibxrcd;
 };

@@ -148,8 +148,9 @@ static int fastreg_set_page(struct ib_mr *ibmr, u64 addr)
  * @nents: entries of it
  * @offset: into the first one; or NULL
  *
- * Any context. Return: as ib_map_mr_sg(); -EINVAL for another page size than the
- * kernel's.
+ * Any context.
+ *
+ * Return: as ib_map_mr_sg(); -EINVAL for another page size than the kernel's.
  */
 int mirage_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg, int nents,
 		     unsigned int *offset)
@@ -316,8 +317,10 @@ static int fastreg_execute(struct fastreg *fast)
  * @pd: the PD of the queue pair
  * @key: any key that the region had or is to have
  *
- * Any context but hardirq. Return: 0; -ENOENT no such region of this PD; -EBUSY
- * registered already; -EINVAL nothing was posted; -ENOMEM: again in a moment.
+ * Any context but hardirq.
+ *
+ * Return: 0; -ENOENT no such region of this PD; -EBUSY registered already; -EINVAL nothing
+ * was posted; -ENOMEM: again in a moment.
  */
 int mirage_fastreg_execute(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 {

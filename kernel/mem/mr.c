@@ -65,7 +65,7 @@ static void mr_teardown_work(struct work_struct *work)
 	mr_free(container_of(work, struct mirage_mr, teardown));
 }
 
-/* The last reference is gone, where one may not sleep. */
+/** mirage_mr_release_later - the last reference is gone, where one may not sleep; any context */
 void mirage_mr_release_later(struct kref *ref)
 {
 	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
@@ -181,8 +181,9 @@ int mirage_mr_check_access(int access)
  * @size: bytes of the structure that it is the start of
  * @access: IB_ACCESS_*
  *
- * Process context. Return: the region. ERR_PTR: as mirage_mr_check_access(), -ENOSPC too
- * many, -ENOMEM.
+ * Process context.
+ *
+ * Return: the region. ERR_PTR: as mirage_mr_check_access(), -ENOSPC too many, -ENOMEM.
  */
 struct mirage_mr *mirage_mr_alloc(struct ib_pd *pd, size_t size, int access)
 {

@@ -141,7 +141,9 @@ mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32
  * @len: as mirage_mr_find()
  * @access: as mirage_mr_find()
  *
- * Any context but hardirq. Return: as mirage_mr_find().
+ * Any context but hardirq.
+ *
+ * Return: as mirage_mr_find().
  */
 static __always_inline struct mirage_mr *
 mirage_mr_lookup(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,

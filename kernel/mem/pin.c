@@ -110,6 +110,8 @@ int mirage_pin_create(struct mirage_mr *mr)
 /**
  * mirage_pin_writable - were the pages pinned for writing?
  * @mr: a pinned region
+ *
+ * Return: whether they were.
  */
 bool mirage_pin_writable(const struct mirage_mr *mr)
 {

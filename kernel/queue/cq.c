@@ -79,7 +79,9 @@ bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
  * mirage_cq_overflow - mirage_cq_begin() found no slot
  * @cq: the CQ; its lock is not held any more
  *
- * The CQ is dead from now on; IB_EVENT_CQ_ERR is raised once. Return: -EOVERFLOW.
+ * The CQ is dead from now on; IB_EVENT_CQ_ERR is raised once.
+ *
+ * Return: -EOVERFLOW.
  */
 int mirage_cq_overflow(struct mirage_cq *cq)
 {

@@ -113,6 +113,7 @@ void mirage_srq_doorbell_rung(struct mirage_srq *srq)
  * @srqn: which it says
  *
  * Any context but hardirq. mirage_srq_doorbell_rung() for an SRQ that nobody holds.
+ *
  * Return: 0, or -ENOENT when @uctx has no such SRQ.
  */
 int mirage_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
@@ -157,8 +158,10 @@ static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd
  * @xrcd: the target's domain
  * @srqn: the SRQ's number
  *
- * Any context but hardirq. Return: the SRQ's PD, to be compared by address only; NULL
- * when the domain has no such SRQ.
+ * Any context but hardirq.
+ *
+ * Return: the SRQ's PD, to be compared by address only; NULL when the domain has no such
+ * SRQ.
  */
 struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn)
 {
