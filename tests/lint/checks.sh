@@ -40,6 +40,8 @@ compile_clean() {
 	rsync -rl --checksum --delete --exclude='*.o' --exclude='*.ko' --exclude='.*' \
 		--exclude='*.mod' --exclude='*.mod.c' --exclude=Module.symvers \
 		--exclude=modules.order kernel include "$tree/"
+	# Of a module that is no more, none is to be left.
+	find "$tree/kernel" -name '*.ko' -delete
 	make -s -C "/usr/lib/modules/$1/build" M="$tree/kernel" W=1 KBUILD_CHECKSRC=1 \
 		CF=-D__typeof_unqual__=__typeof__ CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-k -j"$(nproc)" modules >"$log" 2>&1 || echo "make failed" >>"$log"
