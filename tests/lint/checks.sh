@@ -25,7 +25,7 @@ checkpatch_strict() {
 
 	[[ ! -e $table ]] || "${run[@]}" --ignore MACRO_ARG_REUSE -f $table || :
 	find kernel include -name '*.[ch]' ! -path $table ! -name '*.mod.c' -print0 |
-		sort -z | xargs -0 "${run[@]}" -f || :
+		sort -z | xargs -0 -n 12 -P "$(nproc)" "${run[@]}" -f | sort || :
 }
 
 # compile_clean RELEASE: what compiler and sparse say of the modules. sparse 0.6.4 does not
