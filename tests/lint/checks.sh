@@ -25,7 +25,7 @@ checkpatch_strict() {
 
 	[[ ! -e $table ]] || "${run[@]}" --ignore MACRO_ARG_REUSE -f $table || :
 	find kernel include -name '*.[ch]' ! -path $table ! -name '*.mod.c' -print0 |
-		sort -z | xargs -0 "${run[@]}" -f || :
+		sort -z | xargs -0 -n 12 -P "$(nproc)" "${run[@]}" -f | sort || :
 }
 
 # compile_clean RELEASE: what compiler and sparse say of the modules. sparse 0.6.4 does not
@@ -40,6 +40,8 @@ compile_clean() {
 	rsync -rl --checksum --delete --exclude='*.o' --exclude='*.ko' --exclude='.*' \
 		--exclude='*.mod' --exclude='*.mod.c' --exclude=Module.symvers \
 		--exclude=modules.order kernel include "$tree/"
+	# Of a module that is no more, none is to be left.
+	find "$tree/kernel" -name '*.ko' -delete
 	make -s -C "/usr/lib/modules/$1/build" M="$tree/kernel" W=1 KBUILD_CHECKSRC=1 \
 		CF=-D__typeof_unqual__=__typeof__ CONFIG_DEBUG_INFO_BTF_MODULES= \
 		-k -j"$(nproc)" modules >"$log" 2>&1 || echo "make failed" >>"$log"

@@ -97,6 +97,25 @@ def circles(arrows):
     return found
 
 
+def shortest(arrows, loop):
+    """One of the shortest ways round within such a set."""
+    best = None
+    for start in loop:
+        came, queue = {}, [start]
+        while queue and start not in came:
+            node = queue.pop(0)
+            for to in sorted(arrows.get(node, ())):
+                if to in loop and to not in came:
+                    came[to] = node
+                    queue.append(to)
+        way = [start]
+        while len(way) == 1 or way[-1] != start:
+            way.append(came[way[-1]])
+        if not best or len(way) < len(best):
+            best = way[::-1]
+    return best
+
+
 def check_words(rooms, source, report):
     """The rows "only" and "never"."""
     for kind, what, who in rooms.words:
@@ -161,9 +180,9 @@ def main(top):
 
     loops = circles(between)
     for loop in loops:
+        way = shortest(between, loop)
         lines.append('circle of rooms: ' + ', '.join(loop))
-        lines += [f'    {place}: {a}/ -> {b}/' for (a, b), place in sorted(where.items())
-                  if a in loop and b in loop]
+        lines += [f'    {where[a, b]}: {a}/ -> {b}/' for a, b in zip(way, way[1:])]
     for loop in circles(arrows):
         lines.append('circle of headers: ' + ', '.join(loop))
     if lines:

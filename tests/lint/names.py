@@ -6,7 +6,6 @@ there: prefixes of what is external, one name for one function, no function name
 word; and no call to a function of a room further up, whoever declared it."""
 
 import collections
-import glob
 import os
 import re
 import subprocess
@@ -26,23 +25,30 @@ Symbol = collections.namedtuple('Symbol', 'object kind name place')
 
 
 def objects(kernel):
-    """The objects of each module, relative to kernel/, by what Kbuild wrote in *.mod."""
-    found = {}
-    for mod in sorted(glob.glob(f'{kernel}/**/*.mod', recursive=True)):
-        with open(mod, encoding='utf-8') as file:
-            names = file.read().split()
-        found[mod] = [here(kernel, name, os.path.dirname(mod)) for name in names]
-        if None in found[mod]:
-            sys.exit(f'{mod}: not all of it is compiled')
-    if not found:
+    """The objects of each module, relative to kernel/. Kbuild leaves the modules' names in
+    modules.order and those of their objects in *.mod, also of modules that are no more."""
+    order = os.path.join(kernel, 'modules.order')
+    if not os.path.exists(order):
         sys.exit(f'{kernel}: nothing is compiled here')
+    found = {}
+    for module in words_of(order):
+        mod = here(kernel, re.sub(r'\.k?o$', '.mod', module), kernel)
+        folder = os.path.dirname(os.path.join(kernel, mod or ''))
+        found[module] = [here(kernel, name, folder) for name in words_of(f'{kernel}/{mod}')] if mod else []
+        if not found[module] or None in found[module]:
+            sys.exit(f'{kernel}: not all of {module} is compiled')
     return found
+
+
+def words_of(path):
+    with open(path, encoding='utf-8') as file:
+        return file.read().split()
 
 
 def here(kernel, path, folder=''):
     """A path that Kbuild or the compiler wrote, relative to kernel/; None: it is not ours."""
     path = os.path.normpath(path)
-    tails = [path[m.end():] for m in re.finditer('/kernel/(?=(.*))', path)]
+    tails = [path[match.end():] for match in re.finditer('/kernel/', path)]
     if not path.startswith('/'):
         tails += [os.path.relpath(os.path.join(folder, path), kernel), path]
     for tail in tails:
