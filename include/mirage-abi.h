@@ -3,7 +3,7 @@
  * mirage-abi.h - what mirage.ko and its libibverbs provider say to each other
  *
  * Three things cross the border: the driver data of the uverbs commands (struct
- * mirage_*_resp), the rings, and one driver method, the kick.
+ * mirage_*_resp), the rings, and one driver method, the doorbell.
  *
  * A ring is a power-of-two array of equal slots behind a header, in memory that
  * the kernel allocates and the process maps at the offset it was given. Indices
@@ -18,7 +18,7 @@
  * The writer of an index stores it with release semantics after the slots it
  * covers; the other side loads it with acquire semantics before it looks at
  * them. Between "set the flag" and "look at the index" (arming a CQ, asking for
- * a kick) both sides need a full barrier.
+ * the doorbell) both sides need a full barrier.
  *
  * The kernel trusts nothing here: it keeps its own copy of the index that it
  * writes and copies every WQE out before it looks at it (kernel/queue/ring.h).
@@ -60,7 +60,8 @@ enum mirage_arm {
 
 /*
  * cons_flags of a work queue: the kernel waits for the next work request (the
- * QP is in error and flushes, or a sender waits for a receive): kick after it.
+ * QP is in error and flushes, or a sender waits for a receive): ring the doorbell
+ * after it.
  */
 #define MIRAGE_WANT_DOORBELL	1u
 
@@ -243,7 +244,7 @@ static_assert(sizeof(struct mirage_create_srq_resp) == 32, "ABI");
 static_assert(sizeof(struct mirage_create_qp_resp) == 56, "ABI");
 
 /*
- * The kick: MIRAGE_METHOD_DOORBELL of MIRAGE_OBJECT_DOORBELL takes one inline
+ * The doorbell: MIRAGE_METHOD_DOORBELL of MIRAGE_OBJECT_DOORBELL takes one inline
  * attribute, a struct mirage_doorbell. It runs the queue in the caller's system
  * call as far as that goes without waiting for anything, and never reports the
  * queue's own errors: those are completions.

@@ -15,19 +15,29 @@
 #include <rdma/ib_mad.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "base/ah.h"
 #include "base/device.h"
+#include "device.h"
+#include "direct/direct.h"
+#include "doorbell.h"
+#include "mem/advise.h"
 #include "mem/dma.h"
+#include "mem/fastreg.h"
+#include "mem/key.h"
 #include "mem/mr.h"
 #include "mem/mw.h"
+#include "net/address.h"
 #include "net/net.h"
 #include "qp/qp.h"
+#include "qp/qp_post.h"
 #include "queue/cq.h"
 #include "queue/post.h"
 #include "queue/ring.h"
 #include "queue/srq.h"
-#include "direct/direct.h"
 #include "ud/ah.h"
+#include "ud/mcast.h"
 #include "ud/ud.h"
+#include "ud/ud_recv.h"
 #include "verbs.h"
 #include "wire/wire.h"
 
@@ -111,6 +121,8 @@ static void device_fill_limits(struct ib_device_attr *attr)
  * @ibdev: the device; its core object may not be complete yet
  * @attr: zeroed; filled in
  * @udata: no driver data; NULL or empty when the core asks for itself
+ *
+ * Return: 0, or what is wrong with @udata.
  */
 static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *attr,
 			       struct ib_udata *udata)
@@ -133,13 +145,6 @@ static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *a
 static void mirage_get_dev_fw_str(struct ib_device *ibdev, char *str)
 {
 	snprintf(str, IB_FW_VERSION_NAME_MAX, "%d", MIRAGE_ABI_VERSION);
-}
-
-/** mirage_device_mtu - the largest payload of a RoCE packet that the netdev takes */
-enum ib_mtu mirage_device_mtu(const struct mirage_dev *dev)
-{
-	/* It says 0 where there is no room for the smallest. */
-	return iboe_get_mtu(READ_ONCE(dev->netdev->mtu)) ?: IB_MTU_256;
 }
 
 static int mirage_query_port(struct ib_device *ibdev, u32 port,
@@ -304,6 +309,13 @@ static void device_init_port(struct mirage_dev *dev, struct net_device *netdev)
 	strscpy(ibdev->node_desc, "mirage", sizeof(ibdev->node_desc));
 }
 
+static const struct mirage_upcalls device_upcalls = {
+	.packets = mirage_wire_input,
+	.datagram = mirage_ud_input,
+	.cqe_qp = mirage_qp_of_cqe,
+	.srq_posted = mirage_qp_srq_posted,
+};
+
 /* A QP takes the first that suits it. */
 static const struct mirage_carrier *const device_carriers[] = {
 	&mirage_ud_carrier,
@@ -318,7 +330,9 @@ static struct lock_class_key srqs_key, ahs_key;
  * @netdev: what it is over; a reference is taken
  *
  * Process context. ib_dealloc_device() undoes it until it is registered, the core
- * afterwards. Return: the device, or ERR_PTR(-ENOMEM).
+ * afterwards.
+ *
+ * Return: the device, or ERR_PTR(-ENOMEM).
  */
 struct mirage_dev *mirage_device_create(struct net_device *netdev)
 {
@@ -329,6 +343,7 @@ struct mirage_dev *mirage_device_create(struct net_device *netdev)
 	if (!dev)
 		return ERR_PTR(err);
 
+	dev->upcalls = &device_upcalls;
 	dev->stats = alloc_percpu(struct mirage_stats);
 	if (!dev->stats)
 		goto dealloc;

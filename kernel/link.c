@@ -13,6 +13,7 @@
 #include <rdma/rdma_netlink.h>
 
 #include "base/device.h"
+#include "device.h"
 #include "link.h"
 
 /* One device of ours per netdev: between the look and the registration. */
@@ -59,10 +60,12 @@ static bool link_is_registered(const struct net_device *netdev)
 }
 
 static int link_newlink_locked(const char *name, struct net_device *netdev)
+	__must_hold(&newlink_mutex)
 {
 	struct ib_device *ibdev;
 	int err;
 
+	lockdep_assert_held(&newlink_mutex);
 	ibdev = ib_device_get_by_netdev(netdev, MIRAGE_RDMA_DRIVER);
 	if (ibdev) {
 		ib_device_put(ibdev);

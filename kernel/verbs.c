@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The small objects: contexts, PDs, XRC domains, the doorbell
+ * The small objects: contexts, PDs, XRC domains
  *
  * Nothing here has state of its own beyond its count; what an argument means is
  * checked here, what the core has checked is not checked again.
  */
-#include <linux/module.h>
 #include <rdma/uverbs_ioctl.h>
-#include <rdma/uverbs_types.h>
-
-#define UVERBS_MODULE_NAME mirage
-#include <rdma/uverbs_named_ioctl.h>
 
 #include "base/device.h"
-#include "qp/qp.h"
-#include "queue/wqe.h"
+#include "mirage-abi.h"
 #include "verbs.h"
 
 /**
  * mirage_alloc_ucontext - ib_device_ops.alloc_ucontext
  * @uctx: the core's object; nothing of ours hangs on it but rings, by their offsets
  * @udata: driver data: struct mirage_alloc_ucontext_resp
+ *
+ * Return: 0, -EOPNOTSUPP for input that nobody knows, or -EFAULT.
  */
 int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
 {
@@ -109,30 +105,3 @@ int mirage_dealloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata)
 	mirage_limit_put(&to_mdev(xrcd->device)->num_xrcd);
 	return 0;
 }
-
-/* The doorbell: nothing but what the system call needs stands here. */
-static int UVERBS_HANDLER(MIRAGE_METHOD_DOORBELL)(struct uverbs_attr_bundle *attrs)
-{
-	const struct uverbs_attr *attr = uverbs_attr_get(attrs, MIRAGE_ATTR_DOORBELL);
-	struct ib_ucontext *uctx = ib_uverbs_get_ucontext(attrs);
-	struct mirage_doorbell doorbell;
-
-	if (IS_ERR(uctx))
-		return PTR_ERR(uctx);
-	/* Mandatory and of one size only, so it is there and it is inline. */
-	memcpy(&doorbell, &attr->ptr_attr.data, sizeof(doorbell));
-	return mirage_ring_doorbell(uctx, doorbell.num, doorbell.what);
-}
-
-DECLARE_UVERBS_NAMED_METHOD(MIRAGE_METHOD_DOORBELL,
-			    UVERBS_ATTR_PTR_IN(MIRAGE_ATTR_DOORBELL,
-					       UVERBS_ATTR_TYPE(struct mirage_doorbell),
-					       UA_MANDATORY));
-
-DECLARE_UVERBS_GLOBAL_METHODS(MIRAGE_OBJECT_DOORBELL,
-			      &UVERBS_METHOD(MIRAGE_METHOD_DOORBELL));
-
-const struct uapi_definition mirage_uapi_defs[] = {
-	UAPI_DEF_CHAIN_OBJ_TREE_NAMED(MIRAGE_OBJECT_DOORBELL),
-	{},
-};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The small objects: contexts, PDs, XRC domains, the doorbell
+ * The small objects: contexts, PDs, XRC domains
  */
 #ifndef MIRAGE_VERBS_H
 #define MIRAGE_VERBS_H
@@ -9,26 +9,30 @@
 #include <rdma/uverbs_ioctl.h>
 
 /* The core allocates these; nothing of ours is in them. */
+
+/**
+ * struct mirage_ucontext - a process that uses the device
+ * @ibuctx: the core's object
+ */
 struct mirage_ucontext {
 	struct ib_ucontext ibuctx;
 };
 
+/**
+ * struct mirage_pd - a protection domain
+ * @ibpd: the core's object
+ */
 struct mirage_pd {
 	struct ib_pd ibpd;
 };
 
+/**
+ * struct mirage_xrcd - an XRC domain
+ * @ibxrcd: the core's object
+ */
 struct mirage_xrcd {
 	struct ib_xrcd ibxrcd;
 };
-
-/* The context of the process behind a call, or NULL for a kernel user. */
-static inline struct ib_ucontext *udata_context(struct ib_udata *udata)
-{
-	return udata ? rdma_udata_to_uverbs_attr_bundle(udata)->context : NULL;
-}
-
-/* What uverbs is told of the driver's own ioctl methods. */
-extern const struct uapi_definition mirage_uapi_defs[];
 
 int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata);
 int mirage_query_ucontext(struct ib_ucontext *uctx, struct uverbs_attr_bundle *attrs);

@@ -1,43 +1,69 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The device and its limits
+ * The device: what all rooms share, and how lower rooms call higher ones
  */
-#ifndef MIRAGE_DEVICE_H
-#define MIRAGE_DEVICE_H
+#ifndef MIRAGE_BASE_DEVICE_H
+#define MIRAGE_BASE_DEVICE_H
 
 #include <linux/netdevice.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <rdma/ib_verbs.h>
 
+#include "base/limits.h"
 #include "base/stats.h"
-#include "mem/mr.h"
-#include "mem/mw.h"
-#include "queue/wqe.h"
-#include "ud/mcast.h"
-
-#define MIRAGE_RDMA_DRIVER	((enum rdma_driver_id)MIRAGE_DRIVER_ID)
-
-#define MIRAGE_MAX_QP		65536
-#define MIRAGE_MAX_CQ		65536
-#define MIRAGE_MAX_MR		65536
-#define MIRAGE_MAX_PD		65536
-#define MIRAGE_MAX_AH		65536
-#define MIRAGE_MAX_SRQ		65536
-#define MIRAGE_MAX_XRCD		65536
-#define MIRAGE_MAX_CQE		262144
-#define MIRAGE_MAX_RD_ATOMIC	128
+#include "base/tables.h"
 
 struct mirage_carrier;
+struct mirage_dev;
 struct mirage_net_host;
+struct mirage_net_seg;
 struct mirage_qp;
+struct sk_buff;
 
-/* QPs that are found without a walk. */
-#define MIRAGE_RECENT_QPS	256
+/**
+ * struct mirage_upcalls - what rooms ask of rooms that they may not know
+ *
+ * Those are higher ones, or another carrier. The table is the same for all devices and is
+ * set before the device is registered.
+ */
+struct mirage_upcalls {
+	/**
+	 * @packets: net/ hands over a received skb, which from here on is the callee's
+	 *
+	 * Softirq, under rcu_read_lock(), no locks held. The skb stands at its first packet
+	 * and has a struct mirage_net_cb. Nothing is called for @dev any more when
+	 * mirage_net_close() has returned.
+	 */
+	void (*packets)(struct mirage_dev *dev, struct sk_buff *skb);
+	/**
+	 * @datagram: wire/ has met a datagram among the packets of an skb
+	 *
+	 * Softirq, under rcu_read_lock(), no locks held. @seg is the packet, checked; what is
+	 * in there afterwards means nothing. Returns the offset of the next packet to look
+	 * at, or 0.
+	 */
+	u32 (*datagram)(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg);
+	/**
+	 * @cqe_qp: queue/ asks for the core's object of the QP that a CQE names
+	 *
+	 * Any context but hardirq, IRQs may be off, under rcu_read_lock() and the CQ's
+	 * poll_lock. Returns NULL when the QP was destroyed.
+	 */
+	struct ib_qp *(*cqe_qp)(struct mirage_dev *dev, u32 qpn);
+	/**
+	 * @srq_posted: a kernel user has posted to an SRQ that was found empty
+	 *
+	 * A worker of dev->wq, no locks held. The SRQ's request for a doorbell has been taken
+	 * back; whoever waits for a receive from the SRQ of number @srqn has to try again.
+	 */
+	void (*srq_posted)(struct mirage_dev *dev, u32 srqn);
+};
 
 /**
  * struct mirage_dev - one device over one netdev
  * @ibdev: the core's object
+ * @upcalls: to rooms that the caller may not know; constant
  * @netdev: the netdev; a reference is held until the device is gone
  * @tracker: of that reference
  * @port_state: the last one that processes were told of
@@ -68,6 +94,7 @@ struct mirage_qp;
  */
 struct mirage_dev {
 	struct ib_device ibdev;
+	const struct mirage_upcalls *upcalls;
 	struct net_device *netdev;
 	netdevice_tracker tracker;
 	enum ib_port_state port_state;
@@ -101,15 +128,21 @@ static inline struct mirage_dev *to_mdev(struct ib_device *ibdev)
 	return container_of(ibdev, struct mirage_dev, ibdev);
 }
 
-struct mirage_dev *mirage_device_create(struct net_device *netdev);
-enum ib_mtu mirage_device_mtu(const struct mirage_dev *dev);
-
-/* Counts one more object of a kind; false when its limit is reached. */
+/**
+ * mirage_limit_get - count one more object of a kind
+ * @count: a counter of the device
+ * @max: its limit, MIRAGE_MAX_*
+ *
+ * Any context.
+ *
+ * Return: false when the limit is reached already.
+ */
 static inline bool mirage_limit_get(atomic_t *count, int max)
 {
 	return atomic_add_unless(count, 1, max);
 }
 
+/** mirage_limit_put - an object that mirage_limit_get() counted is gone; any context */
 static inline void mirage_limit_put(atomic_t *count)
 {
 	atomic_dec(count);

@@ -58,7 +58,15 @@ static u64 stats_sum_of(const struct mirage_dev *dev, enum mirage_stat id)
 	return sum;
 }
 
-/** mirage_get_hw_stats - ib_device_ops.get_hw_stats; fills in all of them */
+/**
+ * mirage_get_hw_stats - ib_device_ops.get_hw_stats
+ * @ibdev: the device
+ * @stats: all of them are filled in
+ * @port: 0: the device has none of its own
+ * @index: not used
+ *
+ * Return: how many were filled in, or -EINVAL.
+ */
 int mirage_get_hw_stats(struct ib_device *ibdev, struct rdma_hw_stats *stats, u32 port,
 			int index)
 {

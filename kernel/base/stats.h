@@ -44,6 +44,10 @@ enum mirage_stat {
 	MIRAGE_STAT_MAX,
 };
 
+/**
+ * struct mirage_stats - the counters of one CPU
+ * @count: by enum mirage_stat
+ */
 struct mirage_stats {
 	u64 count[MIRAGE_STAT_MAX];
 };

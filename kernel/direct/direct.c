@@ -9,9 +9,9 @@
  */
 #include "base/device.h"
 #include "direct/direct.h"
+#include "net/address.h"
 #include "qp/carrier.h"
 #include "qp/qp.h"
-#include "ud/ah.h"
 
 static bool direct_same_gid(const union ib_gid *a, const union ib_gid *b)
 {

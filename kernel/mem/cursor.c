@@ -10,7 +10,19 @@
 #include "mem/cursor.h"
 #include "mem/mw.h"
 
-/* mirage_cursor_open_sges() of any list. */
+/**
+ * mirage_cursor_open_list - mirage_cursor_open_sges() of any list
+ * @b: as mirage_cursor_open_sges()
+ * @dev: the device
+ * @pd: as mirage_cursor_open_sges()
+ * @sge: the list
+ * @num: its length
+ * @access: as mirage_cursor_open_sges()
+ *
+ * Any context.
+ *
+ * Return: as mirage_cursor_open_sges().
+ */
 int mirage_cursor_open_list(struct mirage_cursor *b, struct mirage_dev *dev, struct ib_pd *pd,
 			    const struct mirage_sge *sge, u32 num, int access)
 {
@@ -34,7 +46,21 @@ int mirage_cursor_open_list(struct mirage_cursor *b, struct mirage_dev *dev, str
 	return err;
 }
 
-/* mirage_cursor_open_remote() of any key and length. */
+/**
+ * mirage_cursor_open_window - mirage_cursor_open_remote() of any key and length
+ * @b: as mirage_cursor_open_remote()
+ * @dev: the device
+ * @pd: as mirage_cursor_open_remote()
+ * @qpn: as mirage_cursor_open_remote()
+ * @key: the rkey, of a region or a window
+ * @addr: first byte
+ * @len: length
+ * @access: as mirage_cursor_open_remote()
+ *
+ * Any context.
+ *
+ * Return: as mirage_cursor_open_remote().
+ */
 int mirage_cursor_open_window(struct mirage_cursor *b, struct mirage_dev *dev, struct ib_pd *pd,
 			      u32 qpn, u32 key, u64 addr, u32 len, int access)
 {
@@ -57,7 +83,14 @@ int mirage_cursor_open_window(struct mirage_cursor *b, struct mirage_dev *dev, s
 	return 0;
 }
 
-/* mirage_cursor_enter() of what a window led to. */
+/**
+ * mirage_cursor_enter_window - mirage_cursor_enter() of what a window led to
+ * @b: the bytes
+ *
+ * BHs off.
+ *
+ * Return: as mirage_cursor_enter().
+ */
 bool mirage_cursor_enter_window(struct mirage_cursor *b)
 {
 	const struct mirage_piece *seg = &b->seg[0];
@@ -67,13 +100,13 @@ bool mirage_cursor_enter_window(struct mirage_cursor *b)
 	return b->found.mw;
 }
 
-/* mirage_cursor_leave() of that. */
+/** mirage_cursor_leave_window - mirage_cursor_leave() of what a window led to */
 void mirage_cursor_leave_window(struct mirage_cursor *b)
 {
 	mirage_mw_leave(b->found.mw);
 }
 
-/* mirage_cursor_release() of all but the first of some pieces. */
+/** mirage_cursor_release_rest - mirage_cursor_release() of all but the first of @num pieces */
 void mirage_cursor_release_rest(struct mirage_cursor *b, u32 num)
 {
 	while (--num)
@@ -108,6 +141,8 @@ static void cursor_missed(struct mirage_cursor *b, u32 left, bool write, struct 
  * @miss: filled if so; the caller puts @miss->mr
  *
  * Any context. The answer may be out of date when it arrives.
+ *
+ * Return: whether there is.
  */
 bool mirage_cursor_find_missing(const struct mirage_cursor *b, struct mirage_miss *miss)
 {
@@ -140,6 +175,7 @@ u32 mirage_cursor_move(struct mirage_cursor *to, struct mirage_cursor *from, u32
 {
 	u32 moved = 0, max = min_t(u32, left, MTT_COPY_MAX);
 
+	lockdep_assert_in_softirq();
 	while (moved < max) {
 		enum mirage_mtt_miss side = MTT_MISS_NONE;
 		u32 want = cursor_piece_left(to, cursor_piece_left(from, max - moved)), n;
@@ -221,13 +257,16 @@ static noinline bool cursor_move_packet(struct mirage_cursor *b, void *buf, u32 
  * @left: bytes of the message from the position on, at least @len
  * @miss: filled on a miss; the caller puts @miss->mr
  *
- * BHs are off. Return: false: a page is missing, and @buf is partly written.
+ * BHs are off.
+ *
+ * Return: false: a page is missing, and @buf is partly written.
  */
 bool mirage_cursor_read(struct mirage_cursor *from, void *buf, u32 len, u32 left,
 			struct mirage_miss *miss)
 {
 	const struct mirage_piece *seg;
 
+	lockdep_assert_in_softirq();
 	if (unlikely(from->buf)) {
 		memcpy(buf, from->buf + from->off, len);
 		cursor_advance(from, len);
@@ -249,13 +288,16 @@ bool mirage_cursor_read(struct mirage_cursor *from, void *buf, u32 len, u32 left
  * @left: as in mirage_cursor_read()
  * @miss: as in mirage_cursor_read()
  *
- * BHs are off. Return: false: a page is missing, and some of the bytes may be there.
+ * BHs are off.
+ *
+ * Return: false: a page is missing, and some of the bytes may be there.
  */
 bool mirage_cursor_write(struct mirage_cursor *to, const void *buf, u32 len, u32 left,
 			 struct mirage_miss *miss)
 {
 	const struct mirage_piece *seg = cursor_piece_of(to, len);
 
+	lockdep_assert_in_softirq();
 	if (unlikely(!seg || !mirage_mtt_write_small(&seg->mr->mtt, seg->addr + to->off, NULL, 0,
 						     buf, len)))
 		return cursor_move_packet(to, (void *)buf, len, left, true, miss);
@@ -281,8 +323,9 @@ static void cursor_step_back(struct mirage_cursor *b, u32 n)
  * @write: to the message, or from it
  * @miss: filled on a miss, the caller puts @miss->mr; NULL: nobody wants to know
  *
- * BHs are off. The position moves on by the packets that were copied. Return: their
- * number; of one that misses a page some bytes may be there.
+ * BHs are off. The position moves on by the packets that were copied.
+ *
+ * Return: their number; of one that misses a page some bytes may be there.
  */
 u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_rows *rows, u32 num,
 			    u32 left,
@@ -290,6 +333,7 @@ u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_row
 {
 	u32 len = num << rows->shift, done = 0;
 
+	lockdep_assert_in_softirq();
 	while (done < len) {
 		u32 want = cursor_piece_left(b, len - done), n;
 		struct mirage_piece *seg = &b->seg[b->cur];

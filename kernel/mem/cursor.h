@@ -11,7 +11,7 @@
 #include "base/device.h"
 #include "mem/mr.h"
 #include "mem/mtt_chunk.h"
-#include "queue/wqe.h"
+#include "mirage-abi.h"
 
 /**
  * struct mirage_piece - a piece of one region
@@ -67,10 +67,16 @@ struct mirage_miss {
 	bool write;
 };
 
-/** mirage_miss_set - fill a miss, with a reference on its region */
+/**
+ * mirage_miss_set - fill a miss
+ * @miss: the miss
+ * @mr: the region; a reference is taken
+ * @iova: as in struct mirage_miss
+ * @len: as in struct mirage_miss
+ * @write: as in struct mirage_miss
+ */
 static inline void mirage_miss_set(struct mirage_miss *miss, struct mirage_mr *mr, u64 iova,
-				   u64 len,
-				   bool write)
+				   u64 len, bool write)
 {
 	kref_get(&mr->ref);
 	*miss = (struct mirage_miss) { .mr = mr, .iova = iova, .len = len, .write = write };
@@ -138,7 +144,9 @@ static __always_inline void mirage_cursor_open_mr(struct mirage_cursor *b, struc
  * @num: its length, at most MIRAGE_MAX_SGE
  * @access: rights needed, IB_ACCESS_*, 0 to read
  *
- * Any context. Return: 0, or the errno of mirage_mr_lookup().
+ * Any context.
+ *
+ * Return: 0, or the errno of mirage_mr_lookup().
  */
 static __always_inline int mirage_cursor_open_sges(struct mirage_cursor *b, struct mirage_dev *dev,
 						   struct ib_pd *pd, const struct mirage_sge *sge,
@@ -167,7 +175,9 @@ static __always_inline int mirage_cursor_open_sges(struct mirage_cursor *b, stru
  * @len: length; nothing is looked at when it is 0 (IBA 9.7.4.1.6)
  * @access: rights needed, IB_ACCESS_*
  *
- * Any context. Return: 0, or the errno of mirage_rkey_get().
+ * Any context.
+ *
+ * Return: 0, or the errno of mirage_rkey_get().
  */
 static __always_inline int mirage_cursor_open_remote(struct mirage_cursor *b,
 						     struct mirage_dev *dev,
@@ -269,7 +279,9 @@ static __always_inline void mirage_cursor_release(struct mirage_cursor *b)
  * @from: where they come from
  * @left: bytes of the message still to move
  *
- * BHs are off. Return: whether it was that small, and there; if not, see mirage_cursor_move().
+ * BHs are off.
+ *
+ * Return: whether it was that small, and there; if not, see mirage_cursor_move().
  */
 static __always_inline bool mirage_cursor_move_small(struct mirage_cursor *to,
 						     struct mirage_cursor *from, u32 left)
@@ -285,7 +297,9 @@ static __always_inline bool mirage_cursor_move_small(struct mirage_cursor *to,
  * @buf: where to
  * @len: its bytes
  *
- * BHs are off. Return: whether it was that small, and there; if not, see mirage_cursor_read().
+ * BHs are off.
+ *
+ * Return: whether it was that small, and there; if not, see mirage_cursor_read().
  */
 static __always_inline bool mirage_cursor_read_small(struct mirage_cursor *from, void *buf, u32 len)
 {

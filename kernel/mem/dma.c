@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The backends of kernel users' regions
+ * The backend of DMA regions: all of the kernel's memory
  *
  * There is no hardware behind the device, so what kernel users call DMA addresses
  * are addresses of the kernel's direct map.
@@ -9,22 +9,9 @@
  * is filled where a key is looked up, before anybody can miss a page, because that
  * may be in a softirq with nobody to fault for: by 2 MiB as a rule, and for good,
  * since the direct map does not change.
- *
- * A fast-registration region is registered and invalidated by work requests, over
- * and over. Each registration is a region of its own, with its own table. Its
- * invalidation ends it like a deregistration does: whoever still holds it moves no
- * byte any more. What all of them share, and what the core knows, is struct fastreg.
- *
- *	slot of the key		fast
- *	fast, marked		no registration in force
- *	a region		the one in force; its priv is fast
  */
 #include <linux/mm.h>
-#include <linux/overflow.h>
-#include <linux/slab.h>
-#include <linux/spinlock.h>
 
-#include "base/device.h"
 #include "mem/dma.h"
 #include "mem/mr.h"
 #include "mem/mtt.h"
@@ -34,50 +21,14 @@
 #define DMA_SPAN	BIT_ULL(52)
 
 /**
- * struct fastreg_request - what an IB_WR_REG_MR says
- * @key: the key it will have
- * @access: IB_ACCESS_*
- * @iova: first byte
- * @length: bytes
+ * mirage_dma_pfn - an entry of mirage_mtt_commit() for a page of the direct map
+ * @addr: an address in it
+ *
+ * Any context.
+ *
+ * Return: the entry, for reading and writing.
  */
-struct fastreg_request {
-	u32 key;
-	int access;
-	u64 iova;
-	u64 length;
-};
-
-/**
- * struct fastreg - a fast-registration region
- * @mr: what the core knows: never in the table of keys itself, first for kfree_rcu()
- * @lock: protects what follows up to @live, and the slot; taken with IRQs off: who
- *	posts may hold locks of interrupts
- * @gone: deregistered
- * @posted: an IB_WR_REG_MR was posted and not executed yet
- * @request: the last one
- * @live: the registration in force, or NULL
- * @max: room in @pfns
- * @num: pages mapped
- * @pfns: as mirage_mtt_commit() takes them; of who maps and posts
- */
-struct fastreg {
-	struct mirage_mr mr;
-	spinlock_t lock;		/* see above */
-	bool gone;
-	bool posted;
-	struct fastreg_request request;
-	struct mirage_mr *live;
-	u32 max;
-	u32 num;
-	unsigned long pfns[];
-};
-
-static struct fastreg *to_fastreg(struct mirage_mr *mr)
-{
-	return container_of(mr, struct fastreg, mr);
-}
-
-static unsigned long dma_pfn(u64 addr)
+unsigned long mirage_dma_pfn(u64 addr)
 {
 	return page_to_pfn(virt_to_page((void *)addr)) << MIRROR_PFN_SHIFT |
 	       MIRROR_PFN_VALID | MIRROR_PFN_WRITE;
@@ -101,7 +52,7 @@ static int dma_fill_chunk(struct mirage_mtt *mtt, u64 addr, u64 len)
 	int err = 0;
 
 	if (dma_is_huge(addr)) {
-		unsigned long pfn = dma_pfn(addr);
+		unsigned long pfn = mirage_dma_pfn(addr);
 
 		pfn |= (unsigned long)(MTT_CHUNK_SHIFT - PAGE_SHIFT) << MIRROR_PFN_ORDER_SHIFT;
 		err = mirage_mtt_commit(mtt, addr, 1, &pfn, NULL, NULL);
@@ -114,7 +65,7 @@ static int dma_fill_chunk(struct mirage_mtt *mtt, u64 addr, u64 len)
 			continue;
 		if (!virt_addr_valid((void *)addr))
 			return -EFAULT;
-		pfn = dma_pfn(addr);
+		pfn = mirage_dma_pfn(addr);
 		err = mirage_mtt_commit(mtt, addr, 1, &pfn, NULL, NULL);
 	}
 	return err;
@@ -185,312 +136,4 @@ struct ib_mr *mirage_get_dma_mr(struct ib_pd *pd, int access)
 	mr->mtt.atomic = true;
 	mirage_mr_publish(mr);
 	return &mr->ibmr;
-}
-
-/* Only a region that is gone lacks a page. */
-static int fastreg_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
-{
-	return -ESRCH;
-}
-
-static int fastreg_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
-			       struct mirage_odp_waiter *w)
-{
-	return -ESRCH;
-}
-
-static const struct mirage_mr_backend fastreg_region_backend = {
-	.fault_now = fastreg_fault_now,
-	.fault_raise = fastreg_fault_raise,
-};
-
-/* Nobody finds it any more; the pages are not used when this returns. */
-static void fastreg_end_region(struct mirage_mr *mr)
-{
-	if (!mr)
-		return;
-	WRITE_ONCE(mr->dead, true);
-	mirage_mtt_kill(&mr->mtt);
-	mirage_mr_put(mr);
-}
-
-static void fastreg_dereg(struct mirage_mr *mr)
-{
-	struct fastreg *fast = to_fastreg(mr);
-	struct mirage_mr *live = NULL;
-
-	spin_lock_irq(&fast->lock);
-	fast->gone = true;
-	swap(live, fast->live);
-	mirage_key_set(&mr->dev->mrs, mr->key, (unsigned long)fast | MIRAGE_KEY_FASTREG);
-	spin_unlock_irq(&fast->lock);
-	fastreg_end_region(live);
-}
-
-static const struct mirage_mr_backend fastreg_backend = {
-	.dereg = fastreg_dereg,
-};
-
-/**
- * mirage_alloc_mr - ib_device_ops.alloc_mr
- * @pd: a kernel user's PD
- * @type: IB_MR_TYPE_MEM_REG
- * @max_num_sg: pages it will have at most
- *
- * Return: a region to be registered by work requests. ERR_PTR: -EOPNOTSUPP another
- * type, -EINVAL too large, -ENOSPC too many, -ENOMEM.
- */
-struct ib_mr *mirage_alloc_mr(struct ib_pd *pd, enum ib_mr_type type, u32 max_num_sg)
-{
-	struct mirage_mr *mr;
-	struct fastreg *fast;
-
-	if (type != IB_MR_TYPE_MEM_REG)
-		return ERR_PTR(-EOPNOTSUPP);
-	if (!max_num_sg || max_num_sg > MIRAGE_MAX_FASTREG_PAGES)
-		return ERR_PTR(-EINVAL);
-	mr = mirage_mr_alloc(pd, struct_size(fast, pfns, max_num_sg), 0);
-	if (IS_ERR(mr))
-		return ERR_CAST(mr);
-	fast = to_fastreg(mr);
-	spin_lock_init(&fast->lock);
-	fast->max = max_num_sg;
-	mr->backend = &fastreg_backend;
-	mr->ibmr.lkey = mr->key;
-	mr->ibmr.rkey = mr->key;
-	mirage_key_set(&mr->dev->mrs, mr->key, (unsigned long)fast | MIRAGE_KEY_FASTREG);
-	return &mr->ibmr;
-}
-
-static int fastreg_set_page(struct ib_mr *ibmr, u64 addr)
-{
-	struct fastreg *fast = to_fastreg(to_mmr(ibmr));
-
-	if (fast->num == fast->max)
-		return -ENOMEM;
-	if (!virt_addr_valid((void *)addr))
-		return -EFAULT;
-	fast->pfns[fast->num++] = dma_pfn(addr);
-	return 0;
-}
-
-/**
- * mirage_map_mr_sg - ib_device_ops.map_mr_sg
- * @ibmr: a fast-registration region
- * @sg: what it is to be of
- * @nents: entries of it
- * @offset: into the first one; or NULL
- *
- * Any context. Return: as ib_map_mr_sg(); -EINVAL for another page size than the
- * kernel's.
- */
-int mirage_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg, int nents,
-		     unsigned int *offset)
-{
-	if (ibmr->page_size != PAGE_SIZE)
-		return -EINVAL;
-	to_fastreg(to_mmr(ibmr))->num = 0;
-	return ib_sg_to_pages(ibmr, sg, nents, offset, fastreg_set_page);
-}
-
-static int fastreg_commit(struct mirage_mr *mr, const struct fastreg *fast)
-{
-	u64 iova = mr->iova & PAGE_MASK;
-	u32 done = 0;
-	int err = 0;
-
-	while (done < fast->num && !err) {
-		u32 n = min_t(u64, fast->num - done, mirage_mtt_chunk_left(iova) >> PAGE_SHIFT);
-
-		err = mirage_mtt_commit(&mr->mtt, iova, n, fast->pfns + done, NULL, NULL);
-		done += n;
-		iova += (u64)n << PAGE_SHIFT;
-	}
-	return err;
-}
-
-static int fastreg_check(const struct fastreg *fast, u32 key, int access)
-{
-	const struct ib_mr *ibmr = &fast->mr.ibmr;
-	u64 pages = DIV_ROUND_UP_ULL(offset_in_page(ibmr->iova) + ibmr->length, PAGE_SIZE);
-	int err = mirage_mr_check_access(access);
-
-	if (err)
-		return err;
-	if (fast->mr.backend != &fastreg_backend || fast->mr.key >> 8 != key >> 8)
-		return -EINVAL;
-	if (!ibmr->length || pages != fast->num || ibmr->iova + ibmr->length < ibmr->length)
-		return -EINVAL;
-	return 0;
-}
-
-/**
- * mirage_fastreg_prepare - an IB_WR_REG_MR is posted
- * @ibmr: the region
- * @key: the key it will have
- * @access: IB_ACCESS_*
- *
- * Any context but hardirq; IRQs may be off. The pages are those of
- * mirage_map_mr_sg(), which are left alone until the registration has ended.
- *
- * Return: 0; -EINVAL what was not mapped, or a key of another region; -EOPNOTSUPP
- * rights.
- */
-int mirage_fastreg_prepare(struct ib_mr *ibmr, u32 key, int access)
-{
-	struct fastreg *fast = to_fastreg(to_mmr(ibmr));
-	unsigned long flags;
-	int err = fastreg_check(fast, key, access);
-
-	if (err)
-		return err;
-	spin_lock_irqsave(&fast->lock, flags);
-	fast->posted = true;
-	fast->request = (struct fastreg_request) {
-		.key = key,
-		.access = access,
-		.iova = ibmr->iova,
-		.length = ibmr->length,
-	};
-	spin_unlock_irqrestore(&fast->lock, flags);
-	return 0;
-}
-
-/* Under rcu_read_lock(). The region that a key may be of, whatever its lower bits. */
-static struct fastreg *fastreg_find(struct mirage_dev *dev, const struct ib_pd *pd, u32 key)
-{
-	unsigned long slot = mirage_key_slot(&dev->mrs, key);
-	struct fastreg *fast = NULL;
-
-	if ((slot & MIRAGE_KEY_FLAGS) == MIRAGE_KEY_FASTREG) {
-		fast = (struct fastreg *)(slot & ~MIRAGE_KEY_FLAGS);
-	} else if (slot && !(slot & MIRAGE_KEY_FLAGS)) {
-		struct mirage_mr *mr = (struct mirage_mr *)slot;
-
-		if (mr->backend == &fastreg_region_backend)
-			fast = mr->priv;
-	}
-	return fast && fast->mr.key >> 8 == key >> 8 && fast->mr.pd == pd ? fast : NULL;
-}
-
-static struct mirage_mr *fastreg_make_region(const struct fastreg *fast,
-					     const struct fastreg_request *r)
-{
-	struct mirage_mr *mr = kzalloc_obj(*mr, GFP_ATOMIC | __GFP_NOWARN);
-
-	if (!mr)
-		return NULL;
-	kref_init(&mr->ref);
-	mr->dev = fast->mr.dev;
-	mr->pd = fast->mr.pd;
-	mr->key = r->key;
-	mr->access = r->access;
-	mr->iova = r->iova;
-	mr->last = r->iova + r->length - 1;
-	mr->backend = &fastreg_region_backend;
-	mr->priv = (void *)fast;
-	mirage_mtt_init(&mr->mtt, mr->iova, mr->last, true);
-	mr->mtt.atomic = true;
-	if (!fastreg_commit(mr, fast))
-		return mr;
-	fastreg_end_region(mr);
-	return NULL;
-}
-
-static int fastreg_can_register(const struct fastreg *fast)
-	__must_hold(&fast->lock)
-{
-	lockdep_assert_held(&fast->lock);
-	if (fast->gone)
-		return -ENOENT;
-	if (fast->live)
-		return -EBUSY;
-	return fast->posted ? 0 : -EINVAL;
-}
-
-/* Under rcu_read_lock(). The table is made without the lock: not with IRQs off. */
-static int fastreg_execute(struct fastreg *fast)
-{
-	struct mirage_mr *mr = NULL;
-	struct fastreg_request r;
-	unsigned long flags;
-	int err;
-
-	spin_lock_irqsave(&fast->lock, flags);
-	err = fastreg_can_register(fast);
-	r = fast->request;
-	spin_unlock_irqrestore(&fast->lock, flags);
-	if (err)
-		return err;
-	mr = fastreg_make_region(fast, &r);
-	if (!mr)
-		return -ENOMEM;
-
-	spin_lock_irqsave(&fast->lock, flags);
-	err = fastreg_can_register(fast);
-	if (!err) {
-		fast->posted = false;
-		fast->mr.key = r.key;
-		mirage_key_set(&fast->mr.dev->mrs, r.key, (unsigned long)mr);
-		swap(fast->live, mr);
-	}
-	spin_unlock_irqrestore(&fast->lock, flags);
-	fastreg_end_region(mr);
-	return err;
-}
-
-/**
- * mirage_fastreg_execute - execute an IB_WR_REG_MR
- * @dev: the device
- * @pd: the PD of the queue pair
- * @key: any key that the region had or is to have
- *
- * Any context but hardirq. Return: 0; -ENOENT no such region of this PD; -EBUSY
- * registered already; -EINVAL nothing was posted; -ENOMEM: again in a moment.
- */
-int mirage_fastreg_execute(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
-{
-	struct fastreg *fast;
-	int err = -ENOENT;
-
-	rcu_read_lock();
-	fast = fastreg_find(dev, pd, key);
-	if (fast)
-		err = fastreg_execute(fast);
-	rcu_read_unlock();
-	return err;
-}
-
-/**
- * mirage_fastreg_invalidate - end a registration, as a local or a remote request
- * @dev: the device
- * @pd: the PD of the queue pair
- * @key: its key
- *
- * Any context but hardirq. No byte moves through it when this returns. What is
- * invalid already stays so without an error.
- *
- * Return: 0, or -ENOENT: not the key of such a region of this PD.
- */
-int mirage_fastreg_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
-{
-	struct mirage_mr *live = NULL;
-	unsigned long flags;
-	struct fastreg *fast;
-	int err = -ENOENT;
-
-	rcu_read_lock();
-	fast = fastreg_find(dev, pd, key);
-	if (fast) {
-		spin_lock_irqsave(&fast->lock, flags);
-		if (!fast->gone && fast->mr.key == key) {
-			swap(live, fast->live);
-			mirage_key_set(&dev->mrs, key, (unsigned long)fast | MIRAGE_KEY_FASTREG);
-			err = 0;
-		}
-		spin_unlock_irqrestore(&fast->lock, flags);
-	}
-	rcu_read_unlock();
-	fastreg_end_region(live);
-	return err;
 }

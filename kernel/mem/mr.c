@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory regions: keys, rights, life
- *
- * Keys are chosen at random (struct mirage_key_table): whoever knows one knows nothing about
- * the next, and a stale one finds nothing even where its slot is in use again.
+ * Memory regions: rights, life
  *
  * Life: registered, deregistered (dead: no lookup finds it, no byte moves through
  * its table, its pages are let go), freed. Operations and faults under way hold
@@ -12,26 +9,16 @@
 #include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
-#include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include <rdma/restrack.h>
 
 #include "base/device.h"
-#include "mem/dma.h"
+#include "mem/key.h"
 #include "mem/mr.h"
 #include "mem/mtt.h"
 #include "mem/odp.h"
 #include "mem/pin.h"
-
-/*
- * At most half of all slots are in use: that many guesses in a row are as good as
- * never all taken.
- */
-#define MR_KEY_TRIES	64
-
-static_assert(MIRAGE_KEY_SLOTS >= 2 * MIRAGE_MAX_MR);
 
 /* A flush to persistence would have to write caches back: not offered. */
 #define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
@@ -39,87 +26,6 @@ static_assert(MIRAGE_KEY_SLOTS >= 2 * MIRAGE_MAX_MR);
 				 IB_ACCESS_MW_BIND | IB_ACCESS_ON_DEMAND | \
 				 IB_ACCESS_HUGETLB | IB_ACCESS_OPTIONAL | \
 				 IB_ACCESS_FLUSH_GLOBAL)
-
-static unsigned long *key_slot_of(struct mirage_key_table *table, u32 key)
-{
-	unsigned int index = (key >> 8) % MIRAGE_KEY_SLOTS;
-	struct mirage_key_leaf **where = &table->leaf[index >> MIRAGE_KEY_LEAF_SHIFT];
-	struct mirage_key_leaf *leaf = READ_ONCE(*where), *fresh;
-
-	if (!leaf) {
-		fresh = kzalloc_obj(*fresh);
-		if (!fresh)
-			return NULL;
-		leaf = cmpxchg(where, NULL, fresh);
-		if (leaf)
-			kfree(fresh);
-		else
-			leaf = fresh;
-	}
-	return &leaf->slot[index % MIRAGE_KEY_LEAF_SLOTS];
-}
-
-/**
- * mirage_key_reserve - a key for a region or a window
- * @table: the device's table
- * @key: the key
- *
- * Process context. Nothing is found by the key before mirage_key_set().
- *
- * Return: 0, -ENOSPC or -ENOMEM.
- */
-int mirage_key_reserve(struct mirage_key_table *table, u32 *key)
-{
-	unsigned int tries;
-
-	for (tries = 0; tries < MR_KEY_TRIES; tries++) {
-		unsigned long *slot;
-
-		*key = get_random_u32();
-		/* Whoever forgot to fill in a key has 0 there. */
-		if (!(*key >> 8))
-			continue;
-		slot = key_slot_of(table, *key);
-		if (!slot)
-			return -ENOMEM;
-		if (!cmpxchg(slot, 0, MIRAGE_KEY_RESERVED))
-			return 0;
-	}
-	return -ENOSPC;
-}
-
-/**
- * mirage_key_set - say what a reserved key names, or free it
- * @table: the device's table
- * @key: the key
- * @value: 0, or see enum mirage_key_kind
- *
- * Any context. After a grace period nobody uses what was there before.
- */
-void mirage_key_set(struct mirage_key_table *table, u32 key, unsigned long value)
-{
-	unsigned long *slot = key_slot_of(table, key);
-
-	/* What the value points to was written before. */
-	smp_store_release(slot, value);
-}
-
-/**
- * mirage_key_table_free - at the end of the device
- * @table: its table, empty
- */
-void mirage_key_table_free(struct mirage_key_table *table)
-{
-	unsigned int i;
-
-	for (i = 0; i < MIRAGE_KEY_LEAVES; i++) {
-		if (table->leaf[i])
-			WARN_ON_ONCE(memchr_inv(table->leaf[i], 0,
-						sizeof(*table->leaf[i])));
-		kfree(table->leaf[i]);
-		table->leaf[i] = NULL;
-	}
-}
 
 /** mirage_mr_publish - from here on the key leads to the region */
 void mirage_mr_publish(struct mirage_mr *mr)
@@ -159,7 +65,7 @@ static void mr_teardown_work(struct work_struct *work)
 	mr_free(container_of(work, struct mirage_mr, teardown));
 }
 
-/* The last reference is gone, where one may not sleep. */
+/** mirage_mr_release_later - the last reference is gone, where one may not sleep; any context */
 void mirage_mr_release_later(struct kref *ref)
 {
 	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
@@ -175,6 +81,38 @@ void mirage_mr_release_later(struct kref *ref)
 static void mr_release_now(struct kref *ref)
 {
 	mr_free(container_of(ref, struct mirage_mr, ref));
+}
+
+/**
+ * mirage_mr_fault_now_gone - mirage_mr_backend.fault_now of who fills all of a table at once
+ * @mr: the region
+ * @iova: ignored, as is what follows
+ * @len: bytes
+ * @write: for writing
+ *
+ * Only a region that is gone lacks a page.
+ *
+ * Return: -ESRCH.
+ */
+int mirage_mr_fault_now_gone(struct mirage_mr *mr, u64 iova, u64 len, bool write)
+{
+	return -ESRCH;
+}
+
+/**
+ * mirage_mr_fault_raise_gone - the same as mirage_mr_backend.fault_raise
+ * @mr: the region
+ * @iova: ignored, as is what follows
+ * @len: bytes
+ * @write: for writing
+ * @w: not woken
+ *
+ * Return: -ESRCH.
+ */
+int mirage_mr_fault_raise_gone(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+			       struct mirage_odp_waiter *w)
+{
+	return -ESRCH;
 }
 
 static bool mr_is_implicit(u64 start, u64 length, int access)
@@ -243,8 +181,9 @@ int mirage_mr_check_access(int access)
  * @size: bytes of the structure that it is the start of
  * @access: IB_ACCESS_*
  *
- * Process context. Return: the region. ERR_PTR: as mirage_mr_check_access(), -ENOSPC too
- * many, -ENOMEM.
+ * Process context.
+ *
+ * Return: the region. ERR_PTR: as mirage_mr_check_access(), -ENOSPC too many, -ENOMEM.
  */
 struct mirage_mr *mirage_mr_alloc(struct ib_pd *pd, size_t size, int access)
 {
@@ -427,117 +366,6 @@ int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 	mirage_limit_put(&dev->num_mr);
 	kref_put(&mr->ref, mr_release_now);
 	return 0;
-}
-
-/* One range of an advice, or of what is left of it for a worker. */
-struct advise_range {
-	struct mirage_mr *mr;
-	u64 iova;
-	u64 len;
-};
-
-struct advise {
-	struct mirage_odp_job job;
-	enum ib_uverbs_advise_mr_advice advice;
-	u32 num;
-	struct advise_range range[];
-};
-
-static void advise_free(struct advise *advise)
-{
-	while (advise->num)
-		mirage_mr_put(advise->range[--advise->num].mr);
-	kfree(advise);
-}
-
-static int advise_run(struct advise *advise)
-{
-	int err = 0;
-	u32 i;
-
-	for (i = 0; i < advise->num && !err; i++)
-		err = mirage_odp_prefetch(advise->range[i].mr, advise->range[i].iova,
-					  advise->range[i].len, advise->advice);
-	return err;
-}
-
-static void advise_job(struct mirage_odp_job *job)
-{
-	struct advise *advise = container_of(job, struct advise, job);
-
-	advise_run(advise);
-	advise_free(advise);
-}
-
-static int advise_errno(int err)
-{
-	switch (err) {
-	case -EXDEV:
-	case -EACCES:
-		return -EPERM;
-	case -ERANGE:
-		return -EFAULT;
-	default:
-		return err;
-	}
-}
-
-static int advise_add(struct advise *advise, struct ib_pd *pd, const struct ib_sge *sge)
-{
-	bool write = advise->advice == IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_WRITE;
-	struct mirage_mr *mr;
-
-	mr = mirage_mr_get(to_mdev(pd->device), pd, sge->lkey, sge->addr, sge->length,
-			   write ? IB_ACCESS_LOCAL_WRITE : 0);
-	if (IS_ERR(mr))
-		return advise_errno(PTR_ERR(mr));
-	advise->range[advise->num++] = (struct advise_range) {
-		.mr = mr,
-		.iova = sge->addr,
-		.len = sge->length,
-	};
-	return mirage_odp_region(mr) ? 0 : -EINVAL;
-}
-
-/**
- * mirage_advise_mr - ib_device_ops.advise_mr
- * @pd: the PD
- * @advice: a prefetch, for reading, for writing, or without faulting
- * @flags: IB_UVERBS_ADVISE_MR_FLAG_FLUSH to have it done on return
- * @sg_list: ranges; empty ones are skipped
- * @num_sge: their number
- * @attrs: not used
- *
- * Return: 0; -EOPNOTSUPP unknown advice or flag; -ENOENT unknown key; -EPERM
- * another PD's, or not to be written; -EFAULT out of the region, or with FLUSH, not
- * in the address space; -EINVAL not an ODP region.
- */
-int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
-		     u32 flags, struct ib_sge *sg_list, u32 num_sge,
-		     struct uverbs_attr_bundle *attrs)
-{
-	struct advise *advise;
-	int err = 0;
-	u32 i;
-
-	if (advice > IB_UVERBS_ADVISE_MR_ADVICE_PREFETCH_NO_FAULT ||
-	    flags & ~IB_UVERBS_ADVISE_MR_FLAG_FLUSH)
-		return -EOPNOTSUPP;
-	advise = kzalloc(struct_size(advise, range, num_sge), GFP_KERNEL_ACCOUNT);
-	if (!advise)
-		return -ENOMEM;
-	advise->advice = advice;
-	for (i = 0; i < num_sge && !err; i++)
-		if (sg_list[i].length)
-			err = advise_add(advise, pd, &sg_list[i]);
-	if (!err && advise->num && !(flags & IB_UVERBS_ADVISE_MR_FLAG_FLUSH)) {
-		mirage_odp_queue(advise->range[0].mr, &advise->job, advise_job);
-		return 0;
-	}
-	if (!err)
-		err = advise_run(advise);
-	advise_free(advise);
-	return err;
 }
 
 /**

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Memory regions: keys, rights, life
+ * Memory regions: rights, life
  */
 #ifndef MIRAGE_MR_H
 #define MIRAGE_MR_H
 
-#include <linux/bits.h>
 #include <linux/err.h>
 #include <linux/kref.h>
 #include <linux/rcupdate.h>
@@ -13,44 +12,12 @@
 #include <rdma/ib_verbs.h>
 
 #include "mem/dma.h"
+#include "mem/key.h"
 #include "mem/mtt.h"
-
-#define MIRAGE_KEY_LEAF_SHIFT	9
-#define MIRAGE_KEY_LEAF_SLOTS	BIT(MIRAGE_KEY_LEAF_SHIFT)
-#define MIRAGE_KEY_LEAVES	256
-#define MIRAGE_KEY_SLOTS	(MIRAGE_KEY_LEAVES * MIRAGE_KEY_LEAF_SLOTS)
 
 struct mirage_dev;
 struct mirage_mr;
 struct mirage_odp_waiter;
-
-/**
- * struct mirage_key_leaf - a part of the table of keys
- * @slot: NULL or reserved, a region, or a window: see enum mirage_key_kind
- */
-struct mirage_key_leaf {
-	unsigned long slot[MIRAGE_KEY_LEAF_SLOTS];
-};
-
-/**
- * struct mirage_key_table - what the keys of a device name
- * @leaf: made when first needed; never freed while the device lives
- *
- * A key is, from the top: 7 bits at random, MIRAGE_KEY_SLOTS' worth of slot number, chosen
- * at random among the free ones, and 8 bits at random. Slots are changed by cmpxchg
- * and xchg, and read under RCU.
- */
-struct mirage_key_table {
-	struct mirage_key_leaf *leaf[MIRAGE_KEY_LEAVES];
-};
-
-/* The low bits of a slot. All zero with others set: a region. */
-enum mirage_key_kind {
-	MIRAGE_KEY_WINDOW		= 1,
-	MIRAGE_KEY_RESERVED	= 2,
-	MIRAGE_KEY_FASTREG		= 3,	/* see dma.c */
-	MIRAGE_KEY_FLAGS		= 3,
-};
 
 /**
  * struct mirage_mr_backend - what fills the table of a region
@@ -113,29 +80,13 @@ static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
 	return container_of(ibmr, struct mirage_mr, ibmr);
 }
 
-/**
- * mirage_key_slot - what is in the slot of a key
- * @table: the device's table
- * @key: the key; that it is the one of what is found is for the caller to check
- *
- * Under RCU. Return: 0, or see enum mirage_key_kind.
- */
-static __always_inline unsigned long mirage_key_slot(const struct mirage_key_table *table, u32 key)
-{
-	unsigned int index = (key >> 8) % MIRAGE_KEY_SLOTS;
-	const struct mirage_key_leaf *leaf = READ_ONCE(table->leaf[index >> MIRAGE_KEY_LEAF_SHIFT]);
-
-	return leaf ? READ_ONCE(leaf->slot[index % MIRAGE_KEY_LEAF_SLOTS]) : 0;
-}
-
-int mirage_key_reserve(struct mirage_key_table *table, u32 *key);
-void mirage_key_set(struct mirage_key_table *table, u32 key, unsigned long value);
-void mirage_key_table_free(struct mirage_key_table *table);
-
 int mirage_mr_check_access(int access);
 struct mirage_mr *mirage_mr_alloc(struct ib_pd *pd, size_t size, int access);
 void mirage_mr_publish(struct mirage_mr *mr);
 void mirage_mr_release_later(struct kref *ref);
+int mirage_mr_fault_now_gone(struct mirage_mr *mr, u64 iova, u64 len, bool write);
+int mirage_mr_fault_raise_gone(struct mirage_mr *mr, u64 iova, u64 len, bool write,
+			       struct mirage_odp_waiter *w);
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
 
@@ -190,7 +141,9 @@ mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32
  * @len: as mirage_mr_find()
  * @access: as mirage_mr_find()
  *
- * Any context but hardirq. Return: as mirage_mr_find().
+ * Any context but hardirq.
+ *
+ * Return: as mirage_mr_find().
  */
 static __always_inline struct mirage_mr *
 mirage_mr_lookup(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,
@@ -227,9 +180,6 @@ struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
 				   u64 length, u64 iova, int access,
 				   struct ib_pd *pd, struct ib_udata *udata);
 int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata);
-int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
-		     u32 flags, struct ib_sge *sg_list, u32 num_sge,
-		     struct uverbs_attr_bundle *attrs);
 int mirage_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr);
 
 #endif

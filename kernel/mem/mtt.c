@@ -83,7 +83,7 @@ static gfp_t mtt_gfp(const struct mirage_mtt *mtt)
 }
 
 static struct mirage_mtt_chunk *mtt_chunk_alloc(const struct mirage_mtt *mtt, unsigned long index,
-						bool whole)
+						bool huge)
 {
 	u64 start = (u64)(mtt->base + index) << MTT_CHUNK_SHIFT;
 	u64 end = start + (MTT_CHUNK_SIZE - 1);
@@ -94,7 +94,7 @@ static struct mirage_mtt_chunk *mtt_chunk_alloc(const struct mirage_mtt *mtt, un
 		return NULL;
 	spin_lock_init(&chunk->lock);
 	chunk->index = index;
-	if (whole)
+	if (huge)
 		return chunk;
 	chunk->first = mtt_page_of(max(start, mtt->first));
 	chunk->count = mtt_page_of(min(end, mtt->last)) - chunk->first + 1;
@@ -472,7 +472,7 @@ static void **mtt_slot_make(struct mirage_mtt *mtt, unsigned long index)
 	return slot;
 }
 
-static int mtt_chunk_insert(struct mirage_mtt *mtt, unsigned long index, bool whole)
+static int mtt_chunk_insert(struct mirage_mtt *mtt, unsigned long index, bool huge)
 {
 	struct mirage_mtt_chunk *chunk;
 	void **slot;
@@ -480,7 +480,7 @@ static int mtt_chunk_insert(struct mirage_mtt *mtt, unsigned long index, bool wh
 	/* The nodes have no slot for it. */
 	if (WARN_ON_ONCE(index > mtt->span))
 		return -EINVAL;
-	chunk = mtt_chunk_alloc(mtt, index, whole);
+	chunk = mtt_chunk_alloc(mtt, index, huge);
 	slot = mtt_slot_make(mtt, index);
 	if (!chunk || !slot) {
 		if (chunk)

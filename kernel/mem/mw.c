@@ -16,7 +16,7 @@
 #include <linux/spinlock.h>
 
 #include "base/device.h"
-#include "mem/dma.h"
+#include "mem/fastreg.h"
 #include "mem/mr.h"
 #include "mem/mw.h"
 
@@ -74,9 +74,11 @@ static int mw_check(const struct mirage_mw *mw, const struct ib_pd *pd, u32 qpn,
 
 /* Under rcu_read_lock(). */
 static struct mirage_mw *mw_find(struct mirage_dev *dev, u32 rkey)
+	__must_hold(RCU)
 {
 	unsigned long slot = mirage_key_slot(&dev->mrs, rkey);
 
+	lockdep_assert(rcu_read_lock_held());
 	return (slot & MIRAGE_KEY_FLAGS) == MIRAGE_KEY_WINDOW ?
 	       (struct mirage_mw *)(slot & ~MIRAGE_KEY_FLAGS) : NULL;
 }
@@ -144,6 +146,7 @@ struct mirage_mw *mirage_mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 
 {
 	struct mirage_mw *mw;
 
+	lockdep_assert_in_softirq();
 	rcu_read_lock();
 	mw = mw_find(dev, rkey);
 	if (!mw)
@@ -164,6 +167,7 @@ gone:
 /** mirage_mw_leave - what mirage_mw_enter() returned may change again */
 void mirage_mw_leave(struct mirage_mw *mw)
 {
+	lockdep_assert_held(&mw->lock);
 	__acquire(&mw->lock);
 	__acquire(RCU);
 	read_unlock(&mw->lock);

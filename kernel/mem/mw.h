@@ -6,23 +6,13 @@
 #ifndef MIRAGE_MW_H
 #define MIRAGE_MW_H
 
-#include <linux/list.h>
-#include <linux/spinlock.h>
 #include <rdma/ib_verbs.h>
+
+#include "base/tables.h"
 
 struct mirage_dev;
 struct mirage_mr;
 struct mirage_mw;
-
-/**
- * struct mirage_mw_table - the windows that end with a queue pair
- * @lock: protects the rest; not taken in softirqs
- * @type2: of struct mirage_mw
- */
-struct mirage_mw_table {
-	spinlock_t lock;		/* see above */
-	struct list_head type2;
-};
 
 /**
  * struct mirage_ibmw - one window

@@ -13,18 +13,6 @@
 #include "mem/pin.h"
 #include "mirror.h"
 
-/* Only a region that is gone lacks a page. */
-static int pin_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
-{
-	return -ESRCH;
-}
-
-static int pin_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
-			   struct mirage_odp_waiter *w)
-{
-	return -ESRCH;
-}
-
 /* The table was killed, so the pages need not wait for the last reference. */
 static void pin_dereg(struct mirage_mr *mr)
 {
@@ -32,8 +20,8 @@ static void pin_dereg(struct mirage_mr *mr)
 }
 
 static const struct mirage_mr_backend pin_backend = {
-	.fault_now = pin_fault_now,
-	.fault_raise = pin_fault_raise,
+	.fault_now = mirage_mr_fault_now_gone,
+	.fault_raise = mirage_mr_fault_raise_gone,
 	.dereg = pin_dereg,
 };
 
@@ -122,6 +110,8 @@ int mirage_pin_create(struct mirage_mr *mr)
 /**
  * mirage_pin_writable - were the pages pinned for writing?
  * @mr: a pinned region
+ *
+ * Return: whether they were.
  */
 bool mirage_pin_writable(const struct mirage_mr *mr)
 {

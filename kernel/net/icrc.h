@@ -33,6 +33,7 @@ struct mirage_icrc_flow {
  * @len: UDP payload, from the BTH through the ICRC
  *
  * All equally long packets of a flow have the same seed, so callers keep it.
+ *
  * Return: the state for an IPv4 identification of 0.
  */
 u32 mirage_icrc_seed(const struct mirage_icrc_flow *flow, u16 len);

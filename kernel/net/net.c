@@ -27,7 +27,6 @@
 
 #include "base/device.h"
 #include "net/net.h"
-#include "wire/wire.h"
 
 /* Nothing stays in a socket; but a CPU may be kept from its softirqs for a while. */
 #define NET_RCVBUF	SZ_32M
@@ -203,6 +202,7 @@ void mirage_net_merged_wrongly(struct mirage_dev *dev)
 {
 	struct mirage_net_host *host;
 
+	lockdep_assert_in_softirq();
 	rcu_read_lock();
 	host = READ_ONCE(dev->net_host);
 	if (host && !host->gro_off) {
@@ -236,7 +236,7 @@ static void net_receive(struct mirage_net_host *host, struct sk_buff *skb)
 	skb_dst_drop(skb);
 	skb->dev = NULL;
 	*mirage_net_cb(skb) = (struct mirage_net_cb) { .dev = dev };
-	mirage_wire_input(dev, skb);
+	dev->upcalls->packets(dev, skb);
 }
 
 /* A look costs less than an attempt to take one that is not there. */
@@ -252,6 +252,7 @@ static void net_drain(struct net_inlet *inlet, struct sock *sk)
 	int err, calls = 1, left = DRAIN_MAX;
 	struct sk_buff *skb;
 
+	lockdep_assert_in_softirq();
 	do {
 		while (!net_is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
 			net_receive(inlet->host, skb);
@@ -334,6 +335,7 @@ static struct net_inlet *net_inlet_open(struct mirage_net_host *host, bool v6)
 }
 
 static void net_inlets_close(struct mirage_net_host *host)
+	__must_hold(&net_mutex)
 {
 	struct net_inlet *inlet[2];
 	int v6;
@@ -360,6 +362,7 @@ static void net_inlets_close(struct mirage_net_host *host)
 
 /* A host without IPv6 is one. */
 static int net_inlets_open(struct mirage_net_host *host)
+	__must_hold(&net_mutex)
 {
 	struct net_inlet *inlet;
 
@@ -382,6 +385,7 @@ static int net_inlets_open(struct mirage_net_host *host)
 }
 
 static void net_devs_changed(struct mirage_net_host *host)
+	__must_hold(&net_mutex)
 {
 	struct list_head *devs = &host->devs;
 
@@ -392,10 +396,12 @@ static void net_devs_changed(struct mirage_net_host *host)
 }
 
 static int net_open_locked(struct mirage_dev *dev)
+	__must_hold(&net_mutex)
 {
 	struct mirage_net_host *host = net_generic(dev_net(dev->netdev), net_id);
 	int err;
 
+	lockdep_assert_held(&net_mutex);
 	if (dev->net_host)
 		return 0;
 	if (host->dead)
@@ -426,9 +432,11 @@ int mirage_net_open(struct mirage_dev *dev)
 }
 
 static void net_close_locked(struct mirage_dev *dev)
+	__must_hold(&net_mutex)
 {
 	struct mirage_net_host *host = dev->net_host;
 
+	lockdep_assert_held(&net_mutex);
 	if (!host)
 		return;
 	WRITE_ONCE(dev->net_host, NULL);

@@ -5,9 +5,10 @@
  * Only these files know sockets and skbs' insides. One pair of sockets (IPv4, IPv6) a
  * network namespace, shared by its devices, opened when first needed.
  *
- *	out	mirage_net_tx_segment() -> fill -> mirage_net_tx_seal() -> ... -> mirage_net_tx_flush()	net_tx.c
- *	in	socket -> mirage_wire_input() (wire.c)						net.c
- *		  -> mirage_net_segment() for each packet					net_rx.c
+ *	out	mirage_net_tx_segment() -> fill -> mirage_net_tx_seal()		net_tx.c
+ *		  -> ... -> mirage_net_tx_flush()
+ *	in	socket -> mirage_upcalls.packets				net.c
+ *		  -> mirage_net_segment() for each packet			net_rx.c
  */
 #ifndef MIRAGE_NET_H
 #define MIRAGE_NET_H
@@ -69,8 +70,10 @@ struct mirage_net_path {
  * @peer: the peer's, or 0: both give entropy to the source port
  *
  * Any context; mirage_net_open() may come later. The route itself is looked up when the first
- * packet is sent. Return: 0; -EINVAL for GIDs that are no IP addresses of one family;
- * -ENETDOWN when the namespace ends.
+ * packet is sent.
+ *
+ * Return: 0; -EINVAL for GIDs that are no IP addresses of one family; -ENETDOWN when the
+ * namespace ends.
  */
 int mirage_net_path_init(struct mirage_net_path *path, struct mirage_dev *dev,
 			 const struct rdma_ah_attr *ah, u32 qpn, u32 peer);
@@ -80,27 +83,42 @@ void mirage_net_path_release(struct mirage_net_path *path);
 
 /**
  * struct mirage_net_tx - a super-packet under construction
+ * @path: whereto
+ * @skb: the super-packet, or NULL: it is empty
+ * @sk: through which it is sent, or NULL
+ * @segment: the open packets: made room for and not sealed yet
+ * @last: the packet that was sealed last
+ * @seg_len: length of an open packet
+ * @num: how many packets are open
+ * @last_len: length of @last
+ * @gso_size: length of the first packet
+ * @segs: how many packets are sealed
+ * @bytes: of the sealed packets
+ * @closed: a packet shorter than @gso_size was sealed: no more fit
+ * @reopened: the open packet was sealed before
+ * @in_frag: the open packets stand in a page, not in the skb itself
+ * @id: IPv4 identification of the first packet
  *
  * Packets of one path that are equally long, the last one may be shorter, go as one
- * UDP GSO skb. Without @skb it is empty. On the sender's stack or in its object; BHs are
+ * UDP GSO skb. On the sender's stack or in its object; BHs are
  * off from its first mirage_net_tx_segment() to mirage_net_tx_flush(), which must come.
  */
 struct mirage_net_tx {
 	struct mirage_net_path *path;
 	struct sk_buff *skb;
-	struct sock *sk;	/* through which it is sent, or NULL */
-	void *segment;		/* the open ones */
-	void *last;		/* the last one sealed */
-	u32 seg_len;		/* length of an open one */
-	u32 num;		/* open ones */
+	struct sock *sk;
+	void *segment;
+	void *last;
+	u32 seg_len;
+	u32 num;
 	u32 last_len;
-	u32 gso_size;		/* that of the first */
-	u32 segs;		/* sealed ones */
-	u32 bytes;		/* of those */
-	bool closed;		/* a shorter one was sealed: no more */
-	bool reopened;		/* it was sealed before */
-	bool in_frag;		/* they stand in a page, not in the skb itself */
-	u16 id;			/* IPv4 identification of the first */
+	u32 gso_size;
+	u32 segs;
+	u32 bytes;
+	bool closed;
+	bool reopened;
+	bool in_frag;
+	u16 id;
 };
 
 /**
@@ -112,18 +130,28 @@ struct mirage_net_tx {
  * @more: bytes that the caller expects to send after the first: a hint for memory
  *
  * BHs off; any lock may be held. Sends what @tx has when these do not fit to it.
+ *
  * Return: @len contiguous bytes for each, to be filled and sealed (or cancelled) before
  * anything else is sent on this CPU; who fills fewer takes ->num down. NULL without
  * memory, or with too much on its way through a slow queue: flush, and again in a jiffy
  * or more.
  */
-void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len, u32 num,
-			  u32 more);
+void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len,
+			  u32 num, u32 more);
 
-/** mirage_net_tx_segment - mirage_net_tx_batch() for one packet */
+/**
+ * mirage_net_tx_segment - mirage_net_tx_batch() for one packet
+ * @tx: the super-packet
+ * @path: whereto
+ * @len: as mirage_net_tx_batch()
+ * @more: as mirage_net_tx_batch()
+ *
+ * BHs off.
+ *
+ * Return: as mirage_net_tx_batch().
+ */
 static inline void *mirage_net_tx_segment(struct mirage_net_tx *tx, struct mirage_net_path *path,
-					  u32 len,
-					  u32 more)
+					  u32 len, u32 more)
 {
 	return mirage_net_tx_batch(tx, path, len, 1, more);
 }
@@ -139,6 +167,9 @@ void mirage_net_tx_seal(struct mirage_net_tx *tx);
 
 /**
  * mirage_net_tx_reopen - the packet sealed last, to be changed in place and sealed anew
+ * @tx: the super-packet
+ *
+ * BHs off.
  *
  * Return: its start, as of mirage_net_tx_segment(); NULL when it is gone already.
  */
@@ -152,8 +183,9 @@ void mirage_net_tx_send(struct mirage_net_tx *tx);
 
 /**
  * mirage_net_tx_flush - send what there is
+ * @tx: the super-packet, empty afterwards
  *
- * Nothing is reported: what is lost here is lost like on any wire (and counted).
+ * BHs off. Nothing is reported: what is lost here is lost like on any wire (and counted).
  */
 static inline void mirage_net_tx_flush(struct mirage_net_tx *tx)
 {
@@ -174,7 +206,7 @@ struct mirage_net_seg {
 };
 
 /**
- * struct mirage_net_cb - in skb->cb of what mirage_wire_input() gets, for as long as it is held
+ * struct mirage_net_cb - in skb->cb of what mirage_upcalls.packets gets, while it is held
  * @dev: whose address it was sent to
  * @off: the first packet not yet consumed; 0 at first
  * @end: the first one that is no more of what is held, or 0
@@ -203,9 +235,10 @@ static inline struct mirage_net_cb *mirage_net_cb(struct sk_buff *skb)
  * @off: of its BTH: mirage_net_cb(skb)->off at first, then @seg->next
  * @seg: filled
  *
- * BHs off. Checks lengths, headers and ICRC; needs nothing of @skb but its data. Return:
- * 0; -EINVAL: malformed, -EBADMSG: the ICRC is wrong (both counted here; ->next is right
- * all the same).
+ * BHs off. Checks lengths, headers and ICRC; needs nothing of @skb but its data.
+ *
+ * Return: 0; -EINVAL: malformed, -EBADMSG: the ICRC is wrong (both counted here; ->next is
+ * right all the same).
  */
 int mirage_net_segment(struct sk_buff *skb, u32 off, struct mirage_net_seg *seg);
 
@@ -228,38 +261,61 @@ struct mirage_net_batch {
 };
 
 /**
- * mirage_net_batch_find - does a packet begin a run?
+ * mirage_net_batch_find - does a packet begin a batch?
  * @skb: as in mirage_net_segment()
  * @off: of the packet; not the first of @skb
- * @run: filled if so
+ * @batch: filled if so
  *
- * BHs off. Nothing is checked but the headers of the first. Return: whether there are
- * two packets at least; else, or if their headers are wrong, it is for mirage_net_segment().
+ * BHs off. Nothing is checked but the headers of the first.
+ *
+ * Return: whether there are two packets at least; else, or if their headers are wrong, it
+ * is for mirage_net_segment().
  */
-bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *run);
+bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *batch);
 
 /**
- * mirage_net_batch_check - the part of a run that differs by nothing but consecutive PSNs
+ * mirage_net_batch_check - the part of a batch that differs by nothing but consecutive PSNs
  * @skb: as in mirage_net_batch_find()
  * @off: as in mirage_net_batch_find()
- * @run: the run; its packets have no extension headers
+ * @batch: the batch; its packets have no extension headers
  * @num: how many to look at
  * @ack: is any of these asked to be acknowledged?
  *
- * BHs off. Return: packets that are, and whose ICRCs are right; with less than @num the
- * next one is for mirage_net_segment().
+ * BHs off.
+ *
+ * Return: packets that are, and whose ICRCs are right; with less than @num the next one is
+ * for mirage_net_segment().
  */
-u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
-			   u32 num,
-			   bool *ack);
+u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
+			   u32 num, bool *ack);
 
 /** mirage_net_next - offset of the packet after that at @off, or 0; nothing is checked */
 u32 mirage_net_next(const struct sk_buff *skb, u32 off);
 
-/** mirage_net_peek_bth - whose the packet at @off is, unchecked; false if it is too short */
+/**
+ * mirage_net_peek_bth - look whose a packet is, before it was checked
+ * @skb: as in mirage_net_segment()
+ * @off: of the packet
+ * @opcode: filled
+ * @qpn: filled
+ *
+ * Any context.
+ *
+ * Return: false: it is too short.
+ */
 bool mirage_net_peek_bth(const struct sk_buff *skb, u32 off, u8 *opcode, u32 *qpn);
 
-/** mirage_net_skip - offset of the first packet after @off for another QP or direction, or 0 */
+/**
+ * mirage_net_skip - find the next packet for another QP or direction
+ * @skb: as in mirage_net_segment()
+ * @off: of the packet to begin after
+ * @qpn: the QP
+ * @response: the direction: are these responses?
+ *
+ * Any context. Nothing is checked.
+ *
+ * Return: its offset, or 0.
+ */
 u32 mirage_net_skip(const struct sk_buff *skb, u32 off, u32 qpn, bool response);
 
 /** mirage_net_is_multicast - was the skb sent to a group? */
@@ -272,6 +328,7 @@ bool mirage_net_same_peer(const struct sk_buff *skb, const struct mirage_net_pat
  * mirage_net_grh - the 40 bytes in front of a datagram's payload (IBA 11.4.1.2; annex A17.4.5.1)
  * @skb: the datagram
  * @grh: an IPv6 header, or an IPv4 one in its last 20 bytes
+ *
  * Return: IB_WC flags' network header type: RDMA_NETWORK_IPV4 or RDMA_NETWORK_IPV6.
  */
 enum rdma_network_type mirage_net_grh(const struct sk_buff *skb, void *grh);
@@ -280,13 +337,19 @@ enum rdma_network_type mirage_net_grh(const struct sk_buff *skb, void *grh);
  * mirage_net_open - sockets of the device's namespace, from now on
  * @dev: the device; once is enough, more do no harm; mirage_net_close() at its end
  *
- * Process context, may sleep. Return: 0; -EADDRINUSE: somebody else (Soft-RoCE) owns
- * UDP port 4791 of the namespace: the device works within itself only, and the next
- * call tries again.
+ * Process context, may sleep.
+ *
+ * Return: 0; -EADDRINUSE: somebody else (Soft-RoCE) owns UDP port 4791 of the namespace:
+ * the device works within itself only, and the next call tries again.
  */
 int mirage_net_open(struct mirage_dev *dev);
 
-/** mirage_net_close - may sleep; when it returns, mirage_wire_input() gets nothing for @dev any more */
+/**
+ * mirage_net_close - no packets from now on
+ * @dev: the device, opened or not
+ *
+ * May sleep. When it returns, mirage_upcalls.packets is not called for @dev any more.
+ */
 void mirage_net_close(struct mirage_dev *dev);
 
 /** mirage_net_addresses_changed - @dev has a GID more or less; any context */

@@ -235,6 +235,7 @@ int mirage_net_segment(struct sk_buff *skb, u32 off, struct mirage_net_seg *seg)
 	u32 len = net_rx_seg_len(skb, off);
 	const void *data = NULL;
 
+	lockdep_assert_in_softirq();
 	seg->next = mirage_net_next(skb, off);
 	if (len <= SEG_MAX)
 		data = net_rx_contiguous(skb, off, len);
@@ -250,37 +251,38 @@ int mirage_net_segment(struct sk_buff *skb, u32 off, struct mirage_net_seg *seg)
 	return 0;
 }
 
-bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *run)
+bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *batch)
 {
 	u32 size = skb_shinfo(skb)->gso_size, max, there;
 	const u8 *p;
 
+	lockdep_assert_in_softirq();
 	if (!size)
 		return false;
-	run->len = size;
-	run->num = 0;
+	batch->len = size;
+	batch->num = 0;
 	max = min_t(u32, MIRAGE_NET_BATCH_MAX, MIRAGE_NET_BATCH_BYTES / size);
-	while (run->num < max) {
+	while (batch->num < max) {
 		p = net_rx_piece_at(skb, off, &there);
 		if (!p || there < size)
 			break;
-		for (; there >= size && run->num < max; there -= size, off += size, p += size)
-			run->at[run->num++] = p;
+		for (; there >= size && batch->num < max; there -= size, off += size, p += size)
+			batch->at[batch->num++] = p;
 	}
-	return run->num > 1 && !mirage_pkt_parse(&run->pkt, run->at[0], size);
+	return batch->num > 1 && !mirage_pkt_parse(&batch->pkt, batch->at[0], size);
 }
 
-u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
-			   u32 num,
-			   bool *ack)
+u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
+			   u32 num, bool *ack)
 {
 	u16 id = net_rx_id_of(skb, off), step = net_rx_is_v4(skb) && !mirage_net_cb(skb)->fixed_id;
-	u32 len = run->len, seed = net_rx_seed_of(skb, len), i;
+	u32 len = batch->len, seed = net_rx_seed_of(skb, len), i;
 
+	lockdep_assert_in_softirq();
 	for (i = 0; i < num; i++, id += step) {
-		const u8 *data = run->at[i];
+		const u8 *data = batch->at[i];
 
-		if (i && !mirage_pkt_follows(run->at[i - 1], data))
+		if (i && !mirage_pkt_follows(batch->at[i - 1], data))
 			break;
 		if (mirage_icrc_of(seed, id, data,
 				   len) != get_unaligned_le32(data + len - PKT_ICRC_LEN))

@@ -270,6 +270,7 @@ void mirage_net_tx_send(struct mirage_net_tx *tx)
 {
 	struct mirage_net_path *path = tx->path;
 
+	lockdep_assert_in_softirq();
 	path->id += tx->segs;
 	if (net_tx_transmit(tx)) {
 		mirage_stat_add(path->dev, MIRAGE_STAT_TX_PACKETS, tx->segs);
@@ -485,6 +486,7 @@ void mirage_net_tx_seal(struct mirage_net_tx *tx)
 	void *segment = tx->segment;
 	u32 i;
 
+	lockdep_assert_in_softirq();
 	if (pad)
 		memset(segment + len - PKT_ICRC_LEN - pad, 0, pad);
 	if (path->seed_len != len) {
@@ -501,6 +503,7 @@ void mirage_net_tx_seal(struct mirage_net_tx *tx)
 
 void *mirage_net_tx_reopen(struct mirage_net_tx *tx)
 {
+	lockdep_assert_in_softirq();
 	if (!tx->skb)
 		return NULL;
 	tx->reopened = true;
@@ -512,6 +515,7 @@ void *mirage_net_tx_reopen(struct mirage_net_tx *tx)
 
 void mirage_net_tx_cancel(struct mirage_net_tx *tx)
 {
+	lockdep_assert_in_softirq();
 	tx->segment = NULL;
 	if (tx->segs)
 		return;

@@ -249,7 +249,9 @@ static inline bool mirage_pkt_asks(const void *bth)
  * @to: where; room for PKT_HDR_MAX
  * @pkt: what; ->op and ->pad are set here, from ->opcode and ->payload
  *
- * ->opcode must be one of mirage_pkt_ops. Return: their length, the ->len of its mirage_pkt_ops.
+ * ->opcode must be one of mirage_pkt_ops.
+ *
+ * Return: their length, the ->len of its mirage_pkt_ops.
  */
 unsigned int mirage_pkt_build(void *to, struct mirage_pkt *pkt);
 

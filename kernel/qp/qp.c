@@ -6,10 +6,11 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "base/device.h"
+#include "base/udata.h"
+#include "mem/mw.h"
 #include "qp/carrier.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
-#include "verbs.h"
 
 /* The general services interface, of the MAD layer. */
 #define QPN_GSI		1
@@ -50,6 +51,22 @@ struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn)
 		qp = NULL;
 	rcu_read_unlock();
 	return qp;
+}
+
+/**
+ * mirage_qp_of_cqe - mirage_upcalls.cqe_qp
+ * @dev: the device
+ * @qpn: the number in a CQE
+ *
+ * Any context, under RCU.
+ *
+ * Return: the core's object, or NULL: it was destroyed.
+ */
+struct ib_qp *mirage_qp_of_cqe(struct mirage_dev *dev, u32 qpn)
+{
+	const struct mirage_qp *qp = mirage_qp_find(dev, qpn);
+
+	return qp ? qp->ibqp : NULL;
 }
 
 /**
@@ -321,7 +338,7 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 	if (!mirage_limit_get(&dev->num_qp, MIRAGE_MAX_QP))
 		return -ENOMEM;
 	ret = -ENOMEM;
-	qp = qp_alloc(ibqp, attr, udata_context(udata));
+	qp = qp_alloc(ibqp, attr, mirage_udata_context(udata));
 	if (!qp)
 		goto err_limit;
 	qp->carrier = mirage_carrier_for(qp, NULL);
@@ -412,8 +429,13 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	return 0;
 }
 
-/* A receive was posted that somebody waits for: flush it, or let the peer go on. */
-static void qp_recv_doorbell(struct mirage_qp *qp)
+/**
+ * mirage_qp_recv_doorbell - a receive was posted that somebody waits for
+ * @qp: the QP
+ *
+ * Task context, no locks held. The receive is flushed, or the peer goes on.
+ */
+void mirage_qp_recv_doorbell(struct mirage_qp *qp)
 {
 	bool waited_for = false;
 
@@ -437,7 +459,7 @@ static void qp_recv_doorbell_work(struct work_struct *work)
 {
 	struct mirage_qp *qp = container_of(work, struct mirage_qp, recv_doorbell);
 
-	qp_recv_doorbell(qp);
+	mirage_qp_recv_doorbell(qp);
 	mirage_qp_put(qp);
 }
 
@@ -492,66 +514,24 @@ static u32 qp_waited_srqn(const struct mirage_qp *qp)
 }
 
 /**
- * mirage_qp_srq_doorbell - a receive was posted to an SRQ that somebody waits for
+ * mirage_qp_srq_posted - a receive was posted to an SRQ that somebody waits for
  * @dev: the device
- * @uctx: whose SRQ; NULL for a kernel user's
- * @srqn: its number
+ * @srqn: the SRQ's number; its request for a doorbell has been taken back
  *
- * Task context, no locks held.
- *
- * Return: 0, or -ENOENT when @uctx has no such SRQ.
+ * mirage_upcalls.srq_posted, and the doorbell of a process. Task context, no locks held.
  */
-int mirage_qp_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
+void mirage_qp_srq_posted(struct mirage_dev *dev, u32 srqn)
 {
-	int ret = mirage_srq_doorbell(dev, uctx, srqn);
 	unsigned long qpn;
 	struct mirage_qp *found;
 
-	if (ret)
-		return ret;
 	xa_for_each(&dev->qps, qpn, found) {
 		struct mirage_qp *qp = mirage_qp_get(dev, qpn);
 
 		if (!qp)
 			continue;
 		if (READ_ONCE(qp->rnr_peer) && srqn == qp_waited_srqn(qp))
-			qp_recv_doorbell(qp);
+			mirage_qp_recv_doorbell(qp);
 		mirage_qp_put(qp);
 	}
-	return 0;
-}
-
-/**
- * mirage_ring_doorbell - the doorbell
- * @uctx: who rings
- * @num: QPN or SRQN
- * @what: enum mirage_doorbell_queue
- *
- * Task context: the system call of the process. Runs the queue as far as it goes
- * without waiting.
- *
- * Return: 0, -ENOENT when @uctx has no such queue, -EINVAL for an unknown @what.
- */
-int mirage_ring_doorbell(struct ib_ucontext *uctx, u32 num, u32 what)
-{
-	struct mirage_dev *dev = to_mdev(uctx->device);
-	struct mirage_qp *qp;
-	int ret = 0;
-
-	if (what == MIRAGE_DOORBELL_SRQ)
-		return mirage_qp_srq_doorbell(dev, uctx, num);
-
-	qp = mirage_qp_get(dev, num);
-	if (!qp)
-		return -ENOENT;
-	if (qp->uctx != uctx)
-		ret = -ENOENT;
-	else if (what == MIRAGE_DOORBELL_SQ)
-		mirage_engine_doorbell(&qp->engine);
-	else if (what == MIRAGE_DOORBELL_RQ)
-		qp_recv_doorbell(qp);
-	else
-		ret = -EINVAL;
-	mirage_qp_put(qp);
-	return ret;
 }

@@ -195,7 +195,10 @@ static __always_inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, 
 struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn);
 void mirage_qp_put(struct mirage_qp *qp);
 void mirage_qp_send_doorbell(struct mirage_qp *qp);
+void mirage_qp_recv_doorbell(struct mirage_qp *qp);
 void mirage_qp_recv_doorbell_later(struct mirage_qp *qp);
+void mirage_qp_srq_posted(struct mirage_dev *dev, u32 srqn);
+struct ib_qp *mirage_qp_of_cqe(struct mirage_dev *dev, u32 qpn);
 void mirage_qp_event(struct mirage_qp *qp, enum ib_event_type type);
 void mirage_qp_silence(struct mirage_qp *qp);
 void mirage_qp_error_locked(struct mirage_qp *qp, enum ib_event_type event);
@@ -209,7 +212,5 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		    struct ib_qp_init_attr *init);
 int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata);
-int mirage_qp_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn);
-int mirage_ring_doorbell(struct ib_ucontext *uctx, u32 num, u32 what);
 
 #endif

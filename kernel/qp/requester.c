@@ -10,7 +10,7 @@
  * Timers and retry counts follow IBA volume 1, 9.7.5.
  */
 #include "base/device.h"
-#include "mem/dma.h"
+#include "mem/fastreg.h"
 #include "mem/mw.h"
 #include "qp/carrier.h"
 #include "qp/completer.h"

@@ -9,6 +9,7 @@
 #include "qp/engine.h"
 #include "qp/responder.h"
 #include "queue/opcode.h"
+#include "queue/wqe.h"
 
 struct mirage_qp;
 

@@ -8,6 +8,7 @@
 #include "mem/cursor.h"
 #include "net/packet.h"
 #include "queue/opcode.h"
+#include "queue/wqe.h"
 
 struct mirage_qp;
 

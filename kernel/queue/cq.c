@@ -19,9 +19,8 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "base/device.h"
-#include "qp/qp.h"
+#include "base/udata.h"
 #include "queue/cq.h"
-#include "verbs.h"
 
 #define CQ_FLAGS	(MIRAGE_CQ_TIMESTAMP | MIRAGE_CQ_WALLCLOCK)
 
@@ -39,17 +38,30 @@ static void cq_dispatch_overflow(struct mirage_cq *cq)
 		cq->ibcq.event_handler(&event, cq->ibcq.cq_context);
 }
 
-/* The CQE gets what clocks its CQ was made for. */
+/**
+ * mirage_cq_stamp - the CQE gets what clocks its CQ was made for
+ * @cq: the CQ; its lock is held
+ * @slot: the CQE
+ */
 void mirage_cq_stamp(const struct mirage_cq *cq, struct mirage_cqe *slot)
+	__must_hold(&cq->lock)
 {
+	lockdep_assert_held(&cq->lock);
 	if (cq->flags & MIRAGE_CQ_TIMESTAMP)
 		slot->timestamp = ktime_get_raw_ns();
 	if (cq->flags & MIRAGE_CQ_WALLCLOCK)
 		slot->wallclock = ktime_get_real_ns();
 }
 
-/* Takes the arm word when it asks for this CQE. */
+/**
+ * mirage_cq_take_arm - take the arm word when it asks for this CQE
+ * @cq: the CQ; its lock is held
+ * @solicited: as mirage_cq_post(), or the CQE is an error
+ *
+ * Return: whether the completion event is due.
+ */
 bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
+	__must_hold(&cq->lock)
 {
 	struct mirage_ring_hdr *hdr = cq->ring.hdr;
 
@@ -67,7 +79,9 @@ bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
  * mirage_cq_overflow - mirage_cq_begin() found no slot
  * @cq: the CQ; its lock is not held any more
  *
- * The CQ is dead from now on; IB_EVENT_CQ_ERR is raised once. Return: -EOVERFLOW.
+ * The CQ is dead from now on; IB_EVENT_CQ_ERR is raised once.
+ *
+ * Return: -EOVERFLOW.
  */
 int mirage_cq_overflow(struct mirage_cq *cq)
 {
@@ -185,12 +199,13 @@ put_limit:
  * where they were, so the CQEs move to other slots of the same numbers.
  */
 static int cq_switch_ring(struct mirage_cq *cq, struct mirage_ring *ring)
+	__must_hold(&cq->lock)
 {
 	u32 cons, index;
 
+	lockdep_assert_held(&cq->lock);
 	/* Pairs with the release store of the process after it read the slots. */
 	cons = smp_load_acquire(&cq->ring.hdr->cons);
-	lockdep_assert_held(&cq->lock);
 	if (cq->overflow || cq->ring.index - cons > min(cq->ring.entries, ring->entries))
 		return -EINVAL;
 
@@ -222,7 +237,7 @@ static int cq_switch_ring(struct mirage_cq *cq, struct mirage_ring *ring)
  */
 int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udata)
 {
-	struct ib_ucontext *uctx = udata_context(udata);
+	struct ib_ucontext *uctx = mirage_udata_context(udata);
 	struct mirage_resize_cq_resp resp = {};
 	struct mirage_cq *cq = to_mcq(ibcq);
 	struct mirage_ring ring = {};
@@ -270,9 +285,9 @@ int mirage_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 /* False: its QP is gone, and with it the user's interest. */
 static bool cq_to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct ib_wc *wc)
 {
-	const struct mirage_qp *qp = xa_load(&dev->qps, cqe->qp_num);
+	struct ib_qp *ibqp = dev->upcalls->cqe_qp(dev, cqe->qp_num);
 
-	if (!qp)
+	if (!ibqp)
 		return false;
 	*wc = (struct ib_wc) {
 		.wr_id = cqe->wr_id,
@@ -280,7 +295,7 @@ static bool cq_to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struc
 		.opcode = cqe->opcode,
 		.vendor_err = cqe->vendor_err,
 		.byte_len = cqe->byte_len,
-		.qp = qp->ibqp,
+		.qp = ibqp,
 		.ex.invalidate_rkey = cqe->ex,
 		.src_qp = cqe->src_qp,
 		.port_num = 1,

@@ -66,7 +66,9 @@ free_mem:
  * @entries: number of slots, a power of two
  * @stride: bytes per slot
  *
- * May sleep. Return: 0, -EINVAL for a size that no ring has, -ENOMEM.
+ * May sleep.
+ *
+ * Return: 0, -EINVAL for a size that no ring has, -ENOMEM.
  */
 int mirage_ring_create(struct mirage_ring *ring, struct ib_ucontext *uctx, u32 entries, u32 stride)
 {
@@ -161,8 +163,10 @@ static int ring_map_pages(struct vm_area_struct *vma, const struct ring_memory *
  * @uctx: of the process
  * @vma: what it wants to map
  *
- * Only a whole ring, shared, and never executable. Return: 0, -EINVAL for anything
- * that is not exactly what mirage_ring_info() offered, -EPERM for PROT_EXEC, -ENOMEM.
+ * Only a whole ring, shared, and never executable.
+ *
+ * Return: 0, -EINVAL for anything that is not exactly what mirage_ring_info() offered,
+ * -EPERM for PROT_EXEC, -ENOMEM.
  */
 int mirage_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 {

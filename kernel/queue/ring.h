@@ -73,7 +73,7 @@ static inline void mirage_ring_consume(struct mirage_ring *ring)
 }
 
 /**
- * mirage_ring_want_doorbell - ask the process to kick after its next post, or not
+ * mirage_ring_want_doorbell - ask the process to ring the doorbell after its next post, or not
  * @ring: a work queue's ring
  * @want: whether to
  *

@@ -9,10 +9,9 @@
 #include <rdma/uverbs_ioctl.h>
 
 #include "base/device.h"
-#include "qp/qp.h"
+#include "base/udata.h"
 #include "queue/cq.h"
 #include "queue/srq.h"
-#include "verbs.h"
 
 /* An SRQ can be resized to this many times what it was created with. */
 #define SRQ_ROOM	4
@@ -34,9 +33,11 @@ static void srq_dispatch_event(struct mirage_srq *srq, enum ib_event_type type)
 
 /* Whether the limit event is due; once only. */
 static bool srq_limit_reached(struct mirage_srq *srq)
+	__must_hold(&srq->lock)
 {
 	int left;
 
+	lockdep_assert_held(&srq->lock);
 	if (likely(!srq->limit))
 		return false;
 	left = mirage_ring_pending(&srq->ring);
@@ -47,10 +48,12 @@ static bool srq_limit_reached(struct mirage_srq *srq)
 }
 
 static int srq_pop_or_ask(struct mirage_srq *srq, struct mirage_recv_copy *to)
+	__must_hold(&srq->lock)
 {
-	int ret = mirage_wqe_pop_recv(&srq->ring, to);
+	int ret;
 
 	lockdep_assert_held(&srq->lock);
+	ret = mirage_wqe_pop_recv(&srq->ring, to);
 	if (likely(ret != -ENOENT))
 		return ret;
 	mirage_ring_want_doorbell(&srq->ring, true);
@@ -64,8 +67,9 @@ static int srq_pop_or_ask(struct mirage_srq *srq, struct mirage_recv_copy *to)
  *
  * Any context but hardirq; inside a QP's lock. Events are raised here.
  *
- * Return: 0, -ENOENT: there is none (the process was asked to kick after its next
- * post; who handles that kick takes the request back with mirage_srq_doorbell_rung()),
+ * Return: 0, -ENOENT: there is none (the process was asked to ring the doorbell
+ * after its next post; who answers the doorbell takes that back with
+ * mirage_srq_doorbell_rung()),
  * -EPROTO: the process' index is out of bounds, anything else: what is wrong with
  * that work request, which is consumed (to->wr_id is valid).
  */
@@ -90,7 +94,7 @@ int mirage_srq_pop(struct mirage_srq *srq, struct mirage_recv_copy *to)
 }
 
 /**
- * mirage_srq_doorbell_rung - the process need not kick any more
+ * mirage_srq_doorbell_rung - the process need not ring the doorbell any more
  * @srq: the SRQ
  *
  * Call it before the waiting QPs try again: who still finds nothing asks again.
@@ -103,12 +107,13 @@ void mirage_srq_doorbell_rung(struct mirage_srq *srq)
 }
 
 /**
- * mirage_srq_doorbell - a process kicks an SRQ
+ * mirage_srq_doorbell - a process rings the doorbell of an SRQ
  * @dev: the device
- * @uctx: who kicks
+ * @uctx: of the process
  * @srqn: which it says
  *
  * Any context but hardirq. mirage_srq_doorbell_rung() for an SRQ that nobody holds.
+ *
  * Return: 0, or -ENOENT when @uctx has no such SRQ.
  */
 int mirage_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 srqn)
@@ -128,18 +133,22 @@ int mirage_srq_doorbell(struct mirage_dev *dev, struct ib_ucontext *uctx, u32 sr
 
 static void srq_doorbell_work(struct work_struct *work)
 {
-	struct mirage_srq *srq = container_of(work, struct mirage_srq, kick);
+	struct mirage_srq *srq = container_of(work, struct mirage_srq, doorbell);
+	struct mirage_dev *dev = to_mdev(srq->ibsrq.device);
 
-	mirage_qp_srq_doorbell(to_mdev(srq->ibsrq.device), NULL, srq->srqn);
+	mirage_srq_doorbell_rung(srq);
+	dev->upcalls->srq_posted(dev, srq->srqn);
 }
 
 /* An XRC target names SRQs by number: no reference, but the table's lock. */
 static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd *xrcd,
 				    u32 srqn)
+	__must_hold(&dev->srqs.xa_lock)
 {
-	struct mirage_srq *srq = xa_load(&dev->srqs, srqn);
+	struct mirage_srq *srq;
 
 	lockdep_assert_held(&dev->srqs.xa_lock);
+	srq = xa_load(&dev->srqs, srqn);
 	return srq && srq->xrcd && srq->xrcd == xrcd ? srq : NULL;
 }
 
@@ -149,8 +158,10 @@ static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd
  * @xrcd: the target's domain
  * @srqn: the SRQ's number
  *
- * Any context but hardirq. Return: the SRQ's PD, to be compared by address only; NULL
- * when the domain has no such SRQ.
+ * Any context but hardirq.
+ *
+ * Return: the SRQ's PD, to be compared by address only; NULL when the domain has no such
+ * SRQ.
  */
 struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn)
 {
@@ -245,7 +256,7 @@ static int srq_respond(struct mirage_srq *srq, struct ib_udata *udata)
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		      struct ib_udata *udata)
 {
-	struct ib_ucontext *uctx = udata_context(udata);
+	struct ib_ucontext *uctx = mirage_udata_context(udata);
 	struct mirage_dev *dev = to_mdev(ibsrq->device);
 	struct mirage_srq *srq = to_msrq(ibsrq);
 	u32 entries;
@@ -259,7 +270,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 
 	spin_lock_init(&srq->lock);
 	spin_lock_init(&srq->post_lock);
-	INIT_WORK(&srq->kick, srq_doorbell_work);
+	INIT_WORK(&srq->doorbell, srq_doorbell_work);
 	srq->uctx = uctx;
 	srq->max_wr = init->attr.max_wr;
 	srq->max_sge = max(init->attr.max_sge, 1U);
@@ -351,7 +362,7 @@ int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 	/* Whoever finds it there uses it under the same lock, and is done now. */
 	xa_erase_bh(&dev->srqs, srq->srqn);
 	/* Nobody posts any more. */
-	cancel_work_sync(&srq->kick);
+	cancel_work_sync(&srq->doorbell);
 	mirage_ring_destroy(&srq->ring);
 	mirage_limit_put(&dev->num_srq);
 	return 0;

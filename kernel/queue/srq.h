@@ -29,7 +29,7 @@ struct mirage_dev;
  * @max_sge: as created
  * @limit: raise IB_EVENT_SRQ_LIMIT_REACHED once below this; 0 is not armed
  * @post_lock: kernel users: prod of @ring; innermost, taken with IRQs off
- * @kick: kernel users: who waits for a receive is told of one
+ * @doorbell: kernel users: who waits for a receive is told of one
  * @error: the process' index was out of bounds: IB_EVENT_SRQ_ERR was raised
  */
 struct mirage_srq {
@@ -45,7 +45,7 @@ struct mirage_srq {
 	u32 limit;
 	bool error;
 	spinlock_t post_lock; /* see above */
-	struct work_struct kick;
+	struct work_struct doorbell;
 };
 
 static inline struct mirage_srq *to_msrq(struct ib_srq *ibsrq)

@@ -6,6 +6,8 @@
  * mirage_wqe_send_stride - bytes per slot of a send queue
  * @max_sge: SGEs that must fit
  * @max_inline: bytes of inline data that must fit
+ *
+ * Return: the size, a multiple of 64.
  */
 u32 mirage_wqe_send_stride(u32 max_sge, u32 max_inline)
 {
@@ -17,6 +19,8 @@ u32 mirage_wqe_send_stride(u32 max_sge, u32 max_inline)
 /**
  * mirage_wqe_recv_stride - bytes per slot of a receive queue
  * @max_sge: SGEs that must fit
+ *
+ * Return: the size, a multiple of 32.
  */
 u32 mirage_wqe_recv_stride(u32 max_sge)
 {

@@ -8,13 +8,8 @@
 #ifndef MIRAGE_WQE_H
 #define MIRAGE_WQE_H
 
+#include "base/limits.h"
 #include "queue/ring.h"
-
-/* The true limits, as ibv_query_device_ex reports them. */
-#define MIRAGE_MAX_SGE		32
-#define MIRAGE_MAX_INLINE	1024
-#define MIRAGE_MAX_WR		16384
-#define MIRAGE_MAX_MSG		0x80000000U
 
 /**
  * struct mirage_send_copy - a send work request, out of the process' reach
@@ -76,8 +71,10 @@ static __always_inline int mirage_wqe_copy_sges(struct mirage_sge *to, const voi
  * @slot: its slot in the ring, which the process may write to meanwhile
  * @stride: size of the slot
  *
- * Any context. Return: 0, -EINVAL when it does not fit its slot, -EMSGSIZE when it
- * is longer than a message may be.
+ * Any context.
+ *
+ * Return: 0, -EINVAL when it does not fit its slot, -EMSGSIZE when it is longer than a
+ * message may be.
  */
 static inline int mirage_wqe_copy_send(struct mirage_send_copy *to, const void *slot, u32 stride)
 {
@@ -107,7 +104,9 @@ static inline int mirage_wqe_copy_send(struct mirage_send_copy *to, const void *
  * @slot: its slot in the ring
  * @stride: size of the slot
  *
- * Any context. Return: as mirage_wqe_copy_send().
+ * Any context.
+ *
+ * Return: as mirage_wqe_copy_send().
  */
 static inline int mirage_wqe_copy_recv(struct mirage_recv_copy *to, const void *slot, u32 stride)
 {

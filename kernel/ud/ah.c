@@ -5,13 +5,13 @@
  * A process names a handle in a work request by its number, and may destroy it while
  * the request is under way: what engines look at is struct mirage_av, with a life of its own.
  */
-#include <linux/if_vlan.h>
 #include <linux/slab.h>
 #include <rdma/ib_addr.h>
-#include <rdma/ib_cache.h>
 #include <rdma/uverbs_ioctl.h>
 
+#include "base/ah.h"
 #include "base/device.h"
+#include "net/address.h"
 #include "ud/ah.h"
 
 static void av_release(struct kref *ref)
@@ -49,47 +49,6 @@ struct mirage_av *mirage_av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 nu
 		av = NULL;
 	rcu_read_unlock();
 	return av;
-}
-
-/**
- * mirage_local_gid - is that an address of this device?
- * @dev: the device
- * @gid: the address
- *
- * Any context but hardirq.
- */
-bool mirage_local_gid(struct mirage_dev *dev, const union ib_gid *gid)
-{
-	const struct ib_gid_attr *attr;
-
-	attr = rdma_find_gid(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, NULL);
-	if (IS_ERR(attr))
-		return false;
-	rdma_put_gid_attr(attr);
-	return true;
-}
-
-/**
- * mirage_gid_vlan - the VLAN that an address of this device is on
- * @dev: the device
- * @gid: the address
- *
- * Any context but hardirq.
- *
- * Return: its id, or 0 for none.
- */
-u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid)
-{
-	const struct ib_gid_attr *attr;
-	u16 vlan;
-
-	attr = rdma_find_gid(&dev->ibdev, gid, IB_GID_TYPE_ROCE_UDP_ENCAP, NULL);
-	if (IS_ERR(attr))
-		return 0;
-	if (rdma_read_gid_l2_fields(attr, &vlan, NULL) || vlan > VLAN_VID_MASK)
-		vlan = 0;
-	rdma_put_gid_attr(attr);
-	return vlan;
 }
 
 static struct mirage_av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr *to, gfp_t gfp)
@@ -176,6 +135,7 @@ int mirage_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *attr,
 		err = ib_respond_udata(udata, resp);
 	if (err)
 		goto unpublish;
+	to_mah(ibah)->num = av->num;
 	to_mah(ibah)->av = av;
 	return 0;
 

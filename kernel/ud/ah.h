@@ -48,25 +48,8 @@ struct mirage_av {
 	bool wired;
 };
 
-/**
- * struct mirage_ah - the core's handle
- * @ibah: the core's object
- * @av: ours
- */
-struct mirage_ah {
-	struct ib_ah ibah;
-	struct mirage_av *av;
-};
-
-static inline struct mirage_ah *to_mah(struct ib_ah *ibah)
-{
-	return container_of(ibah, struct mirage_ah, ibah);
-}
-
 struct mirage_av *mirage_av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num);
 void mirage_av_put(struct mirage_av *av);
-bool mirage_local_gid(struct mirage_dev *dev, const union ib_gid *gid);
-u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid);
 
 int mirage_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *attr,
 		     struct ib_udata *udata);

@@ -16,6 +16,7 @@
 #include <rdma/ib_mad.h>
 
 #include "base/device.h"
+#include "net/address.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
 #include "ud/mcast.h"
@@ -219,8 +220,7 @@ static void ud_flush(struct mirage_qp *qp)
 {
 	struct mirage_ud *ud = mirage_ud_of(qp);
 
-	if (ud->tx.skb)
-		mirage_net_tx_flush(&ud->tx);
+	mirage_net_tx_flush(&ud->tx);
 	/* The device's own lives as long as its namespace: it must not keep that. */
 	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
 		ud_drop_av(ud);

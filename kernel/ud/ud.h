@@ -55,6 +55,4 @@ static inline struct mirage_ud *mirage_ud_of(const struct mirage_qp *qp)
 	return qp->carried;
 }
 
-u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg);
-
 #endif

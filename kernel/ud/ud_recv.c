@@ -19,6 +19,7 @@
 #include <net/ipv6.h>
 
 #include "base/device.h"
+#include "net/address.h"
 #include "qp/completer.h"
 #include "qp/qp.h"
 #include "ud/ah.h"

@@ -42,5 +42,6 @@ bool mirage_ud_deliver(struct mirage_qp *qp, const struct mirage_datagram *d,
 		       struct mirage_miss *miss);
 void mirage_ud_drop_held(struct mirage_qp *qp);
 void mirage_ud_recv_init(struct mirage_qp *qp);
+u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg);
 
 #endif

@@ -11,9 +11,8 @@
 #include <rdma/ib_mad.h>
 
 #include "base/device.h"
+#include "net/address.h"
 #include "qp/qp.h"
-#include "ud/ah.h"
-#include "ud/ud.h"
 #include "wire/wire.h"
 
 /* Who is a checked packet for? Return: the next one to look at, or 0. */
@@ -26,7 +25,7 @@ static u32 wire_input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 	if (mirage_net_segment(skb, off, &seg))
 		return seg.next;
 	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && mirage_wire_right_pkey(seg.pkt.pkey))
-		return mirage_ud_input(dev, skb, &seg);
+		return dev->upcalls->datagram(dev, skb, &seg);
 	qp = mirage_qp_find(dev, seg.pkt.qpn);
 	/* Pairs with the release store of wire_connect(). What a QP for datagrams has is no wire. */
 	wire = qp && qp->transport != OP_UD ? smp_load_acquire(&qp->carried) : NULL;

@@ -302,6 +302,99 @@ static void srq_use(struct kv_run *r)
 	kv_pair_close(&p);
 }
 
+static int recv_list(struct kv_end *e, const struct ib_recv_wr *wr,
+		     const struct ib_recv_wr **bad)
+{
+	return e->srq ? ib_post_srq_recv(e->srq, wr, bad) : ib_post_recv(e->qp, wr, bad);
+}
+
+/* Two receives, and two of which the second has too many SGEs. */
+static void bad_recv(struct kv_run *r, struct kv_end *e, struct kv_op *op)
+{
+	struct ib_sge sge[2] = { sge_of(e, 0, MSG), sge_of(e, MSG, MSG) };
+	const struct ib_recv_wr mark = { }, *bad = &mark;
+	struct ib_recv_wr wr[2] = {
+		{ .next = &wr[1], .wr_cqe = &op[0].cqe, .sg_list = &sge[0], .num_sge = 1 },
+		{ .wr_cqe = &op[1].cqe, .sg_list = &sge[1], .num_sge = 1 },
+	};
+
+	KV_CHECK(r, !recv_list(e, wr, &bad));
+	KV_CHECK(r, bad == &mark);
+	sge[0] = sge_of(e, 2 * MSG, MSG);
+	wr[0].wr_cqe = &op[2].cqe;
+	wr[1].num_sge = KV_WR;
+	KV_CHECK(r, recv_list(e, wr, &bad) == -EINVAL);
+	KV_CHECK(r, bad == &wr[1]);
+}
+
+static void bad_send(struct kv_run *r, struct kv_end *e, struct kv_op *op)
+{
+	struct ib_sge sge[2] = { sge_of(e, SZ_32K, MSG), sge_of(e, SZ_32K + MSG, MSG) };
+	const struct ib_send_wr mark = { }, *bad = &mark;
+	struct ib_send_wr wr[2] = {
+		{ .next = &wr[1], .wr_cqe = &op[0].cqe, .sg_list = &sge[0], .num_sge = 1,
+		  .opcode = IB_WR_SEND, .send_flags = IB_SEND_SIGNALED },
+		{ .wr_cqe = &op[1].cqe, .sg_list = &sge[1], .num_sge = 1,
+		  .opcode = IB_WR_SEND, .send_flags = IB_SEND_SIGNALED },
+	};
+
+	KV_CHECK(r, !ib_post_send(e->qp, wr, &bad));
+	KV_CHECK(r, bad == &mark);
+	sge[0] = sge_of(e, SZ_32K + 2 * MSG, MSG);
+	wr[0].wr_cqe = &op[2].cqe;
+	wr[1].num_sge = KV_WR;
+	KV_CHECK(r, ib_post_send(e->qp, wr, &bad) == -EINVAL);
+	KV_CHECK(r, bad == &wr[1]);
+}
+
+/* What stands before the one that was refused has been posted. */
+static void bad_wr_one_way(struct kv_run *r, struct kv_end *from, struct kv_end *to, u32 seed)
+{
+	static struct kv_op sent[3], recv[3];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		kv_op_init(&sent[i]);
+		kv_op_init(&recv[i]);
+	}
+	kv_fill(from->buf + SZ_32K, 3 * MSG, seed);
+	bad_recv(r, to, recv);
+	bad_send(r, from, sent);
+	for (i = 0; i < 3; i++) {
+		if (!KV_CHECK(r, kv_op_wait(from, &sent[i]) && kv_op_wait(to, &recv[i])))
+			return;
+		KV_CHECK(r, sent[i].wc.status == IB_WC_SUCCESS);
+		KV_CHECK(r, recv[i].wc.status == IB_WC_SUCCESS && recv[i].wc.byte_len == MSG);
+	}
+	KV_CHECK(r, kv_same(to->buf, 3 * MSG, seed));
+}
+
+static void bad_wr_in_reset(struct kv_run *r, struct kv_end *e)
+{
+	const struct ib_send_wr send = { .opcode = IB_WR_SEND }, *bad_send = NULL;
+	const struct ib_recv_wr recv = { }, *bad_recv = NULL;
+	struct ib_qp_attr attr = { .qp_state = IB_QPS_RESET };
+
+	KV_CHECK(r, !ib_modify_qp(e->qp, &attr, IB_QP_STATE));
+	KV_CHECK(r, ib_post_send(e->qp, &send, &bad_send) == -EINVAL && bad_send == &send);
+	KV_CHECK(r, ib_post_recv(e->qp, &recv, &bad_recv) == -EINVAL && bad_recv == &recv);
+}
+
+/* The verbs say which work request they refused, and touch nothing when they refuse none. */
+static void bad_wr(struct kv_run *r)
+{
+	struct kv_pair p;
+
+	if (!kv_pair_open(r, &p, IB_POLL_DIRECT, true))
+		return;
+	bad_wr_one_way(r, &p.a, &p.b, 11);
+	bad_wr_one_way(r, &p.b, &p.a, 12);
+	ib_drain_qp(p.a.qp);
+	ib_drain_qp(p.b.qp);
+	bad_wr_in_reset(r, &p.a);
+	kv_pair_close(&p);
+}
+
 static bool flushed(const struct kv_op *op)
 {
 	return op->wc.status == IB_WC_WR_FLUSH_ERR;
@@ -370,6 +463,7 @@ const struct kv_case kv_queue_cases[] = {
 	{ "post_irqs_off", post_irqs_off },
 	{ "softirq_budget", softirq_budget },
 	{ "srq", srq_use },
+	{ "bad_wr", bad_wr },
 	{ "drain_qp", drain_qp },
 	{ "cq_resize", cq_resize },
 	{ }
