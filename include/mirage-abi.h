@@ -15,13 +15,13 @@
  *	CQ		kernel		process		process: enum mirage_arm;
  *							the kernel swaps in 0
  *
- * The writer of an index stores it with release semantics after the slots it
- * covers; the other side loads it with acquire semantics before it looks at
- * them. Between "set the flag" and "look at the index" (arming a CQ, asking for
+ * The writer of an index stores it with release semantics after the slots that it
+ * covers; the other side loads it with acquire semantics before it reads these
+ * slots. Between "set the flag" and "look at the index" (arming a CQ, asking for
  * the doorbell) both sides need a full barrier.
  *
- * The kernel trusts nothing here: it keeps its own copy of the index that it
- * writes and copies every WQE out before it looks at it (kernel/queue/ring.h).
+ * The kernel trusts nothing in a ring. It keeps its own copy of the index that it
+ * writes, and copies every WQE out before it checks it (kernel/queue/ring.h).
  */
 #ifndef MIRAGE_ABI_H
 #define MIRAGE_ABI_H
@@ -92,8 +92,8 @@ enum mirage_wqe_flags {
 
 /*
  * One send WQE: this head, then num_sge SGEs, or inline_len bytes of data where
- * MIRAGE_WQE_INLINE is set. The stride of the ring is the room for both. Beside the
- * obvious:
+ * MIRAGE_WQE_INLINE is set. Both fit into the stride of the ring. Some opcodes use the
+ * fields in a way that their names do not tell:
  *
  *	ATOMIC_WRITE	8 bytes of inline data
  *	FLUSH		compare_add: length; swap: selectivity level << 32 | placement
@@ -101,7 +101,7 @@ enum mirage_wqe_flags {
  *	REG_MR		ex: the key (kernel users only)
  *	BIND_MW		rkey: the window's present one; ex: its new one; remote_addr:
  *			address; compare_add: length; swap: access << 32 | lkey
- *	any, of UD	remote_addr: the address handle's number; rkey: Q_Key; swap:
+ *	any of UD	remote_addr: number of the address handle; rkey: Q_Key; swap:
  *			P_Key index << 32 | destination QPN
  */
 struct mirage_send_wqe {
@@ -131,8 +131,8 @@ struct mirage_recv_wqe {
 static_assert(sizeof(struct mirage_recv_wqe) == 16, "ABI");
 
 /*
- * Those of enum ibv_wc_flags; the kernel's own enum has other values. What is beyond
- * the lower eight bits libibverbs has no name for.
+ * The lower eight bits are those of enum ibv_wc_flags; the kernel's enum has other values.
+ * libibverbs has no names for the bits above.
  */
 enum mirage_wc_flags {
 	MIRAGE_WC_GRH		= 1 << 0,
@@ -143,21 +143,21 @@ enum mirage_wc_flags {
 
 #define MIRAGE_WC_IBV_FLAGS	0xff
 
-/* From this bit on: the VLAN that a MAD was sent to, or 0. For users in the kernel. */
+/* From this bit on stands the VLAN that a MAD was sent to, or 0. For kernel users. */
 #define MIRAGE_WC_VLAN_SHIFT	16
 
-/* Which of its QP's rings the work request of a CQE stood in. */
+/* The ring of the QP that the work request of a CQE was in. */
 enum mirage_cqe_ring {
-	MIRAGE_CQE_NO_RING	= 0,	/* an SRQ's: see there */
+	MIRAGE_CQE_NO_RING	= 0,	/* an SRQ's: see struct mirage_cqe */
 	MIRAGE_CQE_SQ		= 1,
 	MIRAGE_CQE_RQ		= 2,
 };
 
 /*
- * A completion: up to wc_flags as struct ibv_wc, which polling fills from here. The
- * slots of the ring before the index cons are free now: those of requests that
- * complete unseen go with the next one that is seen. (An SRQ's complete in no order;
- * they are free when the kernel has taken them, by the cons of its ring.)
+ * A completion. Up to wc_flags it is struct ibv_wc, which polling fills from here. The
+ * slots of the ring before the index cons are free now, including those of unsignaled
+ * requests that completed before this one. (The requests of an SRQ complete in no order:
+ * its slots are free when the kernel has taken them, as cons of its ring says.)
  */
 struct mirage_cqe {
 	__aligned_u64 wr_id;
@@ -180,9 +180,9 @@ struct mirage_cqe {
 static_assert(sizeof(struct mirage_cqe) == 64, "ABI");
 
 /*
- * RoCE has no service levels. In their place a UD completion says what the datagram
- * came in, which IBA annex A17.4.5.1 asks for and libibverbs has no field for: in
- * mlx5's coding, which applications know (UCX before 1.19).
+ * RoCE has no service levels. In that field a UD completion says which IP version the
+ * datagram came in. IBA annex A17.4.5.1 asks for that, and libibverbs has no other field
+ * for it. The coding is mlx5's, which applications know (UCX before 1.19).
  */
 enum mirage_wc_sl {
 	MIRAGE_WC_SL_IPV6	= 9,
@@ -219,7 +219,7 @@ struct mirage_create_cq_resp {
 	struct mirage_ring_info ring;
 };
 
-/* The unpolled CQEs were moved to the new ring, from its cons on. */
+/* The CQEs that were not polled are in the new ring, from its cons on. */
 struct mirage_resize_cq_resp {
 	struct mirage_ring_info ring;
 };
@@ -231,8 +231,8 @@ struct mirage_create_srq_resp {
 };
 
 struct mirage_create_qp_resp {
-	struct mirage_ring_info sq;	/* both all zero where there is none: an SRQ, */
-	struct mirage_ring_info rq;	/* XRC */
+	struct mirage_ring_info sq;	/* all zero if there is none: of an XRC target */
+	struct mirage_ring_info rq;	/* the same: with an SRQ, of XRC */
 	__u32 max_inline;
 	__u32 reserved;
 };

@@ -2,8 +2,8 @@
 /*
  * The device as the RDMA core sees it: operations, limits, its port
  *
- * Processes use it through rings of their own, kernel users through the operations
- * post_*, poll_cq and req_notify_cq, which know the same rings.
+ * Processes use the device through rings that they map. Kernel users call the operations
+ * post_*, poll_cq and req_notify_cq, which work on the same kind of rings.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_ether.h>
@@ -41,10 +41,10 @@
 #include "verbs.h"
 #include "wire/wire.h"
 
-/* After what it makes entries of. */
+/* It makes entries of functions that are declared above. */
 #include "compat/ops.h"
 
-/* The entries of a GID table are addresses of the netdev: more than it will have. */
+/* The GID table has the addresses of the netdev: this is more than a netdev will have. */
 #define GID_TBL_LEN		1024
 #define PKEY_TBL_LEN		1
 #define PKEY_DEFAULT		0xffff
@@ -71,7 +71,7 @@ static void device_fill_identity(struct ib_device *ibdev, struct ib_device_attr 
 	attr->fw_ver = MIRAGE_ABI_VERSION;
 	attr->sys_image_guid = ibdev->node_guid;
 	attr->hw_ver = 1;
-	/* Vendor ids are OUIs; a locally administered one says there is no vendor. */
+	/* Vendor ids are OUIs. This one is locally administered: there is no vendor. */
 	attr->vendor_id = 0x024d52;
 	attr->vendor_part_id = 1;
 	attr->device_cap_flags = IB_DEVICE_PORT_ACTIVE_EVENT |
@@ -134,7 +134,7 @@ static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *a
 
 	device_fill_identity(ibdev, attr);
 	device_fill_limits(attr);
-	/* The CPU itself does them: atomic against every other access. */
+	/* The CPU executes atomics: they are atomic against every other access. */
 	attr->atomic_cap = IB_ATOMIC_GLOB;
 	attr->odp_caps = odp_caps;
 	attr->timestamp_mask = U64_MAX;
@@ -162,7 +162,7 @@ static int mirage_query_port(struct ib_device *ibdev, u32 port,
 	attr->pkey_tbl_len = PKEY_TBL_LEN;
 	attr->max_msg_sz = MIRAGE_MAX_MSG;
 	attr->max_vl_num = 1;
-	/* No answer from a netdev that goes away, and none that matters. */
+	/* A netdev that goes away does not answer; then the speed does not matter. */
 	if (ib_get_eth_speed(ibdev, port, &attr->active_speed, &attr->active_width)) {
 		attr->active_speed = IB_SPEED_SDR;
 		attr->active_width = IB_WIDTH_1X;
@@ -193,7 +193,7 @@ static int mirage_get_port_immutable(struct ib_device *ibdev, u32 port,
 	return 0;
 }
 
-/* The core keeps the table; who remembers what it looked up there is told. */
+/* The core keeps the table of GIDs; net/ remembers what it looked up there. */
 static int mirage_add_gid(const struct ib_gid_attr *attr, void **context)
 {
 	mirage_net_addresses_changed(to_mdev(attr->device));
@@ -206,13 +206,13 @@ static int mirage_del_gid(const struct ib_gid_attr *attr, void **context)
 	return 0;
 }
 
-/* Nobody knows the device any more; registered or not, it ends here. */
+/* Nobody uses the device any more: it ends here, whether it was registered or not. */
 static void mirage_dealloc_driver(struct ib_device *ibdev)
 {
 	struct mirage_dev *dev = to_mdev(ibdev);
 
 	mirage_net_close(dev);
-	/* Invalidations that found a region just before it was gone still count. */
+	/* Invalidations that found a region just before its end still use the counters. */
 	synchronize_rcu();
 	destroy_workqueue(dev->wq);
 	WARN_ON(!xa_empty(&dev->qps));
@@ -327,10 +327,10 @@ static struct lock_class_key srqs_key, ahs_key;
 
 /**
  * mirage_device_create - make a device, not yet registered
- * @netdev: what it is over; a reference is taken
+ * @netdev: its netdev; a reference is taken
  *
- * Process context. ib_dealloc_device() undoes it until it is registered, the core
- * afterwards.
+ * Process context. Until the device is registered, ib_dealloc_device() undoes this; after
+ * that the core does.
  *
  * Return: the device, or ERR_PTR(-ENOMEM).
  */
@@ -355,7 +355,7 @@ struct mirage_dev *mirage_device_create(struct net_device *netdev)
 	xa_init_flags(&dev->qps, XA_FLAGS_ALLOC);
 	mirage_mw_table_init(&dev->mws);
 	xa_init_flags(&dev->srqs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
-	/* These two alone have locks that softirqs take. */
+	/* Softirqs take the locks of these two tables, and of no other. */
 	lockdep_set_class(&dev->srqs.xa_lock, &srqs_key);
 	xa_init_flags(&dev->ahs, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 	lockdep_set_class(&dev->ahs.xa_lock, &ahs_key);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * `rdma link add NAME type mirage netdev DEV`, and what becomes of DEV
+ * `rdma link add NAME type mirage netdev DEV`, and the end of DEV
  *
- * A netdev that goes away takes its device along. Its notifier runs under RTNL and
- * cannot wait, so the core unregisters the device in a work item; the netdev's own
- * end waits for that without RTNL, and nothing in that work waits for a process.
+ * When a netdev goes away, its device goes too. The notifier of the netdev runs under RTNL
+ * and cannot wait, so the core unregisters the device in a work item. The netdev waits for
+ * that at its end, without RTNL. Nothing in the work item waits for a process.
  */
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
@@ -16,7 +16,7 @@
 #include "device.h"
 #include "link.h"
 
-/* One device of ours per netdev: between the look and the registration. */
+/* At most one device per netdev: held from the look for one to the registration. */
 static DEFINE_MUTEX(newlink_mutex);
 
 static int link_check_netdev(const struct net_device *netdev)
@@ -78,7 +78,7 @@ static int link_newlink_locked(const char *name, struct net_device *netdev)
 	if (link_is_registered(netdev))
 		return 0;
 
-	/* Its notifier may have run before there was a device to be found. */
+	/* The notifier may have run before it could find the device. */
 	ibdev = ib_device_get_by_netdev(netdev, MIRAGE_RDMA_DRIVER);
 	if (ibdev)
 		ib_unregister_device_and_put(ibdev);

@@ -36,7 +36,7 @@ static void __exit mirage_exit(void)
 	mirage_link_exit();
 	mirage_net_exit();
 	mirage_odp_exit();
-	/* Regions and QPs are freed after a grace period, by code of this module. */
+	/* RCU callbacks that free regions and QPs are code of this module. */
 	rcu_barrier();
 }
 

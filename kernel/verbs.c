@@ -2,8 +2,8 @@
 /*
  * The small objects: contexts, PDs, XRC domains
  *
- * Nothing here has state of its own beyond its count; what an argument means is
- * checked here, what the core has checked is not checked again.
+ * These objects have no state of their own: they are counted. Arguments are checked here,
+ * unless the core has checked them.
  */
 #include <rdma/uverbs_ioctl.h>
 
@@ -13,7 +13,7 @@
 
 /**
  * mirage_alloc_ucontext - ib_device_ops.alloc_ucontext
- * @uctx: the core's object; nothing of ours hangs on it but rings, by their offsets
+ * @uctx: the core's object; all that mirage attaches to it are rings, by their offsets
  * @udata: driver data: struct mirage_alloc_ucontext_resp
  *
  * Return: 0, -EOPNOTSUPP for input that nobody knows, or -EFAULT.
@@ -29,13 +29,13 @@ int mirage_alloc_ucontext(struct ib_ucontext *uctx, struct ib_udata *udata)
 	return err ?: ib_respond_udata(udata, resp);
 }
 
-/** mirage_query_ucontext - ib_device_ops.query_ucontext; that it exists allows imports */
+/** mirage_query_ucontext - ib_device_ops.query_ucontext; without it the core imports none */
 int mirage_query_ucontext(struct ib_ucontext *uctx, struct uverbs_attr_bundle *attrs)
 {
 	return 0;
 }
 
-/** mirage_dealloc_ucontext - ib_device_ops.dealloc_ucontext; the core wants it */
+/** mirage_dealloc_ucontext - ib_device_ops.dealloc_ucontext; the core requires it */
 void mirage_dealloc_ucontext(struct ib_ucontext *uctx)
 {
 }
@@ -44,8 +44,8 @@ void mirage_dealloc_ucontext(struct ib_ucontext *uctx)
  * mirage_disassociate_ucontext - ib_device_ops.disassociate_ucontext
  * @uctx: of a process that lives on without the device
  *
- * That it exists allows the core to take the device away from processes. The core
- * destroys their objects; the rings they map are ordinary memory by then.
+ * Only with this operation the core removes a device that processes use. The core destroys
+ * their objects; the rings that they still map are ordinary memory by then.
  */
 void mirage_disassociate_ucontext(struct ib_ucontext *uctx)
 {
@@ -75,7 +75,7 @@ int mirage_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 	return err;
 }
 
-/** mirage_dealloc_pd - ib_device_ops.dealloc_pd; the core knows it is unused */
+/** mirage_dealloc_pd - ib_device_ops.dealloc_pd; the core calls it for an unused PD only */
 int mirage_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
 	mirage_limit_put(&to_mdev(pd->device)->num_pd);
@@ -84,7 +84,7 @@ int mirage_dealloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 
 /**
  * mirage_alloc_xrcd - ib_device_ops.alloc_xrcd
- * @xrcd: the core's object: who shares it is all there is to know of it
+ * @xrcd: the core's object, which says all there is: who shares the domain
  * @udata: no driver data
  *
  * Return: 0, -ENOMEM when there are MIRAGE_MAX_XRCD already.
@@ -99,7 +99,7 @@ int mirage_alloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata)
 	return mirage_limit_get(&dev->num_xrcd, MIRAGE_MAX_XRCD) ? 0 : -ENOMEM;
 }
 
-/** mirage_dealloc_xrcd - ib_device_ops.dealloc_xrcd; the core knows it is unused */
+/** mirage_dealloc_xrcd - ib_device_ops.dealloc_xrcd; the core calls it for an unused one only */
 int mirage_dealloc_xrcd(struct ib_xrcd *xrcd, struct ib_udata *udata)
 {
 	mirage_limit_put(&to_mdev(xrcd->device)->num_xrcd);

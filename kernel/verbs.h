@@ -8,7 +8,7 @@
 #include <rdma/ib_verbs.h>
 #include <rdma/uverbs_ioctl.h>
 
-/* The core allocates these; nothing of ours is in them. */
+/* The core allocates these. They have no fields of ours. */
 
 /**
  * struct mirage_ucontext - a process that uses the device

@@ -18,7 +18,7 @@
 #include <linux/oom.h>
 #include <linux/sched/signal.h>
 
-/* A fault on every page, letting go of mmap_lock where a handler wants that. */
+/* Fault every page in. A fault may drop mmap_lock where its handler wants that. */
 static inline int mirror_compat_touch(struct hmm_range *range,
 				      struct mm_struct *mm)
 {
@@ -57,10 +57,10 @@ static inline int mirror_compat_fault(struct hmm_range *range,
 }
 
 /*
- * The older hmm_range_fault() keeps mmap_lock, so that userfaultfd answers it with
- * SIGBUS. Take no for an answer only after a fault that may drop the lock has had
- * the same; not for ever, because that one also accepts what HMM never does (I/O
- * mappings). The timeout is for a notifier that mirror does not use.
+ * The older hmm_range_fault() keeps mmap_lock, so userfaultfd answers it with SIGBUS.
+ * Its -EFAULT counts only after a fault that may drop the lock has failed as well. The
+ * number of tries is bounded, because such a fault also accepts what HMM never does (I/O
+ * mappings). The timeout is that of a notifier which the mirror does not use.
  */
 static inline int hmm_range_fault_unlocked_timeout(struct hmm_range *range,
 						   unsigned long timeout)

@@ -6,7 +6,7 @@
 #ifndef MIRAGE_COMPAT_OPS_H
 #define MIRAGE_COMPAT_OPS_H
 
-/* No comma behind it in the table: there may be nothing. */
+/* The table has no comma after it, because it may be empty. */
 #ifdef HAVE_UVERBS_ROBUST_UDATA
 #define OPS_ROBUST_UDATA	.uverbs_robust_udata = 1,
 #else

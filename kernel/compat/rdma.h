@@ -27,7 +27,7 @@ struct ib_dmah;
 #define IB_FLUSH_GLOBAL			BIT(0)
 #define IB_FLUSH_PERSISTENT		BIT(1)
 #define IB_FLUSH_MR			1
-/* Its core knows no access flags for flush, but nothing of atomic write is its. */
+/* Such a core knows no access flags for FLUSH. ATOMIC WRITE needs nothing of the core. */
 #define IB_DEVICE_FLUSH_GLOBAL		0
 #define IB_DEVICE_ATOMIC_WRITE		BIT_ULL(40)
 #endif

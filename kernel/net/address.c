@@ -64,6 +64,6 @@ u16 mirage_gid_vlan(struct mirage_dev *dev, const union ib_gid *gid)
  */
 enum ib_mtu mirage_device_mtu(const struct mirage_dev *dev)
 {
-	/* It says 0 where there is no room for the smallest. */
+	/* iboe_get_mtu() returns 0 if not even the smallest MTU fits. */
 	return iboe_get_mtu(READ_ONCE(dev->netdev->mtu)) ?: IB_MTU_256;
 }

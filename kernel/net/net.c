@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Sockets, one pair a network namespace, and to which device a packet belongs
+ * The sockets, a pair for each network namespace, and which device a packet is for
  *
- * A UDP socket that is no tunnel (no encap_rcv) and does GRO gets super-packets whole,
- * those of a local sender as well as those that GRO merged. They are taken out of it as
- * soon as they arrive, in its sk_data_ready, in softirq: a hand-over to a worker costs
- * more than what is done with a packet. Two CPUs never take from one socket at a time:
- * order within a flow, which the kernel keeps that far, is what go-back-N lives of.
+ * A UDP socket that is no tunnel (no encap_rcv) and allows GRO gets super-packets whole:
+ * those of a local sender, and those that GRO merged. Its sk_data_ready() takes them out as
+ * soon as they arrive, in softirq, because handing a packet to a worker costs more than
+ * handling it. Only one CPU at a time takes packets out of a socket. The kernel keeps the
+ * order of a flow up to there, and go-back-N depends on that order.
  *
- * The UDP checksum is not looked at unless GRO or the NIC did: the ICRC covers more and
- * is stronger.
+ * Nothing here verifies the UDP checksum: the ICRC covers more and is stronger.
  *
  * Locking: net_mutex protects hosts, their sockets and lists of devices; the data path
  * reads these under RCU.
@@ -28,24 +27,24 @@
 #include "base/device.h"
 #include "net/net.h"
 
-/* Nothing stays in a socket; but a CPU may be kept from its softirqs for a while. */
+/* Packets leave a socket at once, unless something keeps a CPU from its softirqs. */
 #define NET_RCVBUF	SZ_32M
-/* Bytes that a slow queue may hold for all QPs of a namespace, truesize. */
+/* Truesize of what a slow transmit queue may hold, for all QPs of a namespace. */
 #define NET_SNDBUF	SZ_32M
 
-/* That many wrong packets in merged skbs within a second, and GRO is off for a minute. */
+/* After so many wrong packets in merged skbs within a second, GRO is off for a minute. */
 #define GRO_FAILURES	16
 #define GRO_PAUSE	(60 * HZ)
 
-/* So many skbs at a time; other softirqs, and who wants the CPU back, come in between. */
+/* Skbs at a time: after them other softirqs, and tasks, get the CPU. */
 #define DRAIN_MAX	64
 
 /**
  * struct net_inlet - where packets of one IP version come in
- * @host: whose
+ * @host: the host it belongs to
  * @sock: the socket
- * @pending: calls of sk_data_ready not yet attended to
- * @more: goes on with these
+ * @pending: calls of sk_data_ready() that nobody has acted on; above 0, one CPU drains
+ * @more: drains on after DRAIN_MAX skbs
  */
 struct net_inlet {
 	struct mirage_net_host *host;
@@ -58,11 +57,12 @@ struct net_inlet {
  * struct mirage_net_host - what a network namespace has
  * @net: the namespace
  * @devs: devices that called mirage_net_open()
- * @only: the one of @devs when it is the only one
- * @inlet: by IP version, IPv6 is 1; NULL without sockets
- * @gro_off: GRO is not to merge; it did so with what does not belong together
- * @gro_failures: how often since @gro_since; both and @gro_off may be a little wrong
- * @gro_since: in jiffies; while @gro_off, since then
+ * @only: the device, if @devs has no other
+ * @inlet: IPv4's and IPv6's; NULL while the sockets are closed
+ * @gro_off: GRO must not merge, because it merged packets that do not belong together
+ * @gro_failures: wrong packets since @gro_since. No lock protects these three: they may be
+ *	slightly wrong
+ * @gro_since: in jiffies: when the count began, or when @gro_off was set
  * @dead: the namespace ends
  */
 struct mirage_net_host {
@@ -76,7 +76,7 @@ struct mirage_net_host {
 	bool dead;
 };
 
-/* The device that this CPU found last; good while net_generation has not moved. */
+/* The device that this CPU found last; valid until net_generation moves. */
 struct net_found {
 	struct mirage_net_host *host;
 	struct mirage_dev *dev;
@@ -134,7 +134,7 @@ static struct mirage_dev *net_dev_by_address(struct mirage_net_host *host,
 	return dev;
 }
 
-/* A group belongs to a netdev, or to the one below a VLAN. */
+/* A packet to a group is for the device over the netdev, or over the one below its VLAN. */
 static struct mirage_dev *net_dev_by_netdev(struct mirage_net_host *host, const struct sk_buff *skb)
 {
 	struct net_device *netdev = dev_get_by_index_rcu(host->net, skb->skb_iif);
@@ -150,7 +150,7 @@ static struct mirage_dev *net_dev_by_netdev(struct mirage_net_host *host, const 
 	return NULL;
 }
 
-/* With one device there is no question; a QP compares the addresses with its path's. */
+/* A single device gets everything: its QPs compare the addresses with their paths. */
 static struct mirage_dev *net_dev_of(struct mirage_net_host *host, const struct sk_buff *skb)
 {
 	struct mirage_dev *dev;
@@ -161,7 +161,7 @@ static struct mirage_dev *net_dev_of(struct mirage_net_host *host, const struct 
 	return dev ? dev : net_dev_by_address(host, skb);
 }
 
-/* No options, no extension headers: the ICRC knows none. */
+/* The ICRC knows neither IP options nor extension headers. */
 static bool net_headers_ok(const struct sk_buff *skb)
 {
 	return skb_network_header_len(skb) ==
@@ -182,7 +182,7 @@ static void net_count_rx(struct mirage_dev *dev, const struct sk_buff *skb)
 	}
 }
 
-/* What a local sender made stays whole all the same. */
+/* Super-packets of a local sender are not affected. */
 static void net_gro_switch(struct mirage_net_host *host, bool on)
 {
 	struct net_inlet *inlet;
@@ -239,14 +239,14 @@ static void net_receive(struct mirage_net_host *host, struct sk_buff *skb)
 	dev->upcalls->packets(dev, skb);
 }
 
-/* A look costs less than an attempt to take one that is not there. */
+/* Looking costs less than trying to take an skb that is not there. */
 static bool net_is_empty(struct sock *sk)
 {
 	return skb_queue_empty_lockless(&udp_sk(sk)->reader_queue) &&
 	       skb_queue_empty_lockless(&sk->sk_receive_queue);
 }
 
-/* In softirq, by the one who made @pending more than 0. */
+/* In softirq, by the CPU that raised @pending from 0. */
 static void net_drain(struct net_inlet *inlet, struct sock *sk)
 {
 	int err, calls = 1, left = DRAIN_MAX;
@@ -256,7 +256,7 @@ static void net_drain(struct net_inlet *inlet, struct sock *sk)
 	do {
 		while (!net_is_empty(sk) && (skb = skb_recv_udp(sk, MSG_DONTWAIT, &err))) {
 			net_receive(inlet->host, skb);
-			/* Other CPUs may bring more than this one can do. */
+			/* Other CPUs may bring more than this one can handle. */
 			if (unlikely(!--left)) {
 				tasklet_schedule(&inlet->more);
 				return;
@@ -283,7 +283,7 @@ static void net_data_ready(struct sock *sk)
 
 	rcu_read_lock();
 	inlet = rcu_dereference_sk_user_data(sk);
-	/* Who finds another CPU at it leaves its own to that. */
+	/* Another CPU that drains takes this packet, too. */
 	if (inlet && !atomic_fetch_inc(&inlet->pending))
 		net_drain(inlet, sk);
 	rcu_read_unlock();
@@ -303,7 +303,7 @@ static void net_tune_socket(struct socket *sock)
 	WRITE_ONCE(sk->sk_ll_usec, 0);
 #endif
 	release_sock(sk);
-	/* Accepts UDP_L4 super-packets and lets GRO look for this socket. */
+	/* The socket accepts UDP_L4 super-packets then, and GRO merges for it. */
 	if (sock->ops->setsockopt(sock, SOL_UDP, UDP_GRO, KERNEL_SOCKPTR(&on), sizeof(on)))
 		pr_notice_once("mirage: no GRO on UDP sockets\n");
 }
@@ -349,7 +349,7 @@ static void net_inlets_close(struct mirage_net_host *host)
 		rcu_assign_sk_user_data(inlet[v6]->sock->sk, NULL);
 		kernel_sock_shutdown(inlet[v6]->sock, SHUT_RDWR);
 	}
-	/* Whoever found an inlet, by its socket or its host, has done with it then. */
+	/* After that nobody uses an inlet that was found by its socket or its host. */
 	synchronize_net();
 	for (v6 = 0; v6 < 2; v6++) {
 		if (!inlet[v6])
@@ -360,7 +360,7 @@ static void net_inlets_close(struct mirage_net_host *host)
 	}
 }
 
-/* A host without IPv6 is one. */
+/* A host without IPv6 has IPv4's socket alone. */
 static int net_inlets_open(struct mirage_net_host *host)
 	__must_hold(&net_mutex)
 {
@@ -481,7 +481,7 @@ static int __net_init net_host_init(struct net *net)
 	return 0;
 }
 
-/* A device whose netdev went back to the initial namespace may still be there. */
+/* A device may be left whose netdev has gone back to the initial namespace. */
 static void __net_exit net_host_exit(struct net *net)
 {
 	struct mirage_net_host *host = net_generic(net, net_id);

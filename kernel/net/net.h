@@ -2,8 +2,8 @@
 /*
  * RoCEv2 over UDP 4791: sockets, routes, super-packets
  *
- * Only these files know sockets and skbs' insides. One pair of sockets (IPv4, IPv6) a
- * network namespace, shared by its devices, opened when first needed.
+ * Only these files know sockets and the inside of skbs. A network namespace has one pair of
+ * sockets (IPv4, IPv6), which its devices share and which opens when it is first needed.
  *
  *	out	mirage_net_tx_segment() -> fill -> mirage_net_tx_seal()		net_tx.c
  *		  -> ... -> mirage_net_tx_flush()
@@ -25,24 +25,24 @@ struct mirage_dev;
 struct mirage_net_host;
 
 /**
- * struct mirage_net_path - how to a peer
- * @dev: whose, for its counters
+ * struct mirage_net_path - the way to a peer
+ * @dev: the device, for its counters
  * @net: the namespace; a reference is held, as by a process's socket
- * @host: its sockets
- * @flow: addresses and ports as in the packet
+ * @host: the namespace's sockets
+ * @flow: addresses and ports of the packets
  * @dst: the route, or NULL: looked up when needed; a reference is held
- * @cookie: of @dst
+ * @cookie: tells whether @dst is still valid
  * @oif: netdev of our GID (a VLAN's own), by index
  * @label: IPv6 flow label
  * @id: IPv4 identification of the next packet
  * @tos: traffic class, DSCP and ECN
  * @ttl: hop limit, not 0
- * @single: one packet an skb from now on. For the requester to set when nothing gets
- *	through any more: something on the way may do super-packets wrong
+ * @single: one packet an skb from now on. The requester sets it when nothing gets through
+ *	any more: something on the way may handle super-packets wrongly
  * @seed_len: length of the packet sealed last
- * @seed: of the ICRCs of such
+ * @seed: ICRC seed of packets of that length
  *
- * Owned by who sends with it: no lock.
+ * Whoever sends with it owns it; it has no lock.
  */
 struct mirage_net_path {
 	struct mirage_dev *dev;
@@ -62,12 +62,12 @@ struct mirage_net_path {
 };
 
 /**
- * mirage_net_path_init - a path to where an address vector says
+ * mirage_net_path_init - make a path to the address of an address vector
  * @path: filled; released by mirage_net_path_release()
  * @dev: the device
  * @ah: RoCE address, with ->grh.sgid_attr
- * @qpn: ours
- * @peer: the peer's, or 0: both give entropy to the source port
+ * @qpn: number of our QP
+ * @peer: number of the peer's, or 0; the source port depends on both
  *
  * Any context; mirage_net_open() may come later. The route itself is looked up when the first
  * packet is sent.
@@ -99,9 +99,10 @@ void mirage_net_path_release(struct mirage_net_path *path);
  * @in_frag: the open packets stand in a page, not in the skb itself
  * @id: IPv4 identification of the first packet
  *
- * Packets of one path that are equally long, the last one may be shorter, go as one
- * UDP GSO skb. On the sender's stack or in its object; BHs are
- * off from its first mirage_net_tx_segment() to mirage_net_tx_flush(), which must come.
+ * Packets of one path that are equally long leave as one UDP GSO skb; the last one may be
+ * shorter. The super-packet is on the sender's stack or in an object of the sender's. BHs
+ * are off from its first mirage_net_tx_segment() to its mirage_net_tx_flush(), which must
+ * come.
  */
 struct mirage_net_tx {
 	struct mirage_net_path *path;
@@ -123,18 +124,19 @@ struct mirage_net_tx {
 
 /**
  * mirage_net_tx_batch - room for more packets of one length
- * @tx: the super-packet; ->num says how many there is room for, one at least
- * @path: whereto
- * @len: of each, BTH through ICRC; of several a multiple of 4, without pad
- * @num: how many at most
+ * @tx: the super-packet; ->num says how many packets there is room for, at least one
+ * @path: the path to send on
+ * @len: bytes of each, BTH through ICRC; of several a multiple of 4, without pad
+ * @num: how many packets at most
  * @more: bytes that the caller expects to send after the first: a hint for memory
  *
- * BHs off; any lock may be held. Sends what @tx has when these do not fit to it.
+ * BHs off; any lock may be held. If the packets do not fit to what @tx has, that is sent
+ * first.
  *
- * Return: @len contiguous bytes for each, to be filled and sealed (or cancelled) before
- * anything else is sent on this CPU; who fills fewer takes ->num down. NULL without
- * memory, or with too much on its way through a slow queue: flush, and again in a jiffy
- * or more.
+ * Return: @len contiguous bytes for each packet. The caller fills and seals (or cancels)
+ * them before anything else is sent on this CPU, and lowers ->num if it fills fewer. NULL
+ * without memory, or when too much is on its way through a slow queue: flush, and try again
+ * in a jiffy or more.
  */
 void *mirage_net_tx_batch(struct mirage_net_tx *tx, struct mirage_net_path *path, u32 len,
 			  u32 num, u32 more);
@@ -156,36 +158,38 @@ static inline void *mirage_net_tx_segment(struct mirage_net_tx *tx, struct mirag
 	return mirage_net_tx_batch(tx, path, len, 1, more);
 }
 
-/** mirage_net_tx_last - the last of the packets that mirage_net_tx_batch() made room for */
+/** mirage_net_tx_last - the last packet that mirage_net_tx_batch() made room for */
 static inline void *mirage_net_tx_last(const struct mirage_net_tx *tx)
 {
 	return tx->segment + (tx->num - 1) * tx->seg_len;
 }
 
-/** mirage_net_tx_seal - packets are complete but for pad and ICRC, which are put in here */
+/** mirage_net_tx_seal - put pad and ICRC into the open packets, which are then complete */
 void mirage_net_tx_seal(struct mirage_net_tx *tx);
 
 /**
- * mirage_net_tx_reopen - the packet sealed last, to be changed in place and sealed anew
+ * mirage_net_tx_reopen - open the packet that was sealed last, to change it in place
  * @tx: the super-packet
  *
  * BHs off.
  *
- * Return: its start, as of mirage_net_tx_segment(); NULL when it is gone already.
+ * Return: its start, as from mirage_net_tx_segment(), to be sealed anew; NULL when it was
+ * sent already.
  */
 void *mirage_net_tx_reopen(struct mirage_net_tx *tx);
 
-/** mirage_net_tx_cancel - what mirage_net_tx_batch() made room for is not sent */
+/** mirage_net_tx_cancel - drop the open packets */
 void mirage_net_tx_cancel(struct mirage_net_tx *tx);
 
-/** mirage_net_tx_send - mirage_net_tx_flush() of a super-packet that there is */
+/** mirage_net_tx_send - mirage_net_tx_flush() of a super-packet that is not empty */
 void mirage_net_tx_send(struct mirage_net_tx *tx);
 
 /**
- * mirage_net_tx_flush - send what there is
+ * mirage_net_tx_flush - send the sealed packets
  * @tx: the super-packet, empty afterwards
  *
- * BHs off. Nothing is reported: what is lost here is lost like on any wire (and counted).
+ * BHs off. Errors are not reported: a packet that is lost here is lost as on any wire, and
+ * counted.
  */
 static inline void mirage_net_tx_flush(struct mirage_net_tx *tx)
 {
@@ -196,7 +200,7 @@ static inline void mirage_net_tx_flush(struct mirage_net_tx *tx)
 /**
  * struct mirage_net_seg - one packet of a received skb
  * @pkt: its headers
- * @payload: its bytes, contiguous, good until the next mirage_net_segment() on this CPU
+ * @payload: its bytes, contiguous, valid until the next mirage_net_segment() on this CPU
  * @next: offset of the next packet, or 0
  */
 struct mirage_net_seg {
@@ -207,12 +211,12 @@ struct mirage_net_seg {
 
 /**
  * struct mirage_net_cb - in skb->cb of what mirage_upcalls.packets gets, while it is held
- * @dev: whose address it was sent to
- * @off: the first packet not yet consumed; 0 at first
- * @end: the first one that is no more of what is held, or 0
- * @seed: of the ICRCs of its packets that are @seed_len long; of net_rx.c
+ * @dev: the device it was sent to
+ * @off: offset of the first packet that was not consumed; 0 at first
+ * @end: of a held skb: offset of the first packet that is not held, or 0
+ * @seed: ICRC seed of packets of @seed_len bytes; of net_rx.c
  * @seed_len: 0 at first
- * @fixed_id: all its packets have the IPv4 identification of the first, see net_rx.c
+ * @fixed_id: all packets have the IPv4 identification of the first, see net_rx.c
  */
 struct mirage_net_cb {
 	struct mirage_dev *dev;
@@ -232,26 +236,26 @@ static inline struct mirage_net_cb *mirage_net_cb(struct sk_buff *skb)
 /**
  * mirage_net_segment - look at one packet
  * @skb: received, or a clone of it; read only
- * @off: of its BTH: mirage_net_cb(skb)->off at first, then @seg->next
+ * @off: offset of its BTH: mirage_net_cb(skb)->off at first, then @seg->next
  * @seg: filled
  *
- * BHs off. Checks lengths, headers and ICRC; needs nothing of @skb but its data.
+ * BHs off. Checks lengths, headers and ICRC; reads only the data of @skb.
  *
- * Return: 0; -EINVAL: malformed, -EBADMSG: the ICRC is wrong (both counted here; ->next is
- * right all the same).
+ * Return: 0; -EINVAL: malformed; -EBADMSG: the ICRC is wrong. Both errors are counted here,
+ * and ->next is right all the same.
  */
 int mirage_net_segment(struct sk_buff *skb, u32 off, struct mirage_net_seg *seg);
 
-/* Packets, and bytes of theirs, that are looked at and then copied in one go. */
+/* Packets, and bytes, that are checked and then copied in one go. */
 #define MIRAGE_NET_BATCH_MAX	16
 #define MIRAGE_NET_BATCH_BYTES	SZ_16K
 
 /**
  * struct mirage_net_batch - packets of one length, each in one piece
  * @pkt: headers of the first
- * @at: where each begins
- * @len: of each
- * @num: how many there are
+ * @at: where each packet begins
+ * @len: length of each
+ * @num: number of packets
  */
 struct mirage_net_batch {
 	struct mirage_pkt pkt;
@@ -266,10 +270,10 @@ struct mirage_net_batch {
  * @off: of the packet; not the first of @skb
  * @batch: filled if so
  *
- * BHs off. Nothing is checked but the headers of the first.
+ * BHs off. Checks only the headers of the first packet.
  *
- * Return: whether there are two packets at least; else, or if their headers are wrong, it
- * is for mirage_net_segment().
+ * Return: whether there are at least two packets with right headers. If not, the packet is
+ * for mirage_net_segment().
  */
 bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net_batch *batch);
 
@@ -278,13 +282,13 @@ bool mirage_net_batch_find(const struct sk_buff *skb, u32 off, struct mirage_net
  * @skb: as in mirage_net_batch_find()
  * @off: as in mirage_net_batch_find()
  * @batch: the batch; its packets have no extension headers
- * @num: how many to look at
- * @ack: is any of these asked to be acknowledged?
+ * @num: how many packets to look at
+ * @ack: set if one of the returned packets asks for an acknowledgment
  *
  * BHs off.
  *
- * Return: packets that are, and whose ICRCs are right; with less than @num the next one is
- * for mirage_net_segment().
+ * Return: number of packets, from the first on, that differ by nothing else and whose ICRCs
+ * are right. If it is less than @num, the next packet is for mirage_net_segment().
  */
 u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
 			   u32 num, bool *ack);
@@ -293,7 +297,7 @@ u32 mirage_net_batch_check(struct sk_buff *skb, u32 off, const struct mirage_net
 u32 mirage_net_next(const struct sk_buff *skb, u32 off);
 
 /**
- * mirage_net_peek_bth - look whose a packet is, before it was checked
+ * mirage_net_peek_bth - read opcode and QPN of a packet that was not checked
  * @skb: as in mirage_net_segment()
  * @off: of the packet
  * @opcode: filled
@@ -325,7 +329,7 @@ bool mirage_net_is_multicast(const struct sk_buff *skb);
 bool mirage_net_same_peer(const struct sk_buff *skb, const struct mirage_net_path *path);
 
 /**
- * mirage_net_grh - the 40 bytes in front of a datagram's payload (IBA 11.4.1.2; annex A17.4.5.1)
+ * mirage_net_grh - make the 40 bytes before a datagram's payload (IBA 11.4.1.2, A17.4.5.1)
  * @skb: the datagram
  * @grh: an IPv6 header, or an IPv4 one in its last 20 bytes
  *
@@ -334,13 +338,13 @@ bool mirage_net_same_peer(const struct sk_buff *skb, const struct mirage_net_pat
 enum rdma_network_type mirage_net_grh(const struct sk_buff *skb, void *grh);
 
 /**
- * mirage_net_open - sockets of the device's namespace, from now on
- * @dev: the device; once is enough, more do no harm; mirage_net_close() at its end
+ * mirage_net_open - receive packets for a device
+ * @dev: the device; calling it again does no harm; mirage_net_close() ends it
  *
  * Process context, may sleep.
  *
- * Return: 0; -EADDRINUSE: somebody else (Soft-RoCE) owns UDP port 4791 of the namespace:
- * the device works within itself only, and the next call tries again.
+ * Return: 0; -EADDRINUSE: another driver, such as Soft-RoCE, owns UDP port 4791 of the
+ * namespace. The device then works within itself only, and the next call tries again.
  */
 int mirage_net_open(struct mirage_dev *dev);
 
@@ -352,16 +356,16 @@ int mirage_net_open(struct mirage_dev *dev);
  */
 void mirage_net_close(struct mirage_dev *dev);
 
-/** mirage_net_addresses_changed - @dev has a GID more or less; any context */
+/** mirage_net_addresses_changed - @dev got or lost a GID; any context */
 void mirage_net_addresses_changed(struct mirage_dev *dev);
 
-/** mirage_net_merged_wrongly - packets of one skb, for @dev, had no common header; BHs off */
+/** mirage_net_merged_wrongly - GRO merged packets for @dev that have no common header; BHs off */
 void mirage_net_merged_wrongly(struct mirage_dev *dev);
 
-/** mirage_net_host_of - what a namespace has of ours; good while a reference on it is held */
+/** mirage_net_host_of - our sockets in a namespace; valid while a reference on it is held */
 struct mirage_net_host *mirage_net_host_of(struct net *net);
 
-/** mirage_net_sock - the namespace's socket; NULL while there is none; good while BHs are off */
+/** mirage_net_sock - the namespace's socket, or NULL; valid while BHs are off */
 struct sock *mirage_net_sock(const struct mirage_net_host *host, bool v6);
 
 int mirage_net_init(void);

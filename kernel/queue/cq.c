@@ -2,9 +2,9 @@
 /*
  * Completion queues
  *
- * The process polls the ring without a system call; here CQEs are posted, and the
- * completion event is fired when the process armed the CQ. A kernel user does the
- * same through mirage_poll_cq() and mirage_req_notify_cq().
+ * This file posts CQEs, and fires the completion event when the CQ is armed. A process
+ * polls the ring without a system call; a kernel user polls with mirage_poll_cq() and
+ * arms with mirage_req_notify_cq().
  *
  * Arming races with posting. Each side writes its word and then looks at the
  * other's, with a full barrier in between, so at least one of them sees the other:
@@ -39,7 +39,7 @@ static void cq_dispatch_overflow(struct mirage_cq *cq)
 }
 
 /**
- * mirage_cq_stamp - the CQE gets what clocks its CQ was made for
+ * mirage_cq_stamp - fill in the timestamps that the CQ was made for
  * @cq: the CQ; its lock is held
  * @slot: the CQE
  */
@@ -69,8 +69,8 @@ bool mirage_cq_take_arm(struct mirage_cq *cq, bool solicited)
 	if (READ_ONCE(hdr->cons_flags) == MIRAGE_ARM_SOLICITED && !solicited)
 		return false;
 	/*
-	 * Whatever the process wrote since is answered by the same event: it has
-	 * this CQE before it.
+	 * Whatever the process has written since, the same event answers it: the
+	 * process finds this CQE.
 	 */
 	return xchg(&hdr->cons_flags, MIRAGE_ARM_NONE);
 }
@@ -94,14 +94,14 @@ int mirage_cq_overflow(struct mirage_cq *cq)
  * mirage_cq_post - post one completion
  * @cq: the CQ; a QP keeps it alive
  * @cqe: what to post; the timestamps are filled in here, where asked for
- * @solicited: the CQE is one that a process armed for solicited ones waits for;
- *	errors always are
+ * @solicited: wakes a process that armed the CQ for solicited completions; errors do so
+ *	in any case
  *
  * Any context but hardirq; BHs need not be off, no lock of a CQ is held.
  *
- * Return: 0, or -EOVERFLOW: the CQ is full, or the process' index is nonsense. The
- * CQ is dead from now on, IB_EVENT_CQ_ERR was raised, and the QP that posts has to
- * go to the error state.
+ * Return: 0, or -EOVERFLOW: the CQ is full, or the process' index is nonsense. Then the
+ * CQ is dead from now on, IB_EVENT_CQ_ERR was raised, and the caller puts its QP in the
+ * error state.
  */
 int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe, bool solicited)
 {
@@ -143,7 +143,7 @@ static int cq_take_flags(struct ib_udata *udata, u32 *flags)
 /**
  * mirage_create_cq - ib_device_ops.create_user_cq and create_cq
  * @ibcq: the core's object, zeroed
- * @attr: ->cqe entries are asked for; ->cqe of @ibcq is what there are
+ * @attr: asks for ->cqe entries; ->cqe of @ibcq says how many there are
  * @attrs: driver data: struct mirage_create_cq_req and _resp; NULL for a kernel user
  *
  * Return: 0, -EINVAL for a size or completion vector that no CQ has, -EOPNOTSUPP for
@@ -164,7 +164,7 @@ int mirage_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	err = cq_entries_for(attr->cqe, &entries);
 	if (err)
 		return err;
-	/* The core's own flags say less than those of the driver data. */
+	/* The flags of the driver data say all that these could, and more. */
 	if (attr->flags)
 		return -EOPNOTSUPP;
 	err = udata ? cq_take_flags(udata, &cq->flags) : 0;
@@ -196,7 +196,7 @@ put_limit:
 
 /*
  * Makes *ring the ring of the CQ and leaves the old one in *ring. The indices go on
- * where they were, so the CQEs move to other slots of the same numbers.
+ * where they were, so each CQE moves to the slot of its index in the new ring.
  */
 static int cq_switch_ring(struct mirage_cq *cq, struct mirage_ring *ring)
 	__must_hold(&cq->lock)
@@ -229,8 +229,8 @@ static int cq_switch_ring(struct mirage_cq *cq, struct mirage_ring *ring)
  * @cqe: entries wanted
  * @udata: driver data: struct mirage_resize_cq_resp; NULL for a kernel user
  *
- * Completions go on meanwhile; the process must not poll nor arm. Where the new ring
- * is was answered before it is in use, because nothing may fail after that.
+ * Completions go on meanwhile; the process must neither poll nor arm. The process is
+ * told of the new ring before that is in use, because nothing may fail after the switch.
  *
  * Return: 0, -EINVAL for a size that no CQ has or that is too small for the CQEs
  * that were not polled yet, -ENOMEM, -EFAULT.
@@ -260,7 +260,7 @@ int mirage_resize_cq(struct ib_cq *ibcq, unsigned int cqe, struct ib_udata *udat
 
 	spin_lock_bh(&cq->lock);
 	if (udata) {
-		/* Copies up to 16 MiB: not with interrupts off. */
+		/* It copies up to 16 MiB, which is too long with interrupts off. */
 		err = cq_switch_ring(cq, &ring);
 	} else {
 		spin_lock_irq(&cq->poll_lock);
@@ -282,7 +282,7 @@ int mirage_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 	return 0;
 }
 
-/* False: its QP is gone, and with it the user's interest. */
+/* False: its QP was destroyed, so the user does not want the CQE any more. */
 static bool cq_to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struct ib_wc *wc)
 {
 	struct ib_qp *ibqp = dev->upcalls->cqe_qp(dev, cqe->qp_num);
@@ -321,9 +321,9 @@ static bool cq_to_wc(struct mirage_dev *dev, const struct mirage_cqe *cqe, struc
  * @num: room in @wc
  * @wc: filled
  *
- * Any context but hardirq. CQEs of a QP that was destroyed since are left out.
+ * Any context but hardirq. CQEs of QPs that are destroyed are left out.
  *
- * Return: how many there were, or -EOPNOTSUPP for the CQ of a process.
+ * Return: number of entries filled, or -EOPNOTSUPP for the CQ of a process.
  */
 int mirage_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 {
@@ -344,7 +344,7 @@ int mirage_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
 	/* Pairs with the release store of mirage_cq_post(). */
 	while (n < num && cons != smp_load_acquire(&hdr->prod))
 		n += cq_to_wc(dev, mirage_ring_slot(&cq->ring, cons++), wc + n);
-	/* The slots may be written to from here on. */
+	/* From here on the slots may be reused. */
 	smp_store_release(&hdr->cons, cons);
 	rcu_read_unlock();
 	spin_unlock_irqrestore(&cq->poll_lock, flags);
@@ -356,7 +356,7 @@ int mirage_poll_cq(struct ib_cq *ibcq, int num, struct ib_wc *wc)
  * @ibcq: a kernel user's CQ
  * @flags: which completions to be told of; IB_CQ_REPORT_MISSED_EVENTS
  *
- * Any context but hardirq. A CQ that is armed for all stays so.
+ * Any context but hardirq. A CQ that is armed for all completions stays so.
  *
  * Return: 0; 1: there are completions already; -EOPNOTSUPP for the CQ of a process.
  */
@@ -376,7 +376,7 @@ int mirage_req_notify_cq(struct ib_cq *ibcq, enum ib_cq_notify_flags flags)
 	hdr = cq->ring.hdr;
 	if (READ_ONCE(hdr->cons_flags) < arm)
 		WRITE_ONCE(hdr->cons_flags, arm);
-	/* Between our word and the poster's index: see the top of this file. */
+	/* Between our flag and the poster's index: see the top of this file. */
 	smp_mb();
 	missed = READ_ONCE(hdr->prod) != hdr->cons;
 	spin_unlock_irqrestore(&cq->poll_lock, irq);

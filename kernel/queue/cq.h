@@ -13,13 +13,13 @@
 /**
  * struct mirage_cq - one completion queue
  * @ibcq: the core's object
- * @lock: protects @ring and @overflow; innermost, taken with BHs off
+ * @lock: protects @ring and @overflow; taken with BHs off; only @poll_lock is inside
  * @ring: prod is ring.index
  * @flags: MIRAGE_CQ_*
  * @overflow: the process let it overflow: nothing is posted any more
- * @told: of that by an event
- * @poll_lock: a kernel user's: one poll at a time; protects cons; taken with IRQs off,
- *	inside @lock
+ * @told: the event of that was raised
+ * @poll_lock: of a kernel user's CQ: one poll at a time; protects cons; taken with IRQs
+ *	off, inside @lock
  */
 struct mirage_cq {
 	struct ib_cq ibcq;
@@ -43,16 +43,16 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe,
 		   bool solicited);
 
 /*
- * mirage_cq_post() in two halves, for who fills the CQE where it will be read, as the
- * common completions do.
+ * mirage_cq_post() in two halves. Between them the caller fills the CQE in its slot, which
+ * spares common completions a copy.
  */
 
 /**
- * mirage_cq_begin - where the next CQE goes
+ * mirage_cq_begin - take the slot of the next CQE
  * @cq: the CQ; it is locked until mirage_cq_end()
  *
- * Return: the CQE, to be filled but for the timestamps, which are 0 in a CQ without
- * any; NULL: the CQ is full.
+ * Return: the CQE, to be filled by the caller but for the timestamps (they are 0 where
+ * the CQ has none); NULL: the CQ is full.
  */
 static __always_inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
 	__acquires(&cq->lock)
@@ -71,10 +71,10 @@ static __always_inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
 }
 
 /**
- * mirage_cq_end - the process may read that CQE
+ * mirage_cq_end - let the process read the CQE
  * @cq: the CQ
  * @slot: what mirage_cq_begin() returned
- * @solicited: as mirage_cq_post(), or it is an error
+ * @solicited: as in mirage_cq_post(); true for an error
  *
  * Return: as mirage_cq_post().
  */
@@ -98,8 +98,8 @@ static __always_inline int mirage_cq_end(struct mirage_cq *cq, struct mirage_cqe
 	fire = unlikely(READ_ONCE(hdr->cons_flags)) && mirage_cq_take_arm(cq, solicited);
 	spin_unlock(&cq->lock);
 	/*
-	 * Without the lock: waking somebody takes longer than posting, and a CQ whose
-	 * QPs still post cannot be destroyed.
+	 * Without the lock, because waking somebody takes longer than posting. The CQ
+	 * stays: it cannot be destroyed while its QPs still post.
 	 */
 	if (unlikely(fire))
 		cq->ibcq.comp_handler(&cq->ibcq, cq->ibcq.cq_context);

@@ -2,8 +2,8 @@
 /*
  * Work requests of kernel users, encoded into a ring as the provider does it in a process
  *
- * An SRQ is posted to here, a queue pair in qp/qp_post.c. A ring has one poster at a time;
- * its owner's post_lock sees to that, of which the functions on a ring know nothing.
+ * This file posts to SRQs, qp/qp_post.c to queue pairs. A ring has one poster at a time:
+ * its owner's post_lock ensures that. The functions that take a ring do not know the lock.
  */
 #include <linux/string.h>
 
@@ -13,7 +13,7 @@
 #include "queue/post.h"
 #include "queue/srq.h"
 
-/* The slot to write next, or NULL when as many are in use as may be. */
+/* The slot to write next, or NULL when no more may be in use. */
 static void *post_room(const struct mirage_ring *ring, u32 most)
 {
 	u32 prod = ring->hdr->prod;
@@ -24,7 +24,7 @@ static void *post_room(const struct mirage_ring *ring, u32 most)
 	return mirage_ring_slot(ring, prod);
 }
 
-/* One, as a rule: cheaper than a call of memcpy(). */
+/* As a rule there is one SGE, and a loop costs less than a call of memcpy(). */
 static void post_put_sges(struct mirage_sge *to, const struct ib_sge *from, int num)
 {
 	int i;
@@ -36,7 +36,7 @@ static void post_put_sges(struct mirage_sge *to, const struct ib_sge *from, int 
 	}
 }
 
-/* Not inlined: the registers that it needs are saved by who has inline data alone. */
+/* Not inlined, so that only work requests with inline data save the registers for it. */
 static noinline int post_put_inline(struct mirage_send_wqe *slot, const struct ib_send_wr *wr,
 				    u32 max)
 {
@@ -63,7 +63,7 @@ static void post_put_datagram(struct mirage_send_wqe *slot, const struct ib_ud_w
 	slot->swap = (u64)wr->pkey_index << 32 | wr->remote_qpn;
 }
 
-/* What else than data an opcode has. */
+/* Encodes the operands of an opcode: all but its data. */
 static int post_put_operands(struct mirage_send_wqe *slot, const struct ib_send_wr *wr, bool ud)
 {
 	switch (wr->opcode) {
@@ -132,7 +132,7 @@ int mirage_post_put_send(const struct mirage_ring *ring, const struct ib_qp_cap 
 		.opcode = wr->opcode,
 		.flags = post_flags_of(wr->send_flags),
 		.num_sge = wr->num_sge,
-		/* The immediate as it is, or the key: the same bytes. */
+		/* The immediate and the key are in the same bytes of the union. */
 		.ex = wr->ex.invalidate_rkey,
 	};
 	err = post_put_operands(slot, wr, ud);
@@ -162,7 +162,7 @@ static int post_put_recv(struct mirage_ring *ring, u32 most, const struct ib_rec
 /**
  * mirage_post_recvs - push a list of work requests to a receive ring
  * @ring: a kernel user's receive ring, of a queue pair or an SRQ
- * @most: as many of its slots as may be in use
+ * @most: how many of its slots may be in use
  * @max_sge: SGEs of one work request
  * @wr: the first of the list
  * @bad_wr: on failure: the first that was not posted; else left alone

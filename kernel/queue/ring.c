@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The memory of rings: made here, mapped by the process that they are shared with
+ * The memory of rings: allocated here, mapped by the process that shares the ring
  *
- * A ring of a kernel user is the same in memory that nobody maps.
+ * A ring of a kernel user is the same, in memory that nobody maps.
  *
- * A mapping holds references on the pages, not on the ring: the kernel can let go
- * of a ring that the process still maps (a resized CQ, a device that is removed),
- * and nothing of this module is called when a mapping is copied or goes away. The
- * pages are charged to the memory cgroup of the process that asked for the ring.
+ * A mapping holds references on the pages, not on the ring. So the kernel can free a
+ * ring that the process still maps (of a resized CQ, of a device that is removed), and
+ * copying or ending a mapping calls nothing in this module. The pages are charged to the
+ * memory cgroup of the process that asked for the ring.
  */
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -17,7 +17,7 @@
 #include "queue/ring.h"
 
 /**
- * struct ring_memory - what stands behind the mmap offset of a ring
+ * struct ring_memory - the memory behind the mmap offset of a ring
  * @entry: the core's bookkeeping of offsets
  * @start: the pages
  * @size: their size in bytes
@@ -61,8 +61,8 @@ free_mem:
 
 /**
  * mirage_ring_create - make a ring
- * @ring: filled in; may be in use by nobody
- * @uctx: of the process that may map it; NULL for a kernel user
+ * @ring: filled in; nobody uses it yet
+ * @uctx: the process that may map it; NULL for a kernel user
  * @entries: number of slots, a power of two
  * @stride: bytes per slot
  *
@@ -102,7 +102,7 @@ int mirage_ring_create(struct mirage_ring *ring, struct ib_ucontext *uctx, u32 e
 
 /**
  * mirage_ring_destroy - let go of a ring
- * @ring: the ring, or one that does not exist; nobody in the kernel uses it any more
+ * @ring: the ring, which the kernel has stopped using; may be all zero
  *
  * The process keeps the pages for as long as it maps them. May sleep.
  */
@@ -116,8 +116,8 @@ void mirage_ring_destroy(struct mirage_ring *ring)
 }
 
 /**
- * mirage_ring_info - say to the process where a ring is
- * @ring: the ring; one that does not exist, or is the kernel's own, gives all zero
+ * mirage_ring_info - tell the process where a ring is
+ * @ring: the ring; if it does not exist, or is a kernel user's, @info is all zero
  * @info: filled in
  */
 void mirage_ring_info(const struct mirage_ring *ring, struct mirage_ring_info *info)
@@ -135,7 +135,7 @@ void mirage_ring_info(const struct mirage_ring *ring, struct mirage_ring_info *i
  * mirage_ring_reset - empty a ring
  * @ring: the ring; its queue's lock is held, or nobody else uses it
  *
- * The process must not use the ring meanwhile; if it does, it harms only itself.
+ * The process must not use the ring meanwhile. If it does, it harms only itself.
  */
 void mirage_ring_reset(struct mirage_ring *ring)
 {
@@ -160,13 +160,13 @@ static int ring_map_pages(struct vm_area_struct *vma, const struct ring_memory *
 
 /**
  * mirage_ring_mmap - ib_device_ops.mmap
- * @uctx: of the process
+ * @uctx: the process
  * @vma: what it wants to map
  *
- * Only a whole ring, shared, and never executable.
+ * Maps only a whole ring, shared, and never executable.
  *
- * Return: 0, -EINVAL for anything that is not exactly what mirage_ring_info() offered,
- * -EPERM for PROT_EXEC, -ENOMEM.
+ * Return: 0, -EINVAL for anything but exactly what mirage_ring_info() offered, -EPERM for
+ * PROT_EXEC, -ENOMEM.
  */
 int mirage_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 {
@@ -188,7 +188,7 @@ int mirage_ring_mmap(struct ib_ucontext *uctx, struct vm_area_struct *vma)
 
 /**
  * mirage_ring_mmap_free - ib_device_ops.mmap_free
- * @entry: of a destroyed ring that nobody is about to map any more
+ * @entry: of a destroyed ring that nobody can map any more
  */
 void mirage_ring_mmap_free(struct rdma_user_mmap_entry *entry)
 {

@@ -4,13 +4,13 @@
  *
  * The layout is in include/mirage-abi.h. The rules here:
  *
- *  - The kernel's own index (cons of a work queue, prod of a CQ) lives in
- *    kernel memory; what stands in the ring header is a copy for the process.
- *  - The process' index is loaded once per look, and the difference of the two
- *    is checked against the number of entries before anything is done with it.
- *  - A WQE is copied out whole before its first field is read, and the ring is
- *    not read again for it (wqe.c). The data of an inline send is the exception:
- *    it is only data, whatever it changes to.
+ *  - The kernel keeps its own index (cons of a work queue, prod of a CQ) in kernel
+ *    memory. The ring header has a copy of it, for the process.
+ *  - The kernel loads the process' index once per look, and checks the difference of
+ *    the two indices against the number of entries before it uses it.
+ *  - The kernel copies a WQE out whole before it reads the first field, and does not
+ *    read the ring again for it (wqe.h). The exception is the data of an inline send:
+ *    whatever it changes to, it is only data.
  */
 #ifndef MIRAGE_RING_H
 #define MIRAGE_RING_H
@@ -22,7 +22,7 @@
 
 /**
  * struct mirage_ring - one shared ring, as the kernel sees it
- * @hdr: the shared header, start of the vmalloc'ed memory; NULL when there is no ring
+ * @hdr: the shared header, start of the vmalloc'ed memory; NULL: there is no ring
  * @slots: the first slot
  * @entries: number of slots, a power of two
  * @stride: bytes per slot
@@ -52,7 +52,7 @@ static inline void *mirage_ring_slot(const struct mirage_ring *ring, u32 index)
 }
 
 /**
- * mirage_ring_pending - work requests the process has posted and the kernel not taken
+ * mirage_ring_pending - work requests that are posted and not yet taken
  * @ring: a work queue's ring
  *
  * Return: their number, or -EPROTO when the process' index is out of bounds.
@@ -77,13 +77,13 @@ static inline void mirage_ring_consume(struct mirage_ring *ring)
  * @ring: a work queue's ring
  * @want: whether to
  *
- * Look at mirage_ring_pending() after this, not before: a post in between did not see
- * the flag.
+ * Call mirage_ring_pending() after this, not before: a post in between has not seen the
+ * flag.
  */
 static inline void mirage_ring_want_doorbell(struct mirage_ring *ring, bool want)
 {
 	WRITE_ONCE(ring->hdr->cons_flags, want ? MIRAGE_WANT_DOORBELL : 0);
-	/* Pairs with that of the process, between its index and a look at this. */
+	/* Pairs with the barrier of the process, which stores its index and then looks here. */
 	smp_mb();
 }
 

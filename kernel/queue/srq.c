@@ -2,8 +2,8 @@
 /*
  * Shared receive queues
  *
- * A ring like that of a receive queue, taken from by many QPs. It is made with room
- * to grow in, so that a resize moves nothing and the process keeps its mapping.
+ * An SRQ has a ring like a receive queue's, and many QPs take from it. The ring is made
+ * larger than asked for, so that a resize moves nothing and the process keeps its mapping.
  */
 #include <linux/log2.h>
 #include <rdma/uverbs_ioctl.h>
@@ -31,7 +31,7 @@ static void srq_dispatch_event(struct mirage_srq *srq, enum ib_event_type type)
 		srq->ibsrq.event_handler(&event, srq->ibsrq.srq_context);
 }
 
-/* Whether the limit event is due; once only. */
+/* Is the limit event due? True once only. */
 static bool srq_limit_reached(struct mirage_srq *srq)
 	__must_hold(&srq->lock)
 {
@@ -140,7 +140,7 @@ static void srq_doorbell_work(struct work_struct *work)
 	dev->upcalls->srq_posted(dev, srq->srqn);
 }
 
-/* An XRC target names SRQs by number: no reference, but the table's lock. */
+/* XRC targets hold no reference on an SRQ: they use it under the table's lock. */
 static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd *xrcd,
 				    u32 srqn)
 	__must_hold(&dev->srqs.xa_lock)
@@ -153,15 +153,14 @@ static struct mirage_srq *xsrq_find(struct mirage_dev *dev, const struct ib_xrcd
 }
 
 /**
- * mirage_xsrq_pd - whose keys a message to an XRC SRQ takes
+ * mirage_xsrq_pd - the PD whose keys a message to an XRC SRQ uses
  * @dev: the device
  * @xrcd: the target's domain
  * @srqn: the SRQ's number
  *
  * Any context but hardirq.
  *
- * Return: the SRQ's PD, to be compared by address only; NULL when the domain has no such
- * SRQ.
+ * Return: the SRQ's PD, to compare only its address; NULL when the domain has no such SRQ.
  */
 struct ib_pd *mirage_xsrq_pd(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn)
 {
@@ -206,8 +205,8 @@ int mirage_xsrq_pop(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
  * @cqe: to post
  * @solicited: as mirage_cq_post()
  *
- * Return: as mirage_cq_post(); 0, too, when the SRQ is gone, and whom it would
- * concern with it.
+ * Return: as mirage_cq_post(); also 0 when the SRQ is gone, since nobody waits for the
+ * completion then.
  */
 int mirage_xsrq_complete(struct mirage_dev *dev, struct ib_xrcd *xrcd, u32 srqn,
 			 const struct mirage_cqe *cqe, bool solicited)
@@ -246,12 +245,12 @@ static int srq_respond(struct mirage_srq *srq, struct ib_udata *udata)
 /**
  * mirage_create_srq - ib_device_ops.create_srq
  * @ibsrq: the core's object, zeroed
- * @init: what is asked for, but for ->attr.srq_limit, which is for modify alone; ->attr is
- *	updated to what there is
+ * @init: what is asked for; ->attr is updated to what there is; ->attr.srq_limit is not
+ *	used, because only a modify sets the limit
  * @udata: driver data: struct mirage_create_srq_resp; NULL for a kernel user
  *
- * Return: 0, -EOPNOTSUPP for tag matching, -EINVAL beyond a limit of one
- * SRQ, -ENOMEM beyond their number, too.
+ * Return: 0, -EOPNOTSUPP for tag matching, -EINVAL beyond a limit of one SRQ, -ENOMEM
+ * (also beyond the number of SRQs).
  */
 int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 		      struct ib_udata *udata)
@@ -282,7 +281,7 @@ int mirage_create_srq(struct ib_srq *ibsrq, struct ib_srq_init_attr *init,
 	err = mirage_ring_create(&srq->ring, uctx, entries, mirage_wqe_recv_stride(srq->max_sge));
 	if (err)
 		goto put_limit;
-	/* Who still means one that is gone should not hit another. */
+	/* A number is not reused soon: peers may still name an SRQ that is gone. */
 	err = xa_alloc_cyclic_bh(&dev->srqs, &srq->srqn, srq, XA_LIMIT(1, SRQN_MAX),
 				 &dev->next_srqn, GFP_KERNEL_ACCOUNT);
 	if (err < 0)
@@ -359,7 +358,7 @@ int mirage_destroy_srq(struct ib_srq *ibsrq, struct ib_udata *udata)
 	struct mirage_dev *dev = to_mdev(ibsrq->device);
 	struct mirage_srq *srq = to_msrq(ibsrq);
 
-	/* Whoever finds it there uses it under the same lock, and is done now. */
+	/* Whoever has found it there used it under the same lock, and is done now. */
 	xa_erase_bh(&dev->srqs, srq->srqn);
 	/* Nobody posts any more. */
 	cancel_work_sync(&srq->doorbell);

@@ -19,17 +19,18 @@ struct mirage_dev;
 /**
  * struct mirage_srq - one shared receive queue
  * @ibsrq: the core's object
- * @uctx: whose it is; NULL for a kernel user
+ * @uctx: the process it belongs to; NULL for a kernel user
  * @srqn: its number, index into dev->srqs
  * @xrcd: XRC: its domain, compared by address only; or NULL
  * @xcq: XRC: its CQ
- * @lock: protects the rest; nests inside a QP's lock, taken with BHs off
+ * @lock: protects @ring, @max_wr, @limit and @error; taken with BHs off, inside a QP's
+ *	lock, and for XRC inside that of the table of SRQs
  * @ring: the work requests
  * @max_wr: as created or modified
  * @max_sge: as created
- * @limit: raise IB_EVENT_SRQ_LIMIT_REACHED once below this; 0 is not armed
+ * @limit: raise IB_EVENT_SRQ_LIMIT_REACHED once below this; 0: not armed
  * @post_lock: kernel users: prod of @ring; innermost, taken with IRQs off
- * @doorbell: kernel users: who waits for a receive is told of one
+ * @doorbell: kernel users: tells those who wait for a receive that one was posted
  * @error: the process' index was out of bounds: IB_EVENT_SRQ_ERR was raised
  */
 struct mirage_srq {

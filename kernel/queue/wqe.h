@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * One work request out of its ring, copied and then validated
+ * Taking one work request out of its ring: copy it, then validate the copy
  *
- * What passes here is safe to execute, not legal: whether an opcode fits its QP
- * and a key its PD is for the engines to say.
+ * What passes here is safe to execute, but perhaps not legal: whether an opcode fits its
+ * QP, and a key its PD, the requester and the responder check.
  */
 #ifndef MIRAGE_WQE_H
 #define MIRAGE_WQE_H
@@ -16,8 +16,8 @@
  * @head: the copy
  * @inline_data: the data of an inline send, still in the ring; NULL otherwise
  * @length: sum of the SGEs, or inline_len
- * @sge: the copies of its SGEs, none for an inline send; the last member, so that who
- *	keeps many can leave out what no slot of the ring has room for
+ * @sge: the copies of its SGEs, none for an inline send; the last member, so that a table
+ *	of copies can leave out those SGEs that no slot of its ring has room for
  */
 struct mirage_send_copy {
 	struct mirage_send_wqe head;
@@ -54,7 +54,7 @@ static __always_inline int mirage_wqe_copy_sges(struct mirage_sge *to, const voi
 
 	for (i = 0; i < num; i++) {
 		__builtin_memcpy(&to[i], from + i * sizeof(*to), sizeof(*to));
-		/* The sum is that of the copies, not of a second look. */
+		/* Sum the copies up, not a second read of the ring. */
 		barrier();
 		sum += to[i].length;
 	}
@@ -67,7 +67,7 @@ static __always_inline int mirage_wqe_copy_sges(struct mirage_sge *to, const voi
 
 /**
  * mirage_wqe_copy_send - take a private copy of a send work request
- * @to: the copy; @to->head is filled whatever the result
+ * @to: the copy; @to->head is filled even on an error
  * @slot: its slot in the ring, which the process may write to meanwhile
  * @stride: size of the slot
  *
@@ -81,7 +81,7 @@ static inline int mirage_wqe_copy_send(struct mirage_send_copy *to, const void *
 	u32 room = stride - sizeof(to->head);
 
 	__builtin_memcpy(&to->head, slot, sizeof(to->head));
-	/* Nothing below may be answered by a second look at the ring. */
+	/* Nothing below may read the ring a second time instead of the copy. */
 	barrier();
 
 	to->length = 0;
@@ -100,7 +100,7 @@ static inline int mirage_wqe_copy_send(struct mirage_send_copy *to, const void *
 
 /**
  * mirage_wqe_copy_recv - take a private copy of a receive work request
- * @to: the copy; @to->wr_id is filled whatever the result
+ * @to: the copy; @to->wr_id is filled even on an error
  * @slot: its slot in the ring
  * @stride: size of the slot
  *
@@ -126,7 +126,7 @@ static inline int mirage_wqe_copy_recv(struct mirage_recv_copy *to, const void *
  * @to: the copy
  *
  * Return: 0, -ENOENT when there is none, -EPROTO when the process' index is out of
- * bounds, or what is wrong with the work request (it is consumed all the same).
+ * bounds, or what is wrong with the work request, which is consumed then, too.
  */
 static __always_inline int mirage_wqe_pop_recv(struct mirage_ring *ring,
 					       struct mirage_recv_copy *to)
