@@ -41,6 +41,14 @@
 /* A private driver id: the core assigns none to mirage (ASCII "MIRG"). */
 #define MIRAGE_DRIVER_ID	0x4d495247
 
+/**
+ * struct mirage_ring_hdr - what stands in front of the slots of a ring
+ * @prod: index of the slot that is written next
+ * @reserved0: keeps the two sides' indices in cache lines of their own
+ * @cons: index of the slot that is read next
+ * @cons_flags: enum mirage_arm, or MIRAGE_WANT_DOORBELL
+ * @reserved1: up to the first slot
+ */
 struct mirage_ring_hdr {
 	__u32 prod;
 	__u32 reserved0[15];
@@ -65,7 +73,13 @@ enum mirage_arm {
  */
 #define MIRAGE_WANT_DOORBELL	1u
 
-/* Where a ring is: mmap(NULL, size, ..., cmd_fd, offset). */
+/**
+ * struct mirage_ring_info - where a ring is: mmap(NULL, size, ..., cmd_fd, offset)
+ * @offset: for mmap()
+ * @size: bytes, of header and slots
+ * @entries: number of slots, a power of two
+ * @stride: bytes of a slot
+ */
 struct mirage_ring_info {
 	__aligned_u64 offset;
 	__aligned_u64 size;
@@ -75,6 +89,12 @@ struct mirage_ring_info {
 
 static_assert(sizeof(struct mirage_ring_info) == 24, "ABI");
 
+/**
+ * struct mirage_sge - a piece of a registered region
+ * @addr: its first byte, in the region's addresses
+ * @length: bytes
+ * @lkey: the region
+ */
 struct mirage_sge {
 	__aligned_u64 addr;
 	__u32 length;
@@ -90,10 +110,23 @@ enum mirage_wqe_flags {
 	MIRAGE_WQE_INLINE	= 1 << 3,
 };
 
-/*
- * One send WQE: this head, then num_sge SGEs, or inline_len bytes of data where
- * MIRAGE_WQE_INLINE is set. Both fit into the stride of the ring. Some opcodes use the
- * fields in a way that their names do not tell:
+/**
+ * struct mirage_send_wqe - one send WQE
+ * @wr_id: the application's cookie
+ * @opcode: enum ib_uverbs_wr_opcode
+ * @flags: enum mirage_wqe_flags
+ * @num_sge: SGEs that follow
+ * @inline_len: with MIRAGE_WQE_INLINE, the bytes of data that follow instead
+ * @remote_addr: first byte of the peer's region
+ * @rkey: that region
+ * @ex: immediate (big endian) or rkey to invalidate
+ * @compare_add: of an atomic: what to compare with, or to add
+ * @swap: of an atomic: what to store if equal
+ * @srqn: XRC: the peer's SRQ
+ * @reserved: 0
+ *
+ * The head is followed by SGEs or by data; both fit into the stride of the ring. Some
+ * opcodes use the fields in a way that their names do not tell::
  *
  *	ATOMIC_WRITE	8 bytes of inline data
  *	FLUSH		compare_add: length; swap: selectivity level << 32 | placement
@@ -106,22 +139,27 @@ enum mirage_wqe_flags {
  */
 struct mirage_send_wqe {
 	__aligned_u64 wr_id;
-	__u8 opcode;			/* enum ib_uverbs_wr_opcode */
-	__u8 flags;			/* enum mirage_wqe_flags */
+	__u8 opcode;
+	__u8 flags;
 	__u16 num_sge;
 	__u32 inline_len;
 	__aligned_u64 remote_addr;
 	__u32 rkey;
-	__u32 ex;			/* immediate (big endian) or rkey to invalidate */
+	__u32 ex;
 	__aligned_u64 compare_add;
 	__aligned_u64 swap;
-	__u32 srqn;			/* XRC: the peer's SRQ */
+	__u32 srqn;
 	__u32 reserved[3];
 };
 
 static_assert(sizeof(struct mirage_send_wqe) == 64, "ABI");
 
-/* One receive WQE: this head, then num_sge SGEs. */
+/**
+ * struct mirage_recv_wqe - one receive WQE
+ * @wr_id: the application's cookie
+ * @num_sge: SGEs that follow
+ * @reserved: 0
+ */
 struct mirage_recv_wqe {
 	__aligned_u64 wr_id;
 	__u32 num_sge;
@@ -153,28 +191,45 @@ enum mirage_cqe_ring {
 	MIRAGE_CQE_RQ		= 2,
 };
 
-/*
- * A completion. Up to wc_flags it is struct ibv_wc, which polling fills from here. The
- * slots of the ring before the index cons are free now, including those of unsignaled
- * requests that completed before this one. (The requests of an SRQ complete in no order:
- * its slots are free when the kernel has taken them, as cons of its ring says.)
+/**
+ * struct mirage_cqe - a completion
+ * @wr_id: the cookie of the work request
+ * @status: enum ibv_wc_status
+ * @opcode: enum ibv_wc_opcode
+ * @vendor_err: the errno behind a bad status, or 0
+ * @byte_len: bytes of the message
+ * @ex: immediate (big endian) or invalidated rkey
+ * @qp_num: the QP
+ * @src_qp: the sender, for datagrams
+ * @wc_flags: enum mirage_wc_flags
+ * @cons: the slots of the ring before this index are free now
+ * @ring: enum mirage_cqe_ring: which ring that is
+ * @sl: UD: enum mirage_wc_sl
+ * @pkey_index: UD
+ * @timestamp: ns, CLOCK_MONOTONIC_RAW; 0 unless asked for
+ * @wallclock: ns, CLOCK_REALTIME; 0 unless asked for
+ *
+ * Up to @wc_flags it is struct ibv_wc, which polling fills from here. Slots are freed
+ * together with those of unsignaled requests that completed before this one. (The requests
+ * of an SRQ complete in no order: its slots are free when the kernel has taken them, as cons
+ * of its ring says.)
  */
 struct mirage_cqe {
 	__aligned_u64 wr_id;
-	__u32 status;			/* enum ibv_wc_status */
-	__u32 opcode;			/* enum ibv_wc_opcode */
-	__u32 vendor_err;		/* the errno behind a bad status, or 0 */
+	__u32 status;
+	__u32 opcode;
+	__u32 vendor_err;
 	__u32 byte_len;
-	__u32 ex;			/* immediate (big endian) or invalidated rkey */
+	__u32 ex;
 	__u32 qp_num;
 	__u32 src_qp;
-	__u32 wc_flags;			/* enum mirage_wc_flags */
+	__u32 wc_flags;
 	__u32 cons;
-	__u8 ring;			/* enum mirage_cqe_ring */
-	__u8 sl;			/* UD: enum mirage_wc_sl */
-	__u16 pkey_index;		/* UD */
-	__aligned_u64 timestamp;	/* ns, CLOCK_MONOTONIC_RAW; 0 unless asked for */
-	__aligned_u64 wallclock;	/* ns, CLOCK_REALTIME; 0 unless asked for */
+	__u8 ring;
+	__u8 sl;
+	__u16 pkey_index;
+	__aligned_u64 timestamp;
+	__aligned_u64 wallclock;
 };
 
 static_assert(sizeof(struct mirage_cqe) == 64, "ABI");
@@ -194,45 +249,86 @@ enum mirage_create_cq_flags {
 	MIRAGE_CQ_WALLCLOCK	= 1 << 1,
 };
 
+/**
+ * struct mirage_alloc_ucontext_resp - limits of work requests
+ * @max_inline: bytes of inline data
+ * @max_sge: SGEs
+ * @reserved: 0
+ */
 struct mirage_alloc_ucontext_resp {
 	__u32 max_inline;
 	__u32 max_sge;
 	__u32 reserved[2];
 };
 
+/**
+ * struct mirage_alloc_pd_resp - the answer to alloc_pd
+ * @pdn: number of the PD
+ * @reserved: 0
+ */
 struct mirage_alloc_pd_resp {
 	__u32 pdn;
 	__u32 reserved;
 };
 
+/**
+ * struct mirage_create_ah_resp - the answer to create_ah
+ * @num: what work requests call the handle
+ * @reserved: 0
+ */
 struct mirage_create_ah_resp {
 	__u32 num;
 	__u32 reserved;
 };
 
+/**
+ * struct mirage_create_cq_req - the request create_cq
+ * @flags: enum mirage_create_cq_flags
+ * @reserved: 0
+ */
 struct mirage_create_cq_req {
-	__u32 flags;			/* enum mirage_create_cq_flags */
+	__u32 flags;
 	__u32 reserved;
 };
 
+/**
+ * struct mirage_create_cq_resp - the answer to create_cq
+ * @ring: where CQEs come
+ */
 struct mirage_create_cq_resp {
 	struct mirage_ring_info ring;
 };
 
-/* The CQEs that were not polled are in the new ring, from its cons on. */
+/**
+ * struct mirage_resize_cq_resp - the answer to resize_cq
+ * @ring: where CQEs come from now on; those that were not polled are there, from its cons on
+ */
 struct mirage_resize_cq_resp {
 	struct mirage_ring_info ring;
 };
 
+/**
+ * struct mirage_create_srq_resp - the answer to create_srq
+ * @ring: where receives are posted
+ * @srqn: number of the SRQ
+ * @reserved: 0
+ */
 struct mirage_create_srq_resp {
 	struct mirage_ring_info ring;
 	__u32 srqn;
 	__u32 reserved;
 };
 
+/**
+ * struct mirage_create_qp_resp - the answer to create_qp
+ * @sq: where sends are posted; all zero if there is none: of an XRC target
+ * @rq: where receives are posted; all zero if there is none: with an SRQ, of XRC
+ * @max_inline: bytes of inline data that a slot of @sq has room for
+ * @reserved: 0
+ */
 struct mirage_create_qp_resp {
-	struct mirage_ring_info sq;	/* all zero if there is none: of an XRC target */
-	struct mirage_ring_info rq;	/* the same: with an SRQ, of XRC */
+	struct mirage_ring_info sq;
+	struct mirage_ring_info rq;
 	__u32 max_inline;
 	__u32 reserved;
 };
@@ -255,9 +351,14 @@ enum mirage_doorbell_queue {
 	MIRAGE_DOORBELL_SRQ	= 2,
 };
 
+/**
+ * struct mirage_doorbell - which queue the kernel is to look at
+ * @num: QPN or SRQN
+ * @what: enum mirage_doorbell_queue
+ */
 struct mirage_doorbell {
-	__u32 num;			/* QPN or SRQN */
-	__u32 what;			/* enum mirage_doorbell_queue */
+	__u32 num;
+	__u32 what;
 };
 
 static_assert(sizeof(struct mirage_doorbell) == 8, "it must fit an inline attribute");

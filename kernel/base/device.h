@@ -14,6 +14,98 @@
 #include "base/stats.h"
 #include "base/tables.h"
 
+/**
+ * DOC: Locking strategy
+ *
+ * Every lock of mirage.ko stands here, outermost first. The mirror has one more of its
+ * own (kernel/mirror/mirror.c), which appears here by its place.
+ *
+ * Data moves where the doorbell or the packet is handled, so every lock on that way is a
+ * spinlock taken with softirqs off, and none of them is held over a wait. Whoever misses a
+ * page raises a fault, notes that it is parked, and drops its lock. The end of the fault
+ * takes that lock again to wake it (qp/park.c), with no other lock held; what runs on then
+ * begins without locks.
+ *
+ * In task context, may be held over sleeping::
+ *
+ *	newlink_mutex			one device per netdev (link.c)
+ *	  -> RTNL
+ *	  -> mirage_qp.mutex		registering a device creates the GSI QP
+ *	mirage_qp.mutex			one modify or query of a QP
+ *	  -> net_mutex			sockets, and which devices they serve (net.c)
+ *	    -> the sockets' locks
+ *	  -> the spinlocks below
+ *	mirage_mcast_table.mutex	changes of the multicast groups
+ *	  -> RTNL			to join and to leave
+ *
+ * Spinlocks of task context alone; softirqs do not take them::
+ *
+ *	mirage_mw_table.lock -> mirage_mw.lock
+ *	mirage_dev.qps.xa_lock, odp_mms_lock	nothing inside, in nothing but mutexes
+ *
+ * Spinlocks with softirqs off::
+ *
+ *	mirage_qp.lock | mirage_wire_req.lock | mirage_engine.lock
+ *	  -> mirage_dev.srqs.xa_lock		keeps an XRC SRQ, which has no reference
+ *	    -> mirage_srq.lock
+ *	    -> mirage_cq.lock
+ *	  -> mirage_srq.lock
+ *	  -> mirage_cq.lock
+ *	    -> mirage_cq.poll_lock [I]		a kernel user's CQ is resized
+ *	  -> mirage_mw.lock			read, while bytes move through a window
+ *	    -> mirage_mtt_chunk.lock
+ *	  -> mirage_mtt_chunk.lock -> that of a chunk at a higher address
+ *	  -> mirage_odp.lock -> mirage_odp_mm.lock	a fault is raised
+ *	  -> fastreg.lock [I]
+ *
+ *	mmap_lock, reclaim, i_mmap_rwsem, anon_vma lock, page locks	(the kernel's)
+ *	  -> mirror_mm.lock			over ops->invalidate() and ops->release()
+ *	    -> mirage_mtt_chunk.lock
+ *
+ * (Inside mirage_engine.lock is only what raising a fault takes: mirage_odp.lock, or a
+ * chunk's lock for a DMA region. mirage_wire_req.lock has neither SRQs nor windows inside.)
+ *
+ * Spinlocks with IRQs off, marked [I] above too, because kernel users call with their own
+ * such locks held; nothing else of ours is inside::
+ *
+ *	mirage_qp.post_lock -> fastreg.lock	an IB_WR_REG_MR is posted
+ *	mirage_srq.post_lock
+ *	mirage_cq.poll_lock
+ *	mirage_dev.ahs.xa_lock
+ *
+ * Why this order:
+ *
+ * - A QP has two sides. mirage_qp.lock is the responder's and the state's,
+ *   mirage_wire_req.lock the requester's on the wire; mirage_engine.lock says who runs the
+ *   send queue. Nobody holds two of these, of one QP or of two: on the direct carrier the
+ *   requester takes its peer's lock and needs none of its own, because its engine has one
+ *   runner at a time, who owns the send queue.
+ * - The table of pages is where the two worlds meet: a QP that copies and an mmu notifier
+ *   that takes pages away. So a chunk's lock is the innermost of both, nothing is
+ *   allocated under it (a notifier may run under reclaim), and nothing else that a
+ *   notifier takes is taken on the way of a message. mirror_mm.lock is never taken inside
+ *   a QP's lock, nor inside odp.lock.
+ * - Two chunks are locked in the order of their addresses, since two messages may go
+ *   between the same two chunks in both directions.
+ * - A window is invalidated under a writer's lock while those who move bytes through it
+ *   read: no byte moves after the invalidation. A QP's lock is outside, because an
+ *   invalidation may come as a message. A window is created, destroyed or ended with its
+ *   QP in task context, so the list of windows needs no softirqs off.
+ * - Packets of an answer are sent under mirage_qp.lock (and under mirage_mw.lock, for a
+ *   READ through a window), so the locks of the network's transmit path are inside. A
+ *   packet never comes back to us there: the kernel queues it for the receiving softirq,
+ *   which runs when softirqs are on again.
+ * - A user's event and completion handlers run under mirage_qp.lock or
+ *   mirage_wire_req.lock; those of XRC SRQs under mirage_dev.srqs.xa_lock, too. They may
+ *   post and poll: both take locks of the innermost kind alone, and what is posted in
+ *   atomic context runs later, in a tasklet.
+ *
+ * Read without a lock, under RCU: the table of keys, the table of QPs and recent_qp, the
+ * wire of a QP, address vectors, the members of groups, chunks and the nodes of a table,
+ * the devices and sockets of a namespace. What is found may be on its way out: its state
+ * is looked at under its lock, or its reference is taken by kref_get_unless_zero().
+ */
+
 struct mirage_carrier;
 struct mirage_dev;
 struct mirage_net_host;

@@ -48,6 +48,7 @@ static __always_inline int mirage_complete_send(struct mirage_qp *qp, enum ib_wc
 static __always_inline void mirage_complete_fill_recv(const struct mirage_qp *qp,
 						      struct mirage_cqe *slot)
 {
+	lockdep_assert_held(&qp->lock);
 	slot->wr_id = qp->resp.wqe.wr_id;
 	slot->status = IB_WC_SUCCESS;
 	slot->vendor_err = 0;

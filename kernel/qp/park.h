@@ -43,7 +43,7 @@ enum mirage_park_state {
  */
 struct mirage_park {
 	struct mirage_qp *qp;
-	spinlock_t *lock;
+	spinlock_t *lock;		/* the owner's */
 	enum mirage_park_state state;
 	bool (*wake)(struct mirage_park *park, int err);
 	void (*resume)(struct mirage_park *park);

@@ -408,6 +408,8 @@ void mirage_qp_silence(struct mirage_qp *qp)
  *
  * Waits for engines that run on the QP right now, never for a page. When it returns
  * no completion or event of the QP follows.
+ *
+ * Return: 0.
  */
 int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 {

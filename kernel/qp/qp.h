@@ -36,16 +36,15 @@ struct mirage_ibqp {
 /**
  * struct mirage_qp - one queue pair
  *
- * Locking: @mutex outside everything; @lock (BHs off) protects what is named below
- * and the responder, and is the one lock of a peer that a requester takes. Inside
- * @lock: the lock of the table of SRQs, an SRQ's lock, a CQ's lock, an engine's lock, a
- * window's lock, and inside that or alone a chunk's lock; otherwise in no nesting among
- * each other. No two QPs' locks are ever held together.
+ * Locking: base/device.h. @mutex: one modify or query at a time, and one destroy, which
+ * the core allows alone. @lock, with softirqs off, protects what is named below and the
+ * responder. It is the one lock of a peer that a requester takes; no two QPs' locks are
+ * ever held together.
  *
  * @ref: the core's handle has one, so has everybody who found it in dev->qps
  * @rcu: lookups are lockless
  * @dev: the device
- * @post_lock: kernel users: prod of @sq and @rq; innermost, taken with IRQs off
+ * @post_lock: kernel users: prod of @sq and @rq; IRQs off; only fastreg.lock is inside
  * @send_doorbell_rung: kernel users: bit 0: @send_doorbell is scheduled, with a reference
  * @send_doorbell: kernel users: sends were posted where they could not be executed
  * @recv_doorbell: kernel users: the same of receives; holds a reference while queued
@@ -65,9 +64,9 @@ struct mirage_ibqp {
  * @sig_all: every send completes visibly
  * @mute_mcast: what it sends to its own multicast groups does not come back to it
  * @cap: as created
- * @mutex: one modify or destroy at a time
+ * @mutex: one modify or query at a time
  * @lock: see above
- * @state: written under @mutex and @lock; the requester reads it without
+ * @state: written under @lock; by a modify under @mutex too; the requester reads it without
  * @attr: as modified; written under @mutex and @lock
  * @sgid: our address; @lock
  * @dgid: the peer's address; @lock
@@ -102,7 +101,7 @@ struct mirage_qp {
 	bool mute_mcast;
 	struct ib_qp_cap cap;
 
-	struct mutex mutex;		/* one modify or destroy at a time */
+	struct mutex mutex;		/* one modify or query at a time */
 	spinlock_t lock;		/* state to resp, see above */
 	enum ib_qp_state state;
 	struct ib_qp_attr attr;

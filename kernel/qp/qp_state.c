@@ -266,6 +266,8 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
  * @attr: filled
  * @mask: ignored: everything is filled
  * @init: filled
+ *
+ * Return: 0.
  */
 int mirage_query_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		    struct ib_qp_init_attr *init)

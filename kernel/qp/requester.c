@@ -147,7 +147,7 @@ static bool requester_may_borrow(const struct mirage_qp *qp, const struct mirage
 	const struct mirage_requester *req = &qp->req;
 
 	return req->wqe.head.num_sge == 1 && req->op->class <= OP_WRITE &&
-	       req->wqe.length - 1 < MIRAGE_CURSOR_BORROW_MAX && 
+	       req->wqe.length - 1 < MIRAGE_CURSOR_BORROW_MAX &&
 	       (!step->reads_once || step->reads_once(qp));
 }
 

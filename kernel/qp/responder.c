@@ -59,6 +59,7 @@ void mirage_responder_fail_wqe(struct mirage_qp *qp, enum ib_wc_status status, i
 		.vendor_err = -err,
 	};
 
+	lockdep_assert_held(&qp->lock);
 	mirage_complete_recv(qp, &cqe, false);
 	qp->resp.have_wqe = false;
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);

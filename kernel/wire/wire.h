@@ -3,16 +3,17 @@
  * The carrier between devices: what a queue pair has for the wire
  *
  * The data path on one page. BHs are off in all of it; "task" is the poster's system
- * call or a worker, "softirq" also whatever context the engine is kicked from.
+ * call or a worker, "softirq" also whatever context rings the engine's doorbell.
  *
  *	task, softirq	mirage_wire_req_run()		wire_req.c	send WQEs -> packets
  *	softirq		mirage_wire_input()		wire.c		skb -> QPs
- *	softirq, task	mirage_wire_request()		wire_resp.c	request -> resp.c, answers
- *	softirq, task	mirage_wire_request_batch()	wire_resp.c	several of one message at once
+ *	softirq		mirage_wire_hold_input()	hold.c		packets -> one direction
+ *	softirq, task	mirage_wire_request()		wire_resp.c	request -> answers
+ *	softirq, task	mirage_wire_request_batch()	wire_resp.c	several of one message
  *	softirq, task	mirage_wire_request_resume()	wire_resp.c	a READ goes on
  *	softirq, task	mirage_wire_response()		wire_comp.c	answer -> completions
- *	softirq, task	mirage_wire_response_batch()	wire_comp.c	several of one READ at once
- *	timer		wire_timeout()		timer.c		again from the oldest
+ *	softirq, task	mirage_wire_response_batch()	wire_comp.c	several of one READ
+ *	timer		mirage_wire_timer_expired()	wire_timer.c	again from the oldest
  *
  * A QP is connected by the direct carrier or by this one; which, is decided when it
  * goes to RTR, by whether the peer's GID is one of this device.
@@ -21,9 +22,8 @@
  * skb, and all that come after it for that direction, are held (struct mirage_wire_hold)
  * until the fault is over. The other direction and everybody else go on.
  *
- * Locks: qp->lock for the responder's side, wire->req.lock for the requester's; both
- * innermost but for the table's, a CQ's, an SRQ's and an engine's; never both of one
- * QP, never those of two.
+ * Locks: qp->lock for the responder's side, wire->req.lock for the requester's; never both
+ * of one QP, never those of two. The order: base/device.h.
  */
 #ifndef MIRAGE_WIRE_H
 #define MIRAGE_WIRE_H
@@ -150,6 +150,7 @@ u32 mirage_wire_hold_input(struct mirage_wire_hold *h, struct sk_buff *skb, u32 
 /** mirage_wire_hold_waits - does this direction wait for a page of ours? Its lock is held. */
 static inline bool mirage_wire_hold_waits(const struct mirage_wire_hold *h)
 {
+	lockdep_assert_held(h->park.lock);
 	return h->state == HOLD_PARKED || h->state == HOLD_DRAINING;
 }
 
@@ -158,23 +159,23 @@ void mirage_wire_timer_arm(struct mirage_wire_req *req, unsigned long wait);
 void mirage_wire_timer_expired(struct timer_list *timer);
 
 /*
- * wire_resp.c: qp->lock is held. With WIRE_HELD *miss is filled, with WIRE_READING it
+ * wire_resp.c, under qp->lock. With WIRE_HELD *miss is filled, with WIRE_READING it
  * may be: without one, go on at once.
  */
 enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct mirage_net_seg *seg,
 					     struct mirage_miss *miss);
 u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
-			      const struct mirage_net_batch *run);
+			      const struct mirage_net_batch *batch);
 enum mirage_wire_verdict mirage_wire_request_resume(struct mirage_qp *qp, int err,
 						    struct mirage_miss *miss);
 void mirage_wire_request_lost(struct mirage_qp *qp);
 void mirage_wire_request_end(struct mirage_qp *qp);
 
-/* wire_run.c */
+/* wire_batch.c */
 u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *path,
 			   struct mirage_pkt *pkt,
 			   struct mirage_cursor *from, u32 num, u32 left, struct mirage_miss *miss);
-u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
+u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
 			   struct mirage_cursor *to, u32 left, bool *ack);
 
 /* wire_req.c: the caller is the engine's runner */
@@ -188,7 +189,7 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
 					      const struct mirage_net_seg *seg,
 					      struct mirage_miss *miss);
 u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
-			       const struct mirage_net_batch *run);
+			       const struct mirage_net_batch *batch);
 void mirage_wire_response_failed(struct mirage_qp *qp, int err);
 void mirage_wire_response_lost(struct mirage_qp *qp);
 void mirage_wire_response_end(struct mirage_qp *qp);

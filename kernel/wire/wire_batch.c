@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Runs: packets from the middle of a message, which differ by nothing but their PSNs
+ * Batches: packets from the middle of a message, which differ by nothing but their PSNs
  *
  * What is the same for all of them is done once: header, room, checks, look-ups. That
  * leaves a packet its ICRC and its copy. First and last packets, those that miss a page
@@ -52,7 +52,7 @@ u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *pat
  * mirage_wire_batch_take - copy what came to where it belongs
  * @skb: where the packets are
  * @off: there
- * @run: the packets; the first one is what is expected, and its payload the path MTU
+ * @batch: the packets; the first one is what is expected, and its payload the path MTU
  * @to: the message, in regions
  * @left: bytes of it that may come yet
  * @ack: set if one of what is taken asks for an acknowledgment
@@ -62,15 +62,15 @@ u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *pat
  * Return: packets taken, their ICRCs checked; those after them, and none when
  * the first one misses a page, are left for the long way.
  */
-u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *run,
+u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
 			   struct mirage_cursor *to, u32 left, bool *ack)
 {
 	void *at[MIRAGE_NET_BATCH_MAX];
-	const struct mirage_mtt_rows rows = { .at = at, .shift = ilog2(run->pkt.payload) };
-	u32 num = min(run->num, left >> rows.shift), i;
+	const struct mirage_mtt_rows rows = { .at = at, .shift = ilog2(batch->pkt.payload) };
+	u32 num = min(batch->num, left >> rows.shift), i;
 
-	num = mirage_net_batch_check(skb, off, run, num, ack);
+	num = mirage_net_batch_check(skb, off, batch, num, ack);
 	for (i = 0; i < num; i++)
-		at[i] = (void *)run->at[i] + run->pkt.op->len;
+		at[i] = (void *)batch->at[i] + batch->pkt.op->len;
 	return mirage_cursor_move_rows(to, &rows, num, left, true, NULL);
 }

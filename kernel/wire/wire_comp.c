@@ -389,18 +389,18 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
  * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  * @skb: where they are
  * @off: there
- * @run: the packets, for this QP
+ * @batch: the packets, for this QP
  *
  * BHs off.
  *
  * Return: how many of them were consumed. The rest is for mirage_wire_response().
  */
 u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
-			       const struct mirage_net_batch *run)
+			       const struct mirage_net_batch *batch)
 {
 	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 	enum ib_qp_state state = READ_ONCE(qp->state);
-	const struct mirage_pkt *pkt = &run->pkt;
+	const struct mirage_pkt *pkt = &batch->pkt;
 	const struct mirage_wire_wr *wr;
 	bool ack = false;
 	u32 left, num;
@@ -416,7 +416,7 @@ u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 of
 	left = wr->length - (((req->una - wr->psn) & PSN_MASK) << req->shift);
 	/* The last one, and what was not asked for yet, is not from within. */
 	left = min_t(u32, left - 1, mirage_psn_cmp(READ_ONCE(req->next), req->una) << req->shift);
-	num = mirage_wire_batch_take(skb, off, run, &req->into, left, &ack);
+	num = mirage_wire_batch_take(skb, off, batch, &req->into, left, &ack);
 	if (num)
 		wire_comp_progress(qp, (req->una + num) & PSN_MASK);
 	return num;

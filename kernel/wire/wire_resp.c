@@ -252,29 +252,29 @@ static bool wire_resp_goes_on(struct mirage_qp *qp, const struct mirage_pkt *pkt
  * @qp: the QP; its lock is held, no READ is under way
  * @skb: where they are
  * @off: there
- * @run: the packets, for this QP
+ * @batch: the packets, for this QP
  *
  * BHs off.
  *
  * Return: how many of them were consumed. The rest is for mirage_wire_request().
  */
 u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
-			      const struct mirage_net_batch *run)
+			      const struct mirage_net_batch *batch)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	struct mirage_responder *resp = &qp->resp;
 	u32 num;
 
-	if (!wire_resp_goes_on(qp, &run->pkt) || !mirage_cursor_enter(&resp->bytes))
+	lockdep_assert_held(&qp->lock);
+	if (!wire_resp_goes_on(qp, &batch->pkt) || !mirage_cursor_enter(&resp->bytes))
 		return 0;
-	num = mirage_wire_batch_take(skb, off, run, &resp->bytes, mirage_responder_room(resp,
-											&w->hdr),
-				     &w->ack);
+	num = mirage_wire_batch_take(skb, off, batch, &resp->bytes,
+				     mirage_responder_room(resp, &w->hdr), &w->ack);
 	mirage_cursor_leave(&resp->bytes);
 	if (!num)
 		return 0;
 	/* Can not fail: there is room. */
-	mirage_responder_piece(qp, &w->hdr, num * run->pkt.payload, false);
+	mirage_responder_piece(qp, &w->hdr, num * batch->pkt.payload, false);
 	resp->psn = (resp->psn + num) & PSN_MASK;
 	w->quiet = false;
 	return num;
@@ -633,6 +633,7 @@ enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct 
 {
 	s32 ahead = mirage_psn_cmp(seg->pkt.psn, qp->resp.psn);
 
+	lockdep_assert_held(&qp->lock);
 	if (qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR || !wire_resp_fits(qp, &seg->pkt)) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_RX_DISCARDS);
 		return WIRE_DONE;
@@ -654,6 +655,8 @@ enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct 
  * @miss: filled, perhaps, with WIRE_READING
  *
  * BHs off. Call it before the next packet after a wait, until it returns WIRE_DONE.
+ *
+ * Return: see enum mirage_wire_verdict.
  */
 enum mirage_wire_verdict mirage_wire_request_resume(struct mirage_qp *qp, int err,
 						    struct mirage_miss *miss)
@@ -661,6 +664,7 @@ enum mirage_wire_verdict mirage_wire_request_resume(struct mirage_qp *qp, int er
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	bool alive = qp->state >= IB_QPS_RTR && qp->state < IB_QPS_ERR;
 
+	lockdep_assert_held(&qp->lock);
 	if (alive && !err)
 		return w->read.active ? wire_resp_read_turn(qp, miss) : WIRE_DONE;
 	if (alive)
@@ -677,6 +681,7 @@ void mirage_wire_request_lost(struct mirage_qp *qp)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
+	lockdep_assert_held(&qp->lock);
 	if (qp->transport == OP_UC) {
 		/* Nobody sends it again: the message is lost. */
 		w->checked = false;
@@ -698,6 +703,7 @@ void mirage_wire_request_end(struct mirage_qp *qp)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
 
+	lockdep_assert_held(&qp->lock);
 	if (qp->transport == OP_UC)
 		return;
 	if (w->nak)
