@@ -158,25 +158,25 @@ struct mirage_upcalls {
  * @upcalls: to rooms that the caller may not know; constant
  * @netdev: the netdev; a reference is held until the device is gone
  * @tracker: of that reference
- * @port_state: the last one that processes were told of
+ * @port_state: the state that processes were told of last
  * @carriers: the ways to a peer, in the order in which QPs ask them; ends with one that
  *	suits every QP
  * @qps: QPN -> struct mirage_qp; read under RCU
- * @recent_qp: the last QP created of those whose numbers meet here; read under RCU
+ * @recent_qp: by the low bits of its number, the QP that was created last; read under RCU
  * @next_qpn: where the search for a free QPN starts; lock of @qps
- * @mrs: what lkeys and rkeys name; read under RCU
+ * @mrs: table of lkeys and rkeys; read under RCU
  * @mws: windows of type 2
- * @srqs: SRQN -> struct mirage_srq, to be used under its lock alone
+ * @srqs: SRQN -> struct mirage_srq; what is found is used under the lock of the table
  * @next_srqn: where the search for a free SRQN starts; lock of @srqs
  * @ahs: number -> struct mirage_av; read under RCU
  * @mcast: multicast groups
- * @wq: unbound; engines go on here when nobody else runs them
+ * @wq: unbound workqueue; engines run on here when nobody else runs them
  * @stats: counters, one set per CPU
- * @net_host: where packets come in, once mirage_net_open() was called; of net.c
+ * @net_host: the sockets that receive for it, once mirage_net_open() was called; of net.c
  * @net_entry: in the list there; read under RCU
- * @net_refused: it was said that the UDP port is taken
- * @addressed: moves on whenever a QP's addresses change, under the QP's lock
- * @num_pd: live PDs, and so on, for the limits
+ * @net_refused: the notice that the UDP port is taken was logged
+ * @addressed: counts changes of the addresses of QPs; written under the QP's lock
+ * @num_pd: live PDs; this and the following are for the limits
  * @num_cq: live CQs
  * @num_ah: live address handles
  * @num_qp: live QPs

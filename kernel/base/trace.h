@@ -26,7 +26,7 @@ DECLARE_EVENT_CLASS(mirage_odp_range,
 			      __entry->key, __entry->iova, __entry->len,
 			      __entry->write ? "write" : "read"));
 
-/* A fault nobody was at yet; a fault that joined one in flight. */
+/* A fault was raised; a miss joined a fault in flight. */
 DEFINE_EVENT(mirage_odp_range, mirage_odp_fault_raise,
 	     TP_PROTO(u32 key, u64 iova, u64 len, bool write),
 	     TP_ARGS(key, iova, len, write));
@@ -35,7 +35,7 @@ DEFINE_EVENT(mirage_odp_range, mirage_odp_fault_coalesce,
 	     TP_PROTO(u32 key, u64 iova, u64 len, bool write),
 	     TP_ARGS(key, iova, len, write));
 
-/* Somebody is at it: a worker, or the engine itself. */
+/* A worker, or the engine itself, services it. */
 DEFINE_EVENT(mirage_odp_range, mirage_odp_fault_service,
 	     TP_PROTO(u32 key, u64 iova, u64 len, bool write),
 	     TP_ARGS(key, iova, len, write));

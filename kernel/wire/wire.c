@@ -27,7 +27,7 @@ static u32 wire_input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 	if ((seg.pkt.opcode & PKT_TRANSPORT) == PKT_UD && mirage_wire_right_pkey(seg.pkt.pkey))
 		return dev->upcalls->datagram(dev, skb, &seg);
 	qp = mirage_qp_find(dev, seg.pkt.qpn);
-	/* Pairs with the release store of wire_connect(). What a QP for datagrams has is no wire. */
+	/* Pairs with wire_connect(). A QP for datagrams has no wire. */
 	wire = qp && qp->transport != OP_UD ? smp_load_acquire(&qp->carried) : NULL;
 	if (!wire || !mirage_wire_right_pkey(seg.pkt.pkey)) {
 		mirage_stat_inc(dev, MIRAGE_STAT_RX_DISCARDS);
