@@ -31,6 +31,7 @@
 #include "qp/qp.h"
 #include "qp/qp_post.h"
 #include "queue/cq.h"
+#include "queue/opcode.h"
 #include "queue/post.h"
 #include "queue/ring.h"
 #include "queue/srq.h"
@@ -49,22 +50,19 @@
 #define PKEY_TBL_LEN		1
 #define PKEY_DEFAULT		0xffff
 
-static const struct ib_odp_caps odp_caps = {
-	.general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT,
-	.per_transport_caps.rc_odp_caps =
-		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE |
-		IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
-		IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE,
-	.per_transport_caps.uc_odp_caps =
-		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_WRITE |
-		IB_ODP_SUPPORT_SRQ_RECV,
-	.per_transport_caps.ud_odp_caps =
-		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV,
-	.per_transport_caps.xrc_odp_caps =
-		IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
-		IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_SRQ_RECV |
-		IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE,
-};
+static void device_fill_odp_caps(struct ib_odp_caps *caps)
+{
+	caps->general_caps = IB_ODP_SUPPORT | IB_ODP_SUPPORT_IMPLICIT;
+	caps->per_transport_caps.rc_odp_caps = mirage_op_odp_caps(OP_RC) |
+		IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV;
+	caps->per_transport_caps.uc_odp_caps = mirage_op_odp_caps(OP_UC) |
+		IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV;
+	caps->per_transport_caps.ud_odp_caps = mirage_op_odp_caps(OP_UD) |
+		IB_ODP_SUPPORT_RECV | IB_ODP_SUPPORT_SRQ_RECV;
+	/* XRC has the opcodes of RC; all its receives are those of SRQs. */
+	caps->per_transport_caps.xrc_odp_caps = mirage_op_odp_caps(OP_RC) |
+		IB_ODP_SUPPORT_SRQ_RECV;
+}
 
 static void device_fill_identity(struct ib_device *ibdev, struct ib_device_attr *attr)
 {
@@ -83,8 +81,7 @@ static void device_fill_identity(struct ib_device *ibdev, struct ib_device_attr 
 				 IB_DEVICE_MEM_WINDOW |
 				 IB_DEVICE_MEM_WINDOW_TYPE_2B |
 				 IB_DEVICE_MEM_MGT_EXTENSIONS |
-				 IB_DEVICE_FLUSH_GLOBAL |
-				 IB_DEVICE_ATOMIC_WRITE;
+				 mirage_op_device_caps();
 	attr->kernel_cap_flags = IBK_ON_DEMAND_PAGING | IBK_ALLOW_USER_UNREG;
 }
 
@@ -136,7 +133,7 @@ static int mirage_query_device(struct ib_device *ibdev, struct ib_device_attr *a
 	device_fill_limits(attr);
 	/* The CPU executes atomics: they are atomic against every other access. */
 	attr->atomic_cap = IB_ATOMIC_GLOB;
-	attr->odp_caps = odp_caps;
+	device_fill_odp_caps(&attr->odp_caps);
 	attr->timestamp_mask = U64_MAX;
 	attr->hca_core_clock = 1000 * 1000; /* timestamps are in ns; this is in kHz */
 	return ib_respond_empty_udata(udata);

@@ -9,6 +9,8 @@
 #include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "queue/opcode.h"
+
 #define MTT_CHUNK_SHIFT		21
 #define MTT_CHUNK_SIZE		BIT(MTT_CHUNK_SHIFT)
 #define MTT_CHUNK_PAGES		(MTT_CHUNK_SIZE >> PAGE_SHIFT)
@@ -63,11 +65,6 @@ enum mirage_mtt_miss {
 	MTT_MISS_DST,
 };
 
-enum mirage_mtt_atomic_op {
-	MTT_CMP_SWAP,
-	MTT_FETCH_ADD,
-};
-
 /**
  * struct mirage_mtt_rows - kernel memory in equal pieces, as the payloads of packets are
  * @at: where each begins
@@ -89,7 +86,7 @@ size_t mirage_mtt_read(struct mirage_mtt *src, u64 saddr, void *buf, size_t len)
 size_t mirage_mtt_move_rows(struct mirage_mtt *mtt, u64 addr, const struct mirage_mtt_rows *rows,
 			    size_t off,
 			    size_t len, bool write);
-int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_mtt_atomic_op op,
+int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_op_atomic op,
 		      u64 compare_add,
 		      u64 swap, u64 *old);
 

@@ -276,7 +276,7 @@ size_t mirage_mtt_move_rows(struct mirage_mtt *mtt, u64 addr, const struct mirag
  * Return: 0; -EAGAIN if the page is not there to be written; -EINVAL if @addr is
  * not aligned.
  */
-int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_mtt_atomic_op op,
+int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_op_atomic op,
 		      u64 compare_add,
 		      u64 swap, u64 *old)
 {
@@ -291,7 +291,7 @@ int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_mtt_atomic_o
 	if (chunk) {
 		spin_lock(&chunk->lock);
 		target = mtt_target(chunk, addr, &run);
-		if (target && op == MTT_CMP_SWAP)
+		if (target && op == OP_CMP_SWAP)
 			*old = cmpxchg64((u64 *)target, compare_add, swap);
 		else if (target)
 			*old = atomic64_fetch_add(compare_add, (atomic64_t *)target);

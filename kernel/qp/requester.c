@@ -59,7 +59,7 @@ static void requester_fill_hdr(struct mirage_qp *qp)
 
 	if (op->class == OP_ATOMIC) {
 		length = 8;
-		hdr->atomic = op->wc == IB_WC_COMP_SWAP ? MTT_CMP_SWAP : MTT_FETCH_ADD;
+		hdr->atomic = op->atomic;
 		hdr->compare_add = head->compare_add;
 		hdr->swap = head->swap;
 	}

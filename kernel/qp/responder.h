@@ -43,7 +43,7 @@ struct mirage_request {
 	u32 ex;
 	u32 srqn;
 	bool solicited;
-	enum mirage_mtt_atomic_op atomic;
+	enum mirage_op_atomic atomic;
 	u64 compare_add;
 	u64 swap;
 };

@@ -30,6 +30,12 @@ enum mirage_op_answer {
 	OP_ANSWER_WORD,		/* an atomic ACK, with what stood in the region */
 };
 
+/* What an opcode of class OP_ATOMIC does with the word. */
+enum mirage_op_atomic {
+	OP_CMP_SWAP,
+	OP_FETCH_ADD,
+};
+
 /* Which transports have an opcode. */
 enum mirage_op_transport {
 	OP_RC	= 1 << 0,	/* XRC too */
@@ -52,6 +58,9 @@ enum mirage_op_transport {
  * @recv: that of the receive work request that it consumes; 0: none
  * @ex: what else it carries, as that completion says it: MIRAGE_WC_WITH_IMM,
  *	MIRAGE_WC_WITH_INV or 0
+ * @atomic: what it does, if it is an atomic
+ * @odp: IB_ODP_SUPPORT_*: the bit of the device's on-demand capabilities for it
+ * @caps: IB_DEVICE_*: the device's capability for it
  */
 struct mirage_op {
 	enum mirage_op_class class;
@@ -64,6 +73,9 @@ struct mirage_op {
 	enum ib_wc_opcode wc;
 	enum ib_wc_opcode recv;
 	u32 ex;
+	enum mirage_op_atomic atomic;
+	u32 odp;
+	u64 caps;
 };
 
 /* The provider's masks have room for so many. */
@@ -73,6 +85,9 @@ struct mirage_op {
 #define MIRAGE_WR_REG_MR	(OP_COUNT - 1)
 
 extern const struct mirage_op mirage_ops[OP_COUNT];
+
+u32 mirage_op_odp_caps(enum mirage_op_transport transport);
+u64 mirage_op_device_caps(void);
 
 /**
  * mirage_op_of - facts of a send opcode

@@ -578,7 +578,7 @@ static enum wire_step wire_req_send_atomic(struct wire_burst *r, const struct mi
 	if (s != STEP_ON)
 		return s;
 	wire_req_close_local(r->req);
-	if (wr->op->wc == IB_WC_COMP_SWAP) {
+	if (wr->op->atomic == OP_CMP_SWAP) {
 		pkt.swap_add = head->swap;
 		pkt.compare = head->compare_add;
 	} else {

@@ -434,13 +434,11 @@ static enum mirage_wire_verdict wire_resp_read_request(struct mirage_qp *qp,
 
 static void wire_resp_fill_atomic(struct mirage_request *hdr, const struct mirage_pkt *pkt)
 {
-	bool swap = pkt->op->wr == IB_UVERBS_WR_ATOMIC_CMP_AND_SWP;
-
 	wire_resp_fill_hdr(hdr, pkt);
 	hdr->length = 8;
 	hdr->reach = 8;
-	hdr->atomic = swap ? MTT_CMP_SWAP : MTT_FETCH_ADD;
-	hdr->compare_add = swap ? pkt->compare : pkt->swap_add;
+	hdr->atomic = hdr->op->atomic;
+	hdr->compare_add = hdr->atomic == OP_CMP_SWAP ? pkt->compare : pkt->swap_add;
 	hdr->swap = pkt->swap_add;
 }
 

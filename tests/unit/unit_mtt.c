@@ -249,11 +249,11 @@ static void random_atomic(struct model *m)
 
 	if (!want)
 		memcpy(&value, byte_at(m, iova), 8);
-	CHECK_EQ(off_atomic(&m->mtt, iova, MTT_FETCH_ADD, 5, 0, &old), want);
-	CHECK_EQ(off_atomic(&m->mtt, iova + 1, MTT_FETCH_ADD, 5, 0, &old), -EINVAL);
+	CHECK_EQ(off_atomic(&m->mtt, iova, OP_FETCH_ADD, 5, 0, &old), want);
+	CHECK_EQ(off_atomic(&m->mtt, iova + 1, OP_FETCH_ADD, 5, 0, &old), -EINVAL);
 	if (want)
 		return;
-	CHECK_EQ(off_atomic(&m->mtt, iova, MTT_CMP_SWAP, value + 5, 9, &old), 0);
+	CHECK_EQ(off_atomic(&m->mtt, iova, OP_CMP_SWAP, value + 5, 9, &old), 0);
 	CHECK_EQ(old, value + 5);
 	memcpy(&value, byte_at(m, iova), 8);
 	CHECK_EQ(value, 9);

@@ -41,9 +41,22 @@ static void opcode__rights(void)
 	CHECK(!mirage_op_of(IB_UVERBS_WR_TSO));
 }
 
+/* The capabilities that devices have reported since before they were in the table. */
+static void opcode__caps(void)
+{
+	u32 rc = IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_WRITE | IB_ODP_SUPPORT_READ |
+		 IB_ODP_SUPPORT_ATOMIC | IB_ODP_SUPPORT_FLUSH | IB_ODP_SUPPORT_ATOMIC_WRITE;
+
+	CHECK_EQ(mirage_op_odp_caps(OP_RC), rc);
+	CHECK_EQ(mirage_op_odp_caps(OP_UC), IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_WRITE);
+	CHECK_EQ(mirage_op_odp_caps(OP_UD), IB_ODP_SUPPORT_SEND);
+	CHECK_EQ(mirage_op_device_caps(), IB_DEVICE_FLUSH_GLOBAL | IB_DEVICE_ATOMIC_WRITE);
+}
+
 const struct test_case opcode_cases[] = {
 	{ "opcode__every_number", opcode__every_number, 0 },
 	{ "opcode__rights", opcode__rights, 0 },
+	{ "opcode__caps", opcode__caps, 0 },
 };
 
 const size_t opcode_count = ARRAY_SIZE(opcode_cases);
