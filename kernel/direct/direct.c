@@ -2,10 +2,10 @@
 /*
  * The carrier between two QPs of one device
  *
- * The requester's runner plays the responder's part as well: it takes the peer's
- * lock for a step of at most MTT_COPY_MAX bytes, copies straight from region to
- * region, and reads the answer off the return value. PSNs advance as on the wire, so
- * that a connection means the same whatever carries it.
+ * The requester's runner executes the responder, too. It takes the peer's lock for a step of
+ * at most MTT_COPY_MAX bytes and copies straight from region to region; the return value is
+ * the responder's answer. PSNs advance as on the wire, so that a connection behaves in the same
+ * way on every carrier.
  */
 #include "base/device.h"
 #include "direct/direct.h"
@@ -25,7 +25,7 @@ static __always_inline bool direct_may_receive(const struct mirage_qp *peer)
 	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR;
 }
 
-/* Would the peer take a packet of this QP for one of its connection? */
+/* Tells whether the peer is connected to this QP, as its addresses and numbers say. */
 static bool direct_is_connected(const struct mirage_qp *peer, const struct mirage_qp *qp)
 {
 	return direct_may_receive(peer) &&
@@ -33,7 +33,7 @@ static bool direct_is_connected(const struct mirage_qp *peer, const struct mirag
 	       direct_same_gid(&peer->dgid, &qp->sgid) && direct_same_gid(&peer->sgid, &qp->dgid);
 }
 
-/* It would when it was asked last, and nobody got an address since. */
+/* Tells whether the peer is still connected: no address of a QP has changed since the check. */
 static __always_inline bool direct_still_connected(const struct mirage_qp *peer,
 						   const struct mirage_qp *qp)
 {
@@ -84,7 +84,7 @@ static enum mirage_verdict direct_move_step(struct mirage_qp *peer, struct mirag
 		req->done += left;
 		return RESP_OK;
 	}
-	/* The requester takes references now, and comes back. */
+	/* The requester takes a reference on its region now, and calls again. */
 	if (mirage_cursor_is_borrowed(&req->local))
 		return RESP_GOES_ON;
 	n = mirage_cursor_move(to, from, left, miss);
@@ -127,7 +127,7 @@ static enum mirage_verdict direct_step(struct mirage_qp *peer, struct mirage_qp 
 		return RESP_SILENT;
 	}
 
-	/* What an atomic does at the responder's may be done already. */
+	/* An atomic that was executed already has only its result to move. */
 	if (req->executed)
 		v = direct_move_step(peer, req, miss);
 	else if (likely(mirage_cursor_enter(&peer->resp.bytes)))
@@ -146,7 +146,7 @@ static enum mirage_verdict direct_fail_request(struct mirage_qp *peer, struct mi
 	return RESP_SILENT;
 }
 
-/* Looks the peer up; true: one that was connected to us is in ->req.peer now. */
+/* Looks the peer up. Returns true if it is connected to us; it is in ->req.peer then. */
 static noinline bool direct_find_peer(struct mirage_qp *qp)
 {
 	struct mirage_qp *peer;
@@ -158,7 +158,7 @@ static noinline bool direct_find_peer(struct mirage_qp *qp)
 		return false;
 	qp->req.peer = peer;
 	spin_lock(&peer->lock);
-	/* Read first: who gets an address meanwhile is looked at again. */
+	/* The count is read before the check: if an address changes meanwhile we check again. */
 	qp->req.addressed = atomic_read_acquire(&qp->dev->addressed);
 	found = direct_is_connected(peer, qp);
 	spin_unlock(&peer->lock);
@@ -168,10 +168,10 @@ static noinline bool direct_find_peer(struct mirage_qp *qp)
 }
 
 /*
- * Runs the responder, if there is one that is connected to us: a step of it, or,
- * without @miss, its part of a fault that failed for @err. The peer is remembered,
- * since looking it up costs as much as a small message; what is remembered may have
- * been destroyed, and its number be another QP's by now.
+ * Runs the responder of the peer, if that is connected to us. With @miss it makes one step;
+ * without, it ends the request because a fault has failed with @err. The peer is remembered,
+ * since its look-up costs as much as a small message. The remembered QP may have been destroyed
+ * by now, and another QP may have its number.
  */
 static __always_inline enum mirage_verdict direct_ask_peer(struct mirage_qp *qp,
 							   struct mirage_miss *miss, int err)
@@ -196,7 +196,7 @@ static __always_inline enum mirage_verdict direct_ask_peer(struct mirage_qp *qp,
 	return v;
 }
 
-/* struct mirage_stepper. A step is at most MTT_COPY_MAX bytes. */
+/* The request() of struct mirage_stepper. A step moves at most MTT_COPY_MAX bytes. */
 static enum mirage_verdict direct_request(struct mirage_qp *qp, struct mirage_miss *miss)
 {
 	return direct_ask_peer(qp, miss, 0);
@@ -212,7 +212,7 @@ static bool direct_suits(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 	return !attr || mirage_local_gid(qp->dev, &rdma_ah_read_grh(&attr->ah_attr)->dgid);
 }
 
-/* The peer is looked up when there is something for it. */
+/* The peer is looked up when the first work request is executed. */
 static int direct_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	return 0;
@@ -223,7 +223,7 @@ static int direct_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 	return direct_suits(qp, attr) ? 0 : -EINVAL;
 }
 
-/* The peer waits for its RNR timer; there is no need to. */
+/* The peer's requester waits for the RNR timer. A receive has come: end that wait early. */
 static void direct_receive_posted(struct mirage_qp *qp)
 {
 	struct mirage_qp *peer;

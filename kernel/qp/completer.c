@@ -34,10 +34,10 @@ int mirage_complete_send_visibly(struct mirage_qp *qp, enum ib_wc_status status,
 /**
  * mirage_complete_wr - complete the oldest of several send work requests under way
  * @qp: the QP; the caller owns the index of its send ring
- * @head: our copy
- * @op: facts of its opcode, or NULL
+ * @head: our copy of the work request
+ * @op: the row of its opcode, or NULL
  * @length: bytes of the message
- * @status: how
+ * @status: the status to complete it with
  * @err: the errno behind a bad status, or 0
  *
  * Return: as mirage_complete_send().
@@ -75,8 +75,8 @@ int mirage_complete_wr(struct mirage_qp *qp, const struct mirage_send_wqe *head,
 /**
  * mirage_complete_recv - complete a receive work request
  * @qp: the QP; its lock is held
- * @cqe: all but the QP's number and its ring's slots
- * @solicited: the sender asked for an event
+ * @cqe: the completion; its ->qp_num, ->cons and ->ring are filled in here
+ * @solicited: the sender asked for a solicited event
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
  */
@@ -97,8 +97,8 @@ int mirage_complete_recv(struct mirage_qp *qp, struct mirage_cqe *cqe, bool soli
  * mirage_complete_flush_sends - flush what the process has posted to the send queue
  * @qp: the QP, in error; the caller is its runner
  *
- * What is posted from now on comes with a kick. A CQ that overflows meanwhile is
- * dead and has said so.
+ * A work request that is posted later comes with a doorbell, which flushes it. A CQ that
+ * overflows meanwhile has raised its own event; there is nobody else to tell.
  */
 void mirage_complete_flush_sends(struct mirage_qp *qp)
 {
@@ -110,7 +110,10 @@ void mirage_complete_flush_sends(struct mirage_qp *qp)
 	};
 	int left;
 
-	/* An XRC target has none. Looked at once: the process can move it for ever. */
+	/*
+	 * An XRC target has no send ring. The index is read once: the process could move it for
+	 * ever.
+	 */
 	left = qp->sq.hdr ? mirage_ring_pending(&qp->sq) : 0;
 
 	for (; left > 0; left--) {
@@ -128,7 +131,7 @@ void mirage_complete_flush_sends(struct mirage_qp *qp)
  * mirage_complete_flush_recvs - flush the receive queue
  * @qp: the QP, in error; its lock is held
  *
- * What is posted from now on comes with a kick.
+ * A receive that is posted later comes with a doorbell, which flushes it.
  */
 void mirage_complete_flush_recvs(struct mirage_qp *qp)
 {
@@ -148,7 +151,7 @@ void mirage_complete_flush_recvs(struct mirage_qp *qp)
 		return;
 
 	mirage_ring_want_doorbell(&qp->rq, true);
-	/* Looked at once: the process can move it for ever. */
+	/* The index is read once: the process could move it for ever. */
 	for (left = mirage_ring_pending(&qp->rq); left > 0; left--) {
 		const struct mirage_recv_wqe *wqe;
 

@@ -22,11 +22,11 @@ void mirage_complete_flush_recvs(struct mirage_qp *qp);
 /**
  * mirage_complete_send - complete the send work request under way
  * @qp: the QP; the caller is its runner
- * @status: how
+ * @status: the status to complete it with
  * @err: the errno behind a bad status, or 0
  *
- * The slot goes back to the process before the completion is visible: whoever has
- * seen the completion finds room to post.
+ * The slot of the send ring is given back before the completion is visible, so that a process
+ * that has seen the completion finds room to post.
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
  */
@@ -41,9 +41,9 @@ static __always_inline int mirage_complete_send(struct mirage_qp *qp, enum ib_wc
 }
 
 /**
- * mirage_complete_fill_recv - what every receive completion of success says
+ * mirage_complete_fill_recv - fill in the fields that all successful receives have in common
  * @qp: the QP; its lock is held
- * @slot: from mirage_cq_begin(); the caller fills in the message's part
+ * @slot: from mirage_cq_begin(); the caller fills in the fields that describe the message
  */
 static __always_inline void mirage_complete_fill_recv(const struct mirage_qp *qp,
 						      struct mirage_cqe *slot)

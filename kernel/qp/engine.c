@@ -6,22 +6,22 @@
  * call of the process as a rule. Whoever finds it ready becomes its runner and owns the
  * requester until it gives it back; a doorbell meanwhile only leaves a note.
  *
- * A runner never sleeps for a page. What can be brought in without I/O is brought in on
- * the spot; for the rest it raises a fault, parks the engine and returns. The end of the
- * fault, in the fault worker, runs the engine on. So there is no blocked thread for each
- * QP, nothing that a QP's destruction would have to wait for, and no system call that
- * waits for somebody else's page.
+ * A runner never sleeps for a page. It brings in at once what takes no I/O; for the rest it
+ * raises a fault, parks the engine and returns. When the fault ends, the fault worker runs
+ * the engine on. So no thread is blocked for each QP, the destruction of a QP has nothing to
+ * wait for, and no system call waits for somebody else's page.
  *
  * A doorbell may also come from softirq: an acknowledgment opens the window of a wire, a
  * timer asks for a retransmission, a kernel user posts. Such a runner is atomic: it brings
  * nothing in itself but raises the fault at once, never reschedules, and leaves the rest to
- * a worker after a smaller share. A sender runs the receiving softirq as soon as BHs are on
- * again, on its own stack, and that may ring the doorbell of the engine that is running: this
- * only leaves a note, as any doorbell of a running engine does.
+ * a worker after a smaller share. The softirq may even run on top of a runner, which sends
+ * and then enables BHs. A doorbell that it rings for that same engine only leaves a note, as
+ * any doorbell of a running engine does.
  *
- * A page must not hold up the retransmission of what was sent before it. An urgent doorbell
- * makes the engine run although it waits for a page. The fault goes on meanwhile; whoever
- * misses a page before its end waits for that end too, and asks again then.
+ * A missing page must not hold up the retransmission of packets that were sent before it. So
+ * an urgent doorbell makes the engine run although it waits for a page. The fault goes on
+ * meanwhile. A runner that misses a page before that fault ends waits for its end, too, and
+ * then looks for its own page again.
  */
 #include <linux/sched/signal.h>
 #include <linux/wait_bit.h>
@@ -53,7 +53,7 @@ static void engine_begin_run(struct mirage_engine *e)
 	mirage_park_overtake(&e->park);
 }
 
-/* Becomes the runner, or leaves a note for the one there is. */
+/* Makes the caller the runner, or leaves a note for the present runner. */
 static bool engine_claim(struct mirage_engine *e, enum mirage_engine_note note)
 {
 	bool claimed = false;
@@ -70,7 +70,7 @@ static bool engine_claim(struct mirage_engine *e, enum mirage_engine_note note)
 	return claimed;
 }
 
-/* The wait is over: struct mirage_park. */
+/* The wake() of struct mirage_park: the engine's wait is over. */
 static bool engine_wake(struct mirage_park *park, int err)
 	__must_hold(&e->lock)
 {
@@ -89,7 +89,10 @@ static bool engine_wake(struct mirage_park *park, int err)
 	return true;
 }
 
-/* A doorbell changes nothing for most who wait; the end of a wait always counts. */
+/*
+ * Tells whether the note keeps the engine from going to state @to. A doorbell does not end a
+ * wait for a fault or a delay, unless it is urgent; the end of the wait always does.
+ */
 static bool engine_note_counts(const struct mirage_engine *e, enum mirage_engine_state to)
 	__must_hold(&e->lock)
 {
@@ -104,7 +107,7 @@ static bool engine_note_counts(const struct mirage_engine *e, enum mirage_engine
 	}
 }
 
-/* Gives the engine back. False: a note says that the runner has to go on instead. */
+/* Gives the engine back. Returns false if a note says that the runner has to go on instead. */
 static bool engine_release_locked(struct mirage_engine *e, enum mirage_engine_state to)
 	__must_hold(&e->lock)
 {
@@ -134,8 +137,9 @@ static bool engine_release(struct mirage_engine *e, enum mirage_engine_state to)
 }
 
 /*
- * Gives the engine to a worker, in a while perhaps. That one must not find it running:
- * it would leave a note, and who has had enough would go on.
+ * Gives the engine to a worker, after @delay jiffies. The lock is kept from queueing the worker
+ * to the change of state. Otherwise the worker might find the engine still running: it would
+ * leave a note, and the runner that has used up its share would have to go on.
  */
 static bool engine_hand_over(struct mirage_engine *e, unsigned long delay)
 {
@@ -148,7 +152,7 @@ static bool engine_hand_over(struct mirage_engine *e, unsigned long delay)
 	return released;
 }
 
-/* Raises the fault for what is missing, and parks. As engine_release(). */
+/* Raises a fault for the missing bytes, and parks. Returns as engine_release(). */
 static bool engine_park(struct mirage_engine *e)
 {
 	bool released = false;
@@ -164,7 +168,7 @@ static bool engine_park(struct mirage_engine *e)
 	return released;
 }
 
-/* Brings the missing bytes in, or parks. As engine_release(). */
+/* Brings the missing bytes in, or parks. Returns as engine_release(). */
 static bool engine_fault(struct mirage_engine *e)
 {
 	struct mirage_miss *miss = &e->miss;
@@ -181,7 +185,7 @@ static bool engine_fault(struct mirage_engine *e)
 	return released;
 }
 
-/* One round. True: the engine was given back. */
+/* Runs the carrier once. Returns true if the engine was given back. */
 static bool engine_round(struct mirage_engine *e, struct mirage_qp *qp)
 {
 	switch (READ_ONCE(qp->carrier)->run(qp)) {
@@ -197,7 +201,7 @@ static bool engine_round(struct mirage_engine *e, struct mirage_qp *qp)
 	return false;
 }
 
-/* Has the runner had its share? */
+/* Tells whether the runner has used up its share. */
 static bool engine_is_tired(const struct mirage_engine *e, unsigned int rounds)
 {
 	if (e->atomic)
@@ -226,9 +230,9 @@ static void engine_resume(struct mirage_park *park)
 }
 
 /**
- * mirage_engine_init - an engine that is ready
+ * mirage_engine_init - initialize an engine; it is ready to run
  * @e: the engine
- * @qp: whose; its carrier runs
+ * @qp: the QP whose send queue it executes, by the QP's carrier
  */
 void mirage_engine_init(struct mirage_engine *e, struct mirage_qp *qp)
 {
@@ -237,11 +241,11 @@ void mirage_engine_init(struct mirage_engine *e, struct mirage_qp *qp)
 }
 
 /**
- * mirage_engine_doorbell - there may be something to do: do it here
+ * mirage_engine_doorbell - execute what may have been posted, in the caller's context
  * @e: the engine
  *
- * Task context, no locks held. Moves data until the queue is empty, parked, or a
- * system call's share is used up.
+ * Task context, no locks held. Moves data until the queue is empty, the engine parks, or the
+ * share of one system call is used up.
  */
 void mirage_engine_doorbell(struct mirage_engine *e)
 {
@@ -250,11 +254,11 @@ void mirage_engine_doorbell(struct mirage_engine *e)
 }
 
 /**
- * mirage_engine_doorbell_atomic - mirage_engine_doorbell() for who may not sleep
+ * mirage_engine_doorbell_atomic - mirage_engine_doorbell() for callers that may not sleep
  * @e: the engine
  *
- * Any context but hardirq; no lock is held that the engine's work takes, which for a
- * wire is its requester's.
+ * Any context but hardirq. The caller has none of the locks that the carrier takes, such as
+ * mirage_wire_req.lock.
  */
 void mirage_engine_doorbell_atomic(struct mirage_engine *e)
 {
@@ -263,10 +267,11 @@ void mirage_engine_doorbell_atomic(struct mirage_engine *e)
 }
 
 /**
- * mirage_engine_doorbell_urgent - mirage_engine_doorbell_atomic() even if it waits for a page
+ * mirage_engine_doorbell_urgent - mirage_engine_doorbell_atomic(), even while the engine waits
+ *	for a page
  * @e: the engine
  *
- * Any context but hardirq, locks as there.
+ * Context and locks as mirage_engine_doorbell_atomic().
  */
 void mirage_engine_doorbell_urgent(struct mirage_engine *e)
 {
@@ -275,10 +280,10 @@ void mirage_engine_doorbell_urgent(struct mirage_engine *e)
 }
 
 /**
- * mirage_engine_doorbell_worker - there may be something to do, but not here
+ * mirage_engine_doorbell_worker - have a worker execute what may have been posted
  * @e: the engine
  *
- * Any context but hardirq, locks may be held. Ends a delay.
+ * Any context but hardirq, locks may be held. Ends a delay that the engine waits for.
  */
 void mirage_engine_doorbell_worker(struct mirage_engine *e)
 {
@@ -286,10 +291,10 @@ void mirage_engine_doorbell_worker(struct mirage_engine *e)
 }
 
 /**
- * mirage_engine_end_delay - what it waits for a timer for may have happened
+ * mirage_engine_end_delay - end a delay early, since its reason may be gone
  * @e: the engine
  *
- * Task context, no locks held. Does nothing unless it waits for a delay.
+ * Task context, no locks held. Does nothing unless the engine waits for a delay.
  */
 void mirage_engine_end_delay(struct mirage_engine *e)
 {
@@ -297,11 +302,10 @@ void mirage_engine_end_delay(struct mirage_engine *e)
 }
 
 /**
- * mirage_engine_stop - nobody executes when this returns, nor will until
- *	mirage_engine_start()
+ * mirage_engine_stop - stop an engine; nobody runs it until mirage_engine_start()
  * @e: the engine
  *
- * Task context; waits for the present runner's present round, which never waits for
+ * Task context. Waits until the present runner has finished its round, which never waits for
  * a page.
  */
 void mirage_engine_stop(struct mirage_engine *e)
@@ -316,8 +320,8 @@ void mirage_engine_stop(struct mirage_engine *e)
 }
 
 /**
- * mirage_engine_start - may execute again, from a requester that was reset
- * @e: the engine, stopped
+ * mirage_engine_start - let a stopped engine run again
+ * @e: the engine, stopped; its requester was reset, or has nothing under way
  */
 void mirage_engine_start(struct mirage_engine *e)
 {

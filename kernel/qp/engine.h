@@ -11,10 +11,10 @@
 #include "mem/cursor.h"
 #include "qp/park.h"
 
-/* What a run of a carrier's requester ended with. */
+/* Why a carrier's run() returned. */
 enum mirage_engine_verdict {
 	ENGINE_IDLE,		/* nothing to do until the next doorbell */
-	ENGINE_MORE,		/* more to do, but the caller's share is used up */
+	ENGINE_MORE,		/* there may be more to do: call run() again */
 	ENGINE_FAULT,		/* engine.miss has to be brought in first */
 	ENGINE_DELAY,		/* engine.delay has to pass first */
 };
@@ -41,25 +41,25 @@ enum mirage_engine_state {
 	ENGINE_STOPPED,
 };
 
-/* What came to a runner meanwhile; each counts for more than those before it. */
+/* What happened while the engine was running; a later value overrides those before it. */
 enum mirage_engine_note {
 	ENGINE_NOTE_NONE,
 	ENGINE_NOTE_DOORBELL,	/* look at the queue again */
-	ENGINE_NOTE_URGENT,	/* even if the runner is about to wait for a page */
-	ENGINE_NOTE_WOKEN,	/* what the runner is about to wait for is over */
+	ENGINE_NOTE_URGENT,	/* the same, even if the runner is about to wait for a page */
+	ENGINE_NOTE_WOKEN,	/* the wait that the runner is about to begin is over already */
 };
 
 /**
  * struct mirage_engine - the executor of one send queue
  * @lock: protects @state, @note and @park; taken with BHs off, outside of the locks that
  *	raising a fault takes
- * @state: see above; who made it RUNNING is the runner, and owns the requester
- * @note: for the runner
+ * @state: see above; whoever made it RUNNING is the runner, and owns the requester
+ * @note: what the runner has to know before it gives the engine back
  * @park: where the engine waits
- * @atomic: the runner may not sleep; of the runner
- * @fault_error: the permanent answer of the fault that was waited for, or 0; of the runner
- * @miss: what to bring in; of the runner
- * @delay: in jiffies; of the runner
+ * @atomic: the runner may not sleep; owned by the runner
+ * @fault_error: the error that the awaited fault ended with, or 0; owned by the runner
+ * @miss: the missing bytes, for ENGINE_FAULT; owned by the runner
+ * @delay: jiffies, for ENGINE_DELAY; owned by the runner
  */
 struct mirage_engine {
 	spinlock_t lock;		/* state, note and park */
@@ -72,7 +72,7 @@ struct mirage_engine {
 	unsigned long delay;
 };
 
-/** mirage_engine_breathe - between two steps of a runner: let others run, if it may */
+/** mirage_engine_breathe - let other tasks run between two steps, unless the runner is atomic */
 static inline void mirage_engine_breathe(const struct mirage_engine *e)
 {
 	if (!e->atomic)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Negative acknowledgments: what a responder says, in the terms of each who has to know
+ * Negative acknowledgments: verdict of the responder, AETH syndrome, status of the completion
  *
  * IBA volume 1, table 58 (AETH syndromes) and 11.6.2 (completion status).
  */
@@ -33,13 +33,13 @@ static inline u8 mirage_nak_syndrome(enum mirage_verdict v)
 	return mirage_naks[v].syndrome;
 }
 
-/** mirage_nak_status - with what a requester completes what was answered with a NAK */
+/** mirage_nak_status - the status with which a requester completes a request after that NAK */
 static inline enum ib_wc_status mirage_nak_status(enum mirage_verdict v)
 {
 	return mirage_naks[v].status;
 }
 
-/** mirage_nak_of - the verdict behind an AETH syndrome, or RESP_SILENT: it is none of these */
+/** mirage_nak_of - the verdict behind an AETH syndrome; RESP_SILENT if it is no such NAK */
 static inline enum mirage_verdict mirage_nak_of(u8 syndrome)
 {
 	enum mirage_verdict v;

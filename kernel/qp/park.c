@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Waiting for a page, or for a time
+ * Waiting for a page, or for a delay
  *
- * Nobody sleeps for a page: who misses one raises a fault, leaves a note in its own state
- * and returns. The end of the fault wakes it, in the fault worker, and runs it on there.
- * The same goes for a delay, which a work item ends: a share of the CPU that is used up,
- * a timer of the protocol, or no memory to say what is missing.
+ * Nobody sleeps for a page. An owner of a park (an engine, one direction of a wire, a queue of
+ * datagrams) that misses a page raises a fault, notes in its own state that it is parked, and
+ * returns. When the fault ends, the fault worker wakes the owner and runs it on. A delay works
+ * in the same way, but a work item ends it. The reasons for a delay are a share of the CPU that
+ * is used up, a timer of the protocol, or no memory for the fault.
  *
- * Whoever wakes races with whoever parks. Both hold the owner's lock, so the owner sees
- * in @wake whether it has parked already::
+ * The wake-up races with the parking. Both hold the owner's lock, so the owner's wake() sees
+ * whether the owner has parked already::
  *
  *	owner					fault worker
  *	mirage_park_on_fault()
@@ -23,10 +24,10 @@
 #include "qp/park.h"
 #include "qp/qp.h"
 
-/* Ends a wait, for the fault or the delay, and takes the reference that was held for it. */
+/* Ends the wait for the fault or for the delay, and drops the reference that was held for it. */
 static void park_end_wait(struct mirage_park *park, bool fault, int err)
 {
-	/* Without a @resume the park may be gone once the lock is free. */
+	/* The owner may free the park as soon as the lock is dropped, unless resume() is called. */
 	struct mirage_qp *qp = park->qp;
 	bool resume;
 
@@ -55,9 +56,9 @@ static void park_delay_over(struct work_struct *work)
 }
 
 /**
- * mirage_park_init - nothing is waited for
+ * mirage_park_init - initialize a park; its owner waits for nothing
  * @park: the park
- * @qp: whose
+ * @qp: the QP of its owner
  * @lock: the owner's lock, taken with BHs off
  * @wake: see struct mirage_park
  * @resume: see struct mirage_park
@@ -75,14 +76,16 @@ void mirage_park_init(struct mirage_park *park, struct mirage_qp *qp, spinlock_t
 }
 
 /**
- * mirage_park_on_fault - have missing bytes brought in, and be woken then
+ * mirage_park_on_fault - raise a fault for missing bytes; its end wakes the owner
  * @park: the park; its lock is held, BHs are off
- * @miss: what is missing; the caller still puts its region
+ * @miss: the missing bytes; the reference on their region stays the caller's to put
  *
- * Does not sleep. While an overtaken fault is not over, its end is waited for instead:
- * the owner asks again then. Without memory for a fault, the owner is woken in a jiffy.
+ * Does not sleep. While an overtaken fault is not over, no new one is raised: the owner is
+ * woken at its end and then tries again. Without memory for a fault, the owner is woken after
+ * a jiffy.
  *
- * Return: 0: the owner will be woken. Or the permanent answer: it will not.
+ * Return: 0 if the owner will be woken; or the error that makes a fault pointless, and the
+ * owner is not woken.
  */
 int mirage_park_on_fault(struct mirage_park *park, const struct mirage_miss *miss)
 {
@@ -105,11 +108,11 @@ int mirage_park_on_fault(struct mirage_park *park, const struct mirage_miss *mis
 }
 
 /**
- * mirage_park_for - be woken after a while
- * @park: the park; who calls has a reference on its QP, or its lock
- * @delay: jiffies, 0 for as soon as a worker can
+ * mirage_park_for - have the owner woken after a delay
+ * @park: the park; the caller has a reference on its QP, or its lock
+ * @delay: jiffies; 0 is as soon as a worker can
  *
- * Any context but hardirq. A delay that is under way already stays as it is.
+ * Any context but hardirq. Does not change a delay that is under way already.
  */
 void mirage_park_for(struct mirage_park *park, unsigned long delay)
 {
@@ -121,8 +124,8 @@ void mirage_park_for(struct mirage_park *park, unsigned long delay)
 }
 
 /**
- * mirage_park_resume_now - have the owner woken by a worker at once, delayed or not
- * @park: the park; who calls has a reference on its QP, or its lock
+ * mirage_park_resume_now - have a worker wake the owner at once; cuts a delay short
+ * @park: the park; the caller has a reference on its QP, or its lock
  *
  * Any context but hardirq.
  */
@@ -136,7 +139,7 @@ void mirage_park_resume_now(struct mirage_park *park)
 }
 
 /**
- * mirage_park_end_delay - wake the owner here, if it waits for a delay
+ * mirage_park_end_delay - wake the owner in the caller's context, if it waits for a delay
  * @park: the park
  *
  * Task context, no locks held.
@@ -158,15 +161,15 @@ static bool park_is_free(struct mirage_park *park)
 }
 
 /**
- * mirage_park_cancel - wait no longer
- * @park: the park; its owner's @wake returns false from now on
+ * mirage_park_cancel - end the waits without waking the owner
+ * @park: the park; its wake() returns false from now on
  *
- * May sleep, never for a page: a fault goes on without the owner. When this returns the
- * owner is not woken any more, and nothing of its references is left here.
+ * May sleep, never for a page: the fault goes on without the owner. After this has returned the
+ * owner is not woken any more, and the park has no reference on the QP.
  */
 void mirage_park_cancel(struct mirage_park *park)
 {
-	/* Either the waiter is taken back here, or its wake is under way and short. */
+	/* Either the waiter is taken back here, or its wake-up is under way, which is short. */
 	if (mirage_odp_fault_cancel(&park->waiter)) {
 		spin_lock_bh(park->lock);
 		park->state = MIRAGE_PARK_FREE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Waiting for a page, or for a time
+ * Waiting for a page, or for a delay
  */
 #ifndef MIRAGE_PARK_H
 #define MIRAGE_PARK_H
@@ -14,7 +14,7 @@
 struct mirage_qp;
 
 /*
- * What is known of a fault that somebody waits for:
+ * The states of the fault that the owner of a park waits for:
  *
  *	        mirage_park_on_fault()
  *	FREE ----------------------------> RAISED
@@ -22,7 +22,7 @@ struct mirage_qp;
  *	  |  the fault ends, or is cancelled |  v
  *	  +------------------------------ OVERTAKEN
  *
- * The delay of mirage_park_for() is none of these: it may run beside them.
+ * The delay of mirage_park_for() has no state here: it may be under way in each of them.
  */
 enum mirage_park_state {
 	MIRAGE_PARK_FREE,	/* no fault will wake the owner */
@@ -31,15 +31,15 @@ enum mirage_park_state {
 };
 
 /**
- * struct mirage_park - where one direction of a QP waits
- * @qp: the QP; a reference is held for a raised fault, and one for a queued @work
- * @lock: the owner's; it protects @state and what @wake looks at
+ * struct mirage_park - where an engine, a direction of a wire, or a queue of datagrams waits
+ * @qp: the QP; a raised fault has a reference on it, and so has a queued @work
+ * @lock: the owner's lock; it protects @state and what @wake looks at
  * @state: see enum mirage_park_state
- * @wake: a wait is over; called with @lock held and BHs off. @err is the permanent
- *	answer of the fault that was waited for, or 0. Returns whether @resume is to run.
- * @resume: goes on where the owner stopped; process context, no locks
- * @waiter: for the fault
- * @work: for the delay
+ * @wake: called when a wait is over, with @lock held and BHs off. @err is the error that the
+ *	awaited fault ended with, or 0. Returns whether @resume is to be called.
+ * @resume: goes on where the owner stopped; process context, no locks held
+ * @waiter: waits for the fault
+ * @work: ends the delay
  */
 struct mirage_park {
 	struct mirage_qp *qp;
@@ -61,10 +61,11 @@ void mirage_park_resume_now(struct mirage_park *park);
 void mirage_park_cancel(struct mirage_park *park);
 
 /**
- * mirage_park_overtake - the owner goes on although a fault may not be over
+ * mirage_park_overtake - the owner goes on although its fault may not be over
  * @park: the park; its lock is held
  *
- * The fault still wakes the owner, but its answer is not for what the owner does by then.
+ * The fault still wakes the owner when it ends. Its error is ignored then: it does not concern
+ * what the owner is doing by that time.
  */
 static inline void mirage_park_overtake(struct mirage_park *park)
 {

@@ -12,7 +12,7 @@
 #include "qp/completer.h"
 #include "qp/qp.h"
 
-/* The general services interface, of the MAD layer. */
+/* The QP of the general services interface, which the MAD layer creates, is number 1. */
 #define QPN_GSI		1
 #define QPN_MIN		2
 #define QPN_MAX		0xfffffe
@@ -36,8 +36,7 @@ void mirage_qp_put(struct mirage_qp *qp)
  * @dev: the device
  * @qpn: the number
  *
- * Any context. What is found may be on its way out: look at its state under its
- * lock.
+ * Any context. The QP may be about to be destroyed: check its state under its lock.
  *
  * Return: the QP with a reference, or NULL.
  */
@@ -60,7 +59,7 @@ struct mirage_qp *mirage_qp_get(struct mirage_dev *dev, u32 qpn)
  *
  * Any context, under RCU.
  *
- * Return: the core's object, or NULL: it was destroyed.
+ * Return: the core's object, or NULL if the QP was destroyed.
  */
 struct ib_qp *mirage_qp_of_cqe(struct mirage_dev *dev, u32 qpn)
 {
@@ -88,11 +87,11 @@ void mirage_qp_event(struct mirage_qp *qp, enum ib_event_type type)
 }
 
 /**
- * mirage_qp_error_locked - put a QP in error and flush it
+ * mirage_qp_error_locked - put a QP into the error state and flush it
  * @qp: the QP; its lock is held
- * @event: to raise, or 0
+ * @event: the event to raise, or 0
  *
- * The receive queue is flushed here, the send queue by its runner or a worker.
+ * The receive queue is flushed here. The send queue is flushed by its runner or by a worker.
  */
 void mirage_qp_error_locked(struct mirage_qp *qp, enum ib_event_type event)
 {
@@ -112,7 +111,7 @@ void mirage_qp_error_locked(struct mirage_qp *qp, enum ib_event_type event)
 	mirage_engine_doorbell_worker(&qp->engine);
 }
 
-/** mirage_qp_error - mirage_qp_error_locked() for who does not hold the QP's lock */
+/** mirage_qp_error - mirage_qp_error_locked() for callers without the QP's lock */
 void mirage_qp_error(struct mirage_qp *qp, enum ib_event_type event)
 {
 	spin_lock_bh(&qp->lock);
@@ -121,11 +120,11 @@ void mirage_qp_error(struct mirage_qp *qp, enum ib_event_type event)
 }
 
 /**
- * mirage_qp_send_error - a send work request has failed
- * @qp: the QP; the caller is its runner
+ * mirage_qp_send_error - change the state after a send work request has failed
+ * @qp: the QP; none of its locks are held
  *
- * Without a connection only the send queue is in error (IBA 10.3.1.6): its owner may
- * bring it back, and receives go on.
+ * A reliable connection goes to the error state. Any other QP goes to SQE: only its send queue
+ * is in error (IBA 10.3.1.6), its owner may bring that back, and receives go on.
  */
 void mirage_qp_send_error(struct mirage_qp *qp)
 {
@@ -137,7 +136,7 @@ void mirage_qp_send_error(struct mirage_qp *qp)
 	spin_unlock_bh(&qp->lock);
 }
 
-/* No number: the type is not one of ours. */
+/* Returns 0 for a type that the device does not have. */
 static enum mirage_op_transport qp_transport_of(enum ib_qp_type type)
 {
 	switch (type) {
@@ -184,7 +183,7 @@ static int qp_check_init_attr(const struct ib_qp_init_attr *attr, bool kernel)
 	return 0;
 }
 
-/* Makes the send ring, and tells in *cap what it holds. */
+/* Makes the send ring, and raises *cap to what the ring can hold. */
 static int qp_make_sq(struct mirage_qp *qp, struct ib_qp_cap *cap)
 {
 	u32 stride;
@@ -264,14 +263,14 @@ static struct mirage_qp *qp_alloc(struct ib_qp *ibqp, const struct ib_qp_init_at
 	INIT_WORK(&qp->recv_doorbell, qp_recv_doorbell_work);
 	qp->uctx = uctx;
 	qp->type = attr->qp_type;
-	/* Nothing is connected to an initiator. */
+	/* An XRC initiator is connected to a target; every other QP to one of its own type. */
 	qp->peer_type = attr->qp_type == IB_QPT_XRC_INI ? IB_QPT_XRC_TGT : attr->qp_type;
 	qp->transport = qp_transport_of(attr->qp_type);
 	qp->pd = ibqp->pd;
 	qp->xrcd = attr->xrcd;
 	qp->scq = to_mcq(attr->send_cq);
 	qp->rcq = to_mcq(attr->recv_cq);
-	/* A target takes those that its requests name; the core keeps none for it. */
+	/* An XRC target uses the SRQs that its requests name; the core keeps none alive for it. */
 	if (attr->srq && qp_has_rq(qp->type)) {
 		qp->srq = to_msrq(attr->srq);
 		qp->srqn = qp->srq->srqn;
@@ -287,7 +286,7 @@ static struct mirage_qp **qp_recent_slot(const struct mirage_qp *qp)
 	return &qp->dev->recent_qp[qp->qpn % MIRAGE_RECENT_QPS];
 }
 
-/* Nothing is found by the number yet. */
+/* Reserves a number. Look-ups of that number find nothing yet. */
 static int qp_reserve_qpn(struct mirage_qp *qp)
 {
 	struct xarray *qps = &qp->dev->qps;
@@ -300,11 +299,11 @@ static int qp_reserve_qpn(struct mirage_qp *qp)
 }
 
 /**
- * mirage_carrier_for - the carrier that a QP takes
+ * mirage_carrier_for - choose the carrier of a QP
  * @qp: the QP
- * @attr: as struct mirage_carrier has it for suits()
+ * @attr: see suits() of struct mirage_carrier
  *
- * Return: the first of the device's that suits; there always is one.
+ * Return: the first carrier of the device that suits the QP; there always is one.
  */
 const struct mirage_carrier *mirage_carrier_for(struct mirage_qp *qp,
 						const struct ib_qp_attr *attr)
@@ -319,11 +318,11 @@ const struct mirage_carrier *mirage_carrier_for(struct mirage_qp *qp,
 /**
  * mirage_create_qp - ib_device_ops.create_qp
  * @ibqp: the core's object
- * @attr: what is asked for; the caps are raised to what there is
- * @udata: struct mirage_create_qp_resp; NULL for a kernel user
+ * @attr: what the user asks for; its ->cap is raised to what the user gets
+ * @udata: takes struct mirage_create_qp_resp; NULL for a kernel user
  *
- * Return: 0; -EOPNOTSUPP for a type or flag that the device has not, -EINVAL above a
- * limit, -ENOMEM, -EFAULT.
+ * Return: 0; -EOPNOTSUPP for a type or flag that the device does not have; -EINVAL above a
+ * limit; -ENOMEM; -EFAULT.
  */
 int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 		     struct ib_udata *udata)
@@ -358,9 +357,9 @@ int mirage_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *attr,
 
 	ibqp->qp_num = qp->qpn;
 	container_of(ibqp, struct mirage_ibqp, ibqp)->qp = qp;
-	/* From here on a peer may find it. */
+	/* From here on a peer may find the QP. */
 	xa_store(&dev->qps, qp->qpn, qp, GFP_KERNEL);
-	/* What it is before where it is found. */
+	/* Whoever finds it in the slot, which has no lock, sees all that was written before. */
 	smp_store_release(qp_recent_slot(qp), qp);
 	return 0;
 
@@ -377,11 +376,11 @@ err_limit:
 }
 
 /**
- * mirage_qp_silence - to RESET, with nothing under way in either direction
+ * mirage_qp_silence - stop both directions of a QP, and put it into RESET
  * @qp: the QP
  *
- * When it returns nobody runs on the QP, and nobody begins to before it leaves RESET and
- * mirage_engine_start(). Rings, requests and datagrams are the caller's to reset. May sleep,
+ * When this returns nobody works on the QP. Nobody begins to before mirage_engine_start() and
+ * before the QP leaves RESET. The caller resets rings, requester and datagrams. May sleep,
  * never for a page.
  */
 void mirage_qp_silence(struct mirage_qp *qp)
@@ -390,14 +389,14 @@ void mirage_qp_silence(struct mirage_qp *qp)
 	if (qp->carrier->disconnect)
 		qp->carrier->disconnect(qp);
 	WRITE_ONCE(qp->carrier, mirage_carrier_for(qp, NULL));
-	/* A peer's runner that already has the QP finds it gone under the lock. */
+	/* A peer's runner may have found the QP already. Under the lock it sees that it is gone. */
 	spin_lock_bh(&qp->lock);
 	WRITE_ONCE(qp->state, IB_QPS_RESET);
 	mirage_responder_reset(qp);
 	if (qp->carrier->drop)
 		qp->carrier->drop(qp);
 	spin_unlock_bh(&qp->lock);
-	/* Whoever put it in error before that may have queued the worker. */
+	/* If the QP went into error meanwhile, that has queued the engine's worker: cancel it. */
 	mirage_engine_stop(&qp->engine);
 }
 
@@ -406,8 +405,8 @@ void mirage_qp_silence(struct mirage_qp *qp)
  * @ibqp: the core's object
  * @udata: unused
  *
- * Waits for engines that run on the QP right now, never for a page. When it returns
- * no completion or event of the QP follows.
+ * Waits for runners that work on the QP right now, never for a page. After it has returned
+ * there are no completions and no events of the QP any more.
  *
  * Return: 0.
  */
@@ -416,7 +415,7 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	struct mirage_qp *qp = to_mqp(ibqp);
 	struct mirage_dev *dev = qp->dev;
 
-	/* Nobody finds it any more, but the number is not free yet. */
+	/* Nobody finds the QP any more, but its number is not free yet. */
 	xa_store(&dev->qps, qp->qpn, NULL, GFP_KERNEL);
 	cmpxchg(qp_recent_slot(qp), qp, NULL);
 	tasklet_kill(&qp->send_doorbell);
@@ -432,10 +431,11 @@ int mirage_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 }
 
 /**
- * mirage_qp_recv_doorbell - a receive was posted that somebody waits for
+ * mirage_qp_recv_doorbell - a receive was posted to a QP that had asked for a doorbell
  * @qp: the QP
  *
- * Task context, no locks held. The receive is flushed, or the peer goes on.
+ * Task context, no locks held. Flushes the receive if the QP is in error. Else the peer may go
+ * on if it waits for a receive.
  */
 void mirage_qp_recv_doorbell(struct mirage_qp *qp)
 {
@@ -466,8 +466,8 @@ static void qp_recv_doorbell_work(struct work_struct *work)
 }
 
 /**
- * mirage_qp_recv_doorbell_later - a kernel user has posted a receive that somebody waits for
- * @qp: its QP
+ * mirage_qp_recv_doorbell_later - have a worker call mirage_qp_recv_doorbell()
+ * @qp: a kernel user's QP
  *
  * Any context but hardirq; locks may be held and IRQs be off.
  */
@@ -483,7 +483,7 @@ static void qp_send_doorbell_tasklet(struct tasklet_struct *t)
 	struct mirage_qp *qp = from_tasklet(qp, t, send_doorbell);
 
 	clear_bit(0, &qp->send_doorbell_rung);
-	/* Who finds the bit set has posted before that, and is seen here. */
+	/* Whoever found the bit still set has posted before: the engine sees that post below. */
 	smp_mb__after_atomic();
 	mirage_engine_doorbell_atomic(&qp->engine);
 	mirage_qp_put(qp);
@@ -491,11 +491,11 @@ static void qp_send_doorbell_tasklet(struct tasklet_struct *t)
 
 /**
  * mirage_qp_send_doorbell - a kernel user has posted sends
- * @qp: its QP
+ * @qp: the user's QP
  *
- * Any context but hardirq; locks may be held and IRQs be off. Runs the queue at once
- * where nothing of that is so, and otherwise in a softirq of this CPU: a user's locks
- * and its completion handler shall not meet.
+ * Any context but hardirq; locks may be held and IRQs be off. The queue runs here if the caller
+ * is preemptible, and else in a tasklet. So a completion handler never runs inside of a lock
+ * that the user holds while it posts.
  */
 void mirage_qp_send_doorbell(struct mirage_qp *qp)
 {
@@ -509,18 +509,19 @@ void mirage_qp_send_doorbell(struct mirage_qp *qp)
 	tasklet_schedule(&qp->send_doorbell);
 }
 
-/* The SRQ that a QP takes, or would have taken, a receive from; 0 is none. */
+/* The number of the SRQ that a QP takes receives from, or last lacked one in; 0 is none. */
 static u32 qp_waited_srqn(const struct mirage_qp *qp)
 {
 	return qp->type == IB_QPT_XRC_TGT ? READ_ONCE(qp->rnr_srqn) : qp->srqn;
 }
 
 /**
- * mirage_qp_srq_posted - a receive was posted to an SRQ that somebody waits for
+ * mirage_qp_srq_posted - a receive was posted to an SRQ that had asked for a doorbell
  * @dev: the device
  * @srqn: the SRQ's number; its request for a doorbell has been taken back
  *
- * mirage_upcalls.srq_posted, and the doorbell of a process. Task context, no locks held.
+ * It is mirage_upcalls.srq_posted, for kernel users, and is called for the doorbell of a
+ * process. Task context, no locks held. QPs whose peers wait for a receive of this SRQ go on.
  */
 void mirage_qp_srq_posted(struct mirage_dev *dev, u32 srqn)
 {

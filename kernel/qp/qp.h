@@ -2,9 +2,9 @@
 /*
  * Queue pairs
  *
- * The core owns struct ib_qp and frees it as soon as destroy returns, while peers
- * on the same device may still look the QP up: what they touch is struct mirage_qp, with
- * a life of its own.
+ * The core owns struct ib_qp and frees it as soon as destroy_qp returns. Peers on the same
+ * device may have found the QP just before. So what they find is struct mirage_qp, which has
+ * a reference count of its own.
  */
 #ifndef MIRAGE_QP_H
 #define MIRAGE_QP_H
@@ -24,9 +24,9 @@
 struct mirage_carrier;
 
 /**
- * struct mirage_ibqp - the core's handle
- * @ibqp: the core's object
- * @qp: ours
+ * struct mirage_ibqp - the core's object of a QP
+ * @ibqp: the part that the core knows
+ * @qp: the QP
  */
 struct mirage_ibqp {
 	struct ib_qp ibqp;
@@ -36,50 +36,50 @@ struct mirage_ibqp {
 /**
  * struct mirage_qp - one queue pair
  *
- * Locking: base/device.h. @mutex: one modify or query at a time, and one destroy, which
- * the core allows alone. @lock, with softirqs off, protects what is named below and the
- * responder. It is the one lock of a peer that a requester takes; no two QPs' locks are
- * ever held together.
+ * Locking: base/device.h. @mutex serializes modify and query; the core sees to it that destroy
+ * is alone. @lock, with softirqs off, protects the fields that name it below. It is the only
+ * lock of its peer that a requester takes. Nobody ever holds the locks of two QPs together.
  *
- * @ref: the core's handle has one, so has everybody who found it in dev->qps
- * @rcu: lookups are lockless
+ * @ref: the core's object has a reference, so has everybody who found the QP in dev->qps
+ * @rcu: look-ups take no lock
  * @dev: the device
- * @post_lock: kernel users: prod of @sq and @rq; IRQs off; only fastreg.lock is inside
- * @send_doorbell_rung: kernel users: bit 0: @send_doorbell is scheduled, with a reference
- * @send_doorbell: kernel users: sends were posted where they could not be executed
- * @recv_doorbell: kernel users: the same of receives; holds a reference while queued
- * @ibqp: the core's handle; valid while @state is not IB_QPS_RESET, under @lock,
- *	and for the requester while it runs
- * @type: what kind
- * @peer_type: what kind it can be connected to
- * @transport: the opcodes that it has
- * @uctx: whose it is; NULL: the kernel's, or that of an XRC domain
- * @pd: whose keys it takes; NULL for an XRC target
- * @xrcd: of an XRC target, compared by address only
+ * @post_lock: kernel users: protects prod of @sq and @rq; IRQs off; only fastreg.lock is inside
+ * @send_doorbell_rung: kernel users: bit 0 is set while @send_doorbell is scheduled, which then
+ *	has a reference
+ * @send_doorbell: kernel users: executes sends that were posted in atomic context
+ * @recv_doorbell: kernel users: the same for receives; has a reference while queued
+ * @ibqp: the core's object; valid under @lock while @state is not IB_QPS_RESET, and for the
+ *	runner
+ * @type: the type of the QP
+ * @peer_type: the type of the QPs that it can be connected to
+ * @transport: says which opcodes it takes
+ * @uctx: the context of the process that owns it; NULL for a kernel user's, and for an XRC target
+ * @pd: the PD of its keys; NULL for an XRC target
+ * @xrcd: the domain of an XRC target, compared by address only
  * @qpn: its number
- * @scq: completions of sends
- * @rcq: completions of receives
- * @srq: or NULL; followed under @lock and only while @state is not IB_QPS_RESET
- * @srqn: its number
- * @sig_all: every send completes visibly
+ * @scq: gets the completions of sends
+ * @rcq: gets the completions of receives
+ * @srq: or NULL; followed only under @lock and while @state is not IB_QPS_RESET
+ * @srqn: the number of @srq
+ * @sig_all: every send work request generates a completion
  * @mute_mcast: what it sends to its own multicast groups does not come back to it
- * @cap: as created
- * @mutex: one modify or query at a time
+ * @cap: the capacities, as created
+ * @mutex: serializes modify and query
  * @lock: see above
- * @state: written under @lock; by a modify under @mutex too; the requester reads it without
- * @attr: as modified; written under @mutex and @lock
+ * @state: written under @lock, and by modify under @mutex, too; the requester reads it without
+ * @attr: the attributes, as modified; written under @mutex and @lock
  * @sgid: our address; @lock
  * @dgid: the peer's address; @lock
  * @rq: the receive ring, unless there is an SRQ; @lock
- * @rnr_peer: the peer waits for a receive work request; @lock
- * @rnr_srqn: in the SRQ of that number, for an XRC target; @lock
- * @sqd_notify: IB_EVENT_SQ_DRAINED is owed; @lock
+ * @rnr_peer: an RNR NAK has told the peer to wait for a receive work request; @lock
+ * @rnr_srqn: the number of the SRQ which lacked it, for an XRC target; @lock
+ * @sqd_notify: IB_EVENT_SQ_DRAINED has to be raised when the send queue is drained; @lock
  * @resp: the responder; @lock
- * @carrier: how its requests get to the peer; written under @mutex
- * @carried: the carrier's own; written under @mutex, followed under RCU, freed with the QP
- * @sq: the send ring; of the requester
- * @req: of the requester
- * @engine: decides who is the requester
+ * @carrier: the way of its requests to the peer; written under @mutex
+ * @carried: the carrier's data; written under @mutex, followed under RCU
+ * @sq: the send ring; owned by the runner
+ * @req: the requester; owned by the runner
+ * @engine: decides who is the runner
  */
 struct mirage_qp {
 	struct kref ref;
@@ -102,7 +102,7 @@ struct mirage_qp {
 	struct ib_qp_cap cap;
 
 	struct mutex mutex;		/* one modify or query at a time */
-	spinlock_t lock;		/* state to resp, see above */
+	spinlock_t lock;		/* state to resp */
 	enum ib_qp_state state;
 	struct ib_qp_attr attr;
 	union ib_gid sgid;
@@ -115,7 +115,7 @@ struct mirage_qp {
 	const struct mirage_carrier *carrier;
 	void *carried;
 
-	spinlock_t post_lock;		/* see above */
+	spinlock_t post_lock;		/* prod of sq and rq, of kernel users */
 	unsigned long send_doorbell_rung;
 	struct tasklet_struct send_doorbell;
 	struct work_struct recv_doorbell;
@@ -130,18 +130,18 @@ static inline struct mirage_qp *to_mqp(struct ib_qp *ibqp)
 	return container_of(ibqp, struct mirage_ibqp, ibqp)->qp;
 }
 
-/** mirage_qp_recv_pd - whose keys a receive work request has; not for an XRC target */
+/** mirage_qp_recv_pd - the PD of the keys in a receive work request; not for an XRC target */
 static inline struct ib_pd *mirage_qp_recv_pd(const struct mirage_qp *qp)
 {
 	return unlikely(qp->srq) ? qp->srq->ibsrq.pd : qp->pd;
 }
 
 /**
- * mirage_qp_pop_recv - take a receive work request for what comes next
+ * mirage_qp_pop_recv - take the oldest receive work request
  * @qp: the QP; its lock is held
  *
- * Return: 0: it is in qp->resp.wqe; -ENOENT: there is none; -ENXIO: the domain of an XRC
- * target has no such SRQ; anything else is for mirage_responder_wqe_failed().
+ * Return: 0 if it is in qp->resp.wqe; -ENOENT if there is none; -ENXIO if the domain of an XRC
+ * target has no such SRQ; any other error is for mirage_responder_wqe_failed().
  */
 static __always_inline int mirage_qp_pop_recv(struct mirage_qp *qp)
 {
@@ -160,14 +160,14 @@ static __always_inline int mirage_qp_pop_recv(struct mirage_qp *qp)
 	return ret;
 }
 
-/** mirage_qp_flushes - is what stands in the send queue to be flushed? */
+/** mirage_qp_flushes - tell whether the work requests in the send queue are to be flushed */
 static inline bool mirage_qp_flushes(const struct mirage_qp *qp)
 {
-	/* In error, or that of its send queue alone. */
+	/* Either the QP is in error (ERR), or its send queue alone (SQE). */
 	return READ_ONCE(qp->state) >= IB_QPS_SQE;
 }
 
-/** mirage_qp_packets - what its packets' opcodes begin with */
+/** mirage_qp_packets - the transport in the opcodes of its packets */
 static inline enum mirage_pkt_transport mirage_qp_packets(const struct mirage_qp *qp)
 {
 	if (qp->type == IB_QPT_XRC_INI || qp->type == IB_QPT_XRC_TGT)
@@ -178,11 +178,11 @@ static inline enum mirage_pkt_transport mirage_qp_packets(const struct mirage_qp
 /**
  * mirage_qp_find - find a QP by its number
  * @dev: the device
- * @qpn: the number, of whatever origin
+ * @qpn: the number; need not be one of a QP
  *
  * Under RCU.
  *
- * Return: the QP, or NULL. As mirage_qp_get(), but without a reference.
+ * Return: as mirage_qp_get(), but without a reference.
  */
 static __always_inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, u32 qpn)
 {

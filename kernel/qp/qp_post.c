@@ -2,8 +2,8 @@
 /*
  * Kernel users post to their queue pairs
  *
- * They do so from any context and with their own locks held, even with IRQs off, and
- * expect no completion handler to be called meanwhile: see mirage_qp_send_doorbell().
+ * A kernel user posts from any context, with its own locks held, even with IRQs off. It does
+ * not expect its completion handler to be called meanwhile: see mirage_qp_send_doorbell().
  */
 #include "base/device.h"
 #include "mem/fastreg.h"
@@ -18,7 +18,7 @@ static int qp_post_one(struct mirage_qp *qp, const struct ib_send_wr *wr)
 
 	lockdep_assert_held(&qp->post_lock);
 	err = mirage_post_put_send(&qp->sq, &qp->cap, qp->transport == OP_UD, wr);
-	/* The slot names the key; what the key is to lead to is kept with the region. */
+	/* The slot has only the key; the region keeps what that key is going to name. */
 	if (unlikely(wr->opcode == IB_WR_REG_MR) && !err)
 		err = mirage_fastreg_prepare(reg_wr(wr)->mr, reg_wr(wr)->key,
 					     reg_wr(wr)->access);
@@ -31,12 +31,12 @@ static int qp_post_one(struct mirage_qp *qp, const struct ib_send_wr *wr)
  * mirage_post_send - ib_device_ops.post_send
  * @ibqp: a kernel user's QP
  * @wr: the first of a list
- * @bad_wr: on failure: the first that was not posted; else left alone
+ * @bad_wr: on failure the first that was not posted; else left alone
  *
  * Any context but hardirq; IRQs may be off.
  *
- * Return: 0; -ENOMEM the queue is full; -EINVAL the QP is in no state to send, or a
- * work request that can not be; -EOPNOTSUPP for the QP of a process.
+ * Return: 0; -ENOMEM if the queue is full; -EINVAL if the QP is in no state to send, or for a
+ * malformed work request; -EOPNOTSUPP for the QP of a process.
  */
 int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
 		     const struct ib_send_wr **bad_wr)
@@ -72,12 +72,12 @@ int mirage_post_send(struct ib_qp *ibqp, const struct ib_send_wr *wr,
  * mirage_post_recv - ib_device_ops.post_recv
  * @ibqp: a kernel user's QP, without an SRQ
  * @wr: the first of a list
- * @bad_wr: on failure: the first that was not posted; else left alone
+ * @bad_wr: on failure the first that was not posted; else left alone
  *
  * Any context but hardirq; IRQs may be off.
  *
- * Return: 0; -ENOMEM the queue is full; -EINVAL the QP is in no state to be posted
- * to, or too many SGEs; -EOPNOTSUPP for the QP of a process.
+ * Return: 0; -ENOMEM if the queue is full; -EINVAL if the QP is in RESET or has no receive
+ * ring, or for too many SGEs; -EOPNOTSUPP for the QP of a process.
  */
 int mirage_post_recv(struct ib_qp *ibqp, const struct ib_recv_wr *wr,
 		     const struct ib_recv_wr **bad_wr)

@@ -2,10 +2,10 @@
 /*
  * The states of a queue pair
  *
- * Which transition and which attributes are legal is the core's table
- * (ib_modify_qp_is_ok(), IBA volume 1, 11.2.5.2); whether their values make sense
- * is qp_check_attr(); what a transition does beside taking the attributes over is one
- * function per source state.
+ * A table of the core says which transitions and which attributes are legal
+ * (ib_modify_qp_is_ok(); IBA volume 1, 11.2.5.2). qp_check_attr() checks the values of the
+ * attributes. Each source state has one function, which does what its transitions need and
+ * takes the attributes over.
  */
 #include "base/device.h"
 #include "qp/carrier.h"
@@ -40,7 +40,7 @@ static void qp_take_address(struct mirage_qp *qp, const struct rdma_ah_attr *ah)
 	const struct ib_global_route *grh = rdma_ah_read_grh(ah);
 
 	qp->attr.ah_attr = *ah;
-	/* The core keeps its own reference on this, and only for itself. */
+	/* The core's reference on this is not ours to use later. */
 	qp->attr.ah_attr.grh.sgid_attr = NULL;
 	qp->dgid = grh->dgid;
 	if (grh->sgid_attr)
@@ -80,7 +80,7 @@ static void qp_take_attr(struct mirage_qp *qp, const struct ib_qp_attr *from, in
 		qp->resp.psn = from->rq_psn & PSN_MASK;
 	if (mask & IB_QP_SQ_PSN)
 		qp->req.psn = from->sq_psn & PSN_MASK;
-	/* After the addresses: who sees this sees them. */
+	/* Whoever sees the new count sees the new addresses, too. */
 	if (mask & (IB_QP_AV | IB_QP_DEST_QPN))
 		atomic_inc_return_release(&qp->dev->addressed);
 }
@@ -89,7 +89,7 @@ static void qp_enter_state(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_q
 			   const struct ib_qp_attr *attr, int mask)
 {
 	spin_lock_bh(&qp->lock);
-	/* In error it got there without us: the attributes are of no use then. */
+	/* The QP may have gone into error meanwhile: then it stays there. */
 	if (qp->state == cur) {
 		qp_take_attr(qp, attr, mask);
 		WRITE_ONCE(qp->state, to);
@@ -121,7 +121,7 @@ static int qp_to_err(struct mirage_qp *qp)
 	return 0;
 }
 
-/* A connected QP learns here who its peer is, and with that which carrier it needs. */
+/* Only now, at the transition to RTR, a connected QP knows its peer and so its carrier. */
 static int qp_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	const struct mirage_carrier *carrier = qp->carrier;
@@ -165,7 +165,7 @@ static int qp_from_rts(struct mirage_qp *qp, enum ib_qp_state cur, enum ib_qp_st
 		spin_unlock_bh(&qp->lock);
 	}
 	qp_enter_state(qp, cur, to, attr, mask);
-	/* Nothing may be under way: then it is the kick that says "drained". */
+	/* If nothing is under way this doorbell makes the engine raise IB_EVENT_SQ_DRAINED. */
 	mirage_engine_doorbell(&qp->engine);
 	return 0;
 }
@@ -242,11 +242,12 @@ static int qp_transit(struct mirage_qp *qp, struct ib_qp_attr *attr, int mask)
  * mirage_modify_qp - ib_device_ops.modify_qp
  * @ibqp: the QP
  * @attr: the attributes
- * @mask: which of them
+ * @mask: says which of them to modify
  * @udata: unused
  *
- * Return: 0, -EINVAL for a transition or value that is not legal, -EOPNOTSUPP for
- * attributes that the device lacks.
+ * Return: 0; -EINVAL for a transition or a value that is not legal; -EOPNOTSUPP for attributes
+ * that the device does not have; -EBUSY for a change of attributes in SQD before the queue is
+ * drained; -ENOMEM; -ENETDOWN.
  */
 int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 		     struct ib_udata *udata)
@@ -263,9 +264,9 @@ int mirage_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr, int mask,
 /**
  * mirage_query_qp - ib_device_ops.query_qp
  * @ibqp: the QP
- * @attr: filled
- * @mask: ignored: everything is filled
- * @init: filled
+ * @attr: filled with the attributes
+ * @mask: ignored, since all attributes are filled in
+ * @init: filled with the attributes of the creation
  *
  * Return: 0.
  */

@@ -2,10 +2,10 @@
 /*
  * The requester: one send work request after the other
  *
- * A work request is copied and validated, executed by a carrier as far as pages and
- * receive buffers allow, and completed; the next one starts after that. So work
- * requests execute and complete in order, and a fence has nothing to wait for. (On the
- * wire many are under way at once: that carrier has a requester of its own.)
+ * The requester copies and validates a work request. The carrier executes it, as far as pages
+ * and receive buffers allow. When it is completed, the next one starts. So work requests
+ * execute and complete in order, and a fence has nothing to wait for. (On the wire many are
+ * under way at once: that carrier has a requester of its own, wire/wire_req.c.)
  *
  * Timers and retry counts follow IBA volume 1, 9.7.5.
  */
@@ -18,13 +18,13 @@
 #include "qp/qp.h"
 #include "qp/timer.h"
 
-/* Executions with BHs off in one round: some hundred microseconds of small work requests. */
+/* Bursts in one round of the engine: some hundred microseconds of small work requests. */
 #define REQ_BATCH	16
 
-/* The same where the runner may not sleep in between. */
+/* The same for a runner that may not sleep between two bursts. */
 #define REQ_BATCH_ATOMIC	1
 
-/* Completes the work request under way, and puts the QP in error with it. */
+/* Completes the work request under way. With a bad status the QP goes into error. */
 static noinline void requester_finish(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
 	bool connected = qp->transport == OP_RC;
@@ -35,8 +35,9 @@ static noinline void requester_finish(struct mirage_qp *qp, enum ib_wc_status st
 	if (status != IB_WC_SUCCESS)
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_LOCAL_ERRORS);
 	/*
-	 * Who polls the completion may bring the send queue back, where only that is in
-	 * error; in a connection's CQs it stands before what is flushed with it.
+	 * Without a connection only the send queue goes into error. That comes before the
+	 * completion: whoever polls the completion may bring the send queue back at once. In a
+	 * connection it comes after: the completion has to precede those that are flushed.
 	 */
 	if (status != IB_WC_SUCCESS && !connected)
 		mirage_qp_send_error(qp);
@@ -46,14 +47,14 @@ static noinline void requester_finish(struct mirage_qp *qp, enum ib_wc_status st
 		mirage_qp_send_error(qp);
 }
 
-/* What an atomic alone has stays as it was: nobody else looks at it. */
+/* Fields that only atomics use keep their old values for other requests. */
 static void requester_fill_hdr(struct mirage_qp *qp)
 {
 	struct mirage_requester *req = &qp->req;
 	const struct mirage_send_wqe *head = &req->wqe.head;
 	const struct mirage_op *op = req->op;
 	struct mirage_request *hdr = &req->hdr;
-	/* IB_MTU_256 is 1. */
+	/* IB_MTU_256 is 1, and 256 is 1 << 8. */
 	unsigned int shift = qp->attr.path_mtu + 7;
 	u32 length = req->wqe.length;
 
@@ -73,7 +74,7 @@ static void requester_fill_hdr(struct mirage_qp *qp)
 	hdr->ex = head->ex;
 	hdr->srqn = head->srqn;
 	hdr->solicited = head->flags & MIRAGE_WQE_SOLICITED;
-	/* Nobody asks where a send goes. */
+	/* A send has no remote address. */
 	if (op->class == OP_SEND)
 		return;
 	hdr->reach = length;
@@ -82,7 +83,7 @@ static void requester_fill_hdr(struct mirage_qp *qp)
 	hdr->addr = head->remote_addr;
 }
 
-/* The fields of a flush stand where an atomic has its operands. */
+/* In the WQE, a flush has its fields where an atomic has its operands. */
 static void requester_fill_flush(struct mirage_requester *req)
 {
 	const struct mirage_send_wqe *head = &req->wqe.head;
@@ -95,12 +96,12 @@ static void requester_fill_flush(struct mirage_requester *req)
 }
 
 /**
- * mirage_requester_check - may a copied work request be executed at all?
+ * mirage_requester_check - check whether a work request may be executed at all
  * @qp: the QP; the caller is its runner
- * @op: facts of its opcode, or NULL
- * @wqe: the copy
+ * @op: the row of its opcode, or NULL
+ * @wqe: our copy of the work request
  *
- * Return: IB_WC_SUCCESS, or with what it is to be completed.
+ * Return: IB_WC_SUCCESS, or the status to complete it with.
  */
 inline enum ib_wc_status mirage_requester_check(const struct mirage_qp *qp,
 						const struct mirage_op *op,
@@ -115,7 +116,7 @@ inline enum ib_wc_status mirage_requester_check(const struct mirage_qp *qp,
 		return IB_WC_LOC_QP_OP_ERR;
 	if (op->class >= OP_FLUSH && wqe->length)
 		return IB_WC_LOC_LEN_ERR;
-	/* Its length is 32 bits wide: cut off it might name nothing, and pass. */
+	/* The request has 32 bits for the length: a longer one, cut off, might pass as 0. */
 	if (op->class == OP_FLUSH && wqe->head.compare_add > U32_MAX)
 		return IB_WC_LOC_LEN_ERR;
 	if ((op->class == OP_READ || op->class == OP_ATOMIC) &&
@@ -126,7 +127,7 @@ inline enum ib_wc_status mirage_requester_check(const struct mirage_qp *qp,
 	return IB_WC_SUCCESS;
 }
 
-/* False: a key is wrong, and the work request is finished with that. */
+/* Opens the local SGEs. Returns false if a key is wrong: then the work request is finished. */
 static bool requester_open_local(struct mirage_qp *qp)
 {
 	const struct mirage_send_copy *wqe = &qp->req.wqe;
@@ -139,8 +140,8 @@ static bool requester_open_local(struct mirage_qp *qp)
 }
 
 /*
- * A small message of one piece mostly goes all the way with BHs off, and needs no
- * reference on its region then.
+ * Tells whether the message may do without a reference on its region. A small message of one
+ * SGE may: mostly it is executed as a whole before BHs are enabled.
  */
 static bool requester_may_borrow(const struct mirage_qp *qp, const struct mirage_stepper *step)
 {
@@ -151,13 +152,13 @@ static bool requester_may_borrow(const struct mirage_qp *qp, const struct mirage
 	       (!step->reads_once || step->reads_once(qp));
 }
 
-/* It did not: look the region up once more, for longer. */
+/* A borrowed message was not executed as a whole: look its region up again, with a reference. */
 static bool requester_keep_local(struct mirage_qp *qp)
 {
 	return likely(!mirage_cursor_is_borrowed(&qp->req.local)) || requester_open_local(qp);
 }
 
-/* Takes the oldest work request up; it is finished at once when it is bad. */
+/* Takes the oldest work request up. A bad one is finished at once. */
 static void requester_start_wr(struct mirage_qp *qp, const struct mirage_stepper *step)
 {
 	struct mirage_requester *req = &qp->req;
@@ -199,7 +200,7 @@ static void requester_start_wr(struct mirage_qp *qp, const struct mirage_stepper
 	requester_open_local(qp);
 }
 
-/* Nobody answers: the local ACK timeout, then again (IBA 9.7.6.1.3). */
+/* Nobody answers: try again after the local ACK timeout (IBA 9.7.6.1.3). */
 static enum mirage_engine_verdict requester_unanswered(struct mirage_qp *qp)
 {
 	struct mirage_requester *req = &qp->req;
@@ -214,7 +215,7 @@ static enum mirage_engine_verdict requester_unanswered(struct mirage_qp *qp)
 	return ENGINE_DELAY;
 }
 
-/* The peer has no receive buffer: wait as long as it says. */
+/* The peer has no receive work request: try again after its RNR timer. */
 static enum mirage_engine_verdict requester_not_ready(struct mirage_qp *qp)
 {
 	struct mirage_requester *req = &qp->req;
@@ -228,9 +229,9 @@ static enum mirage_engine_verdict requester_not_ready(struct mirage_qp *qp)
 }
 
 /*
- * Before a wait for the responder: a hole in the requester's own bytes is its own
- * error, whether the responder ever gets ready or not. Looked for once, at the
- * first missing page.
+ * Before the requester waits for the responder, it looks for the first missing page of its own
+ * message. An unmapped page there is the requester's own error, whether the responder ever
+ * gets ready or not. Returns true if a page is missing. Looks once for each work request.
  */
 static bool requester_probe(struct mirage_qp *qp)
 {
@@ -243,7 +244,7 @@ static bool requester_probe(struct mirage_qp *qp)
 	return mirage_cursor_find_missing(&req->local, &qp->engine.miss);
 }
 
-/* It is acknowledged. */
+/* The work request is acknowledged. */
 static __always_inline void requester_succeed(struct mirage_qp *qp)
 {
 	struct mirage_requester *req = &qp->req;
@@ -255,11 +256,11 @@ static __always_inline void requester_succeed(struct mirage_qp *qp)
 		mirage_qp_error(qp, IB_EVENT_QP_FATAL);
 }
 
-/* ENGINE_MORE: that work request is done, or its next step may come at once. */
+/* Returns ENGINE_MORE if the work request is done, or if its next step may follow at once. */
 static noinline enum mirage_engine_verdict requester_answered(struct mirage_qp *qp,
 							      enum mirage_verdict v)
 {
-	/* Nobody answers to UC: whatever became of it, it was sent. */
+	/* UC has no answers: the work request was sent, whatever has become of it. */
 	if (qp->transport == OP_UC && v != RESP_MISS && v != RESP_GOES_ON)
 		v = RESP_OK;
 	switch (v) {
@@ -284,13 +285,13 @@ static noinline enum mirage_engine_verdict requester_answered(struct mirage_qp *
 }
 
 /**
- * mirage_requester_local - execute a work request that only changes what a key means
+ * mirage_requester_local - execute a work request that binds, registers or invalidates a key
  * @qp: the QP; the caller is its runner
- * @op: facts of its opcode, of class OP_LOCAL
- * @head: the copy
- * @err: the errno behind a bad status, or 0; -ENOMEM: try again in a moment
+ * @op: the row of its opcode, of class OP_LOCAL
+ * @head: our copy of the work request
+ * @err: set to the errno behind a bad status, or to 0; after -ENOMEM try again in a moment
  *
- * Return: with what it is to be completed.
+ * Return: the status to complete it with.
  */
 enum ib_wc_status mirage_requester_local(struct mirage_qp *qp, const struct mirage_op *op,
 					 const struct mirage_send_wqe *head, int *err)
@@ -356,7 +357,7 @@ static enum mirage_engine_verdict requester_execute(struct mirage_qp *qp,
 }
 
 /**
- * mirage_requester_drained - the send queue is drained: say so if that was asked for
+ * mirage_requester_drained - the send queue is drained: raise the event if the user wants it
  * @qp: the QP, none of its locks held
  */
 void mirage_requester_drained(struct mirage_qp *qp)
@@ -376,7 +377,7 @@ static void requester_flush(struct mirage_qp *qp)
 	mirage_complete_flush_sends(qp);
 }
 
-/* Nothing under way: is there a next one, and may it start? */
+/* Starts the next work request. Returns false if there is none, or none may start. */
 static bool requester_take_next(struct mirage_qp *qp, const struct mirage_stepper *step)
 {
 	int pending;
@@ -402,7 +403,7 @@ static bool requester_take_next(struct mirage_qp *qp, const struct mirage_steppe
 	return true;
 }
 
-/* As much as may be done with BHs off. ENGINE_MORE: there may be more. */
+/* One burst, with BHs off. Returns ENGINE_MORE if there may be more to do. */
 static enum mirage_engine_verdict requester_run_some(struct mirage_qp *qp,
 						     const struct mirage_stepper *step)
 {
@@ -429,12 +430,12 @@ static enum mirage_engine_verdict requester_run_some(struct mirage_qp *qp,
 
 /**
  * mirage_requester_run - execute send work requests, one after the other
- * @qp: the QP, whose carrier executes by steps; the caller is its runner
+ * @qp: the QP, whose carrier has a struct mirage_stepper; the caller is its runner
  *
  * Any context but hardirq, no locks held.
  *
- * Return: why it ended; with ENGINE_FAULT @qp->engine.miss is filled, with
- * ENGINE_DELAY @qp->engine.delay.
+ * Return: why it ended. With ENGINE_FAULT @qp->engine.miss is filled, with ENGINE_DELAY
+ * @qp->engine.delay.
  */
 enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 {
@@ -448,7 +449,7 @@ enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 			requester_flush(qp);
 			return ENGINE_IDLE;
 		}
-		/* Once for all of them: it costs as much as a lookup. */
+		/* Once for the whole burst, since it costs as much as a look-up. */
 		local_bh_disable();
 		v = requester_run_some(qp, step);
 		if (step->flush)
@@ -461,14 +462,14 @@ enum mirage_engine_verdict mirage_requester_run(struct mirage_qp *qp)
 	return ENGINE_MORE;
 }
 
-/** mirage_requester_is_busy - is a work request under way? */
+/** mirage_requester_is_busy - tell whether a work request is under way */
 bool mirage_requester_is_busy(const struct mirage_qp *qp)
 {
 	return READ_ONCE(qp->req.active);
 }
 
 /**
- * mirage_requester_forget_peer - remember no peer any more
+ * mirage_requester_forget_peer - put the peer that was remembered, if any
  * @qp: the QP; the caller is its runner, or nobody is
  */
 void mirage_requester_forget_peer(struct mirage_qp *qp)

@@ -15,24 +15,24 @@ struct mirage_qp;
 
 /**
  * struct mirage_requester - the work request under way
- * @active: there is one
- * @begun: the responder has taken it up, as its message number @msg
- * @executed: an atomic was executed; @old is what it found
- * @remote_miss: the page that is missing is the responder's
- * @op: facts of its opcode
- * @wqe: the copy
- * @hdr: what the responder is told
+ * @active: a work request is under way
+ * @begun: the responder has begun it, as its message number @msg
+ * @executed: the atomic was executed, and @old is the value that it found
+ * @remote_miss: the missing page is the responder's
+ * @op: the row of its opcode
+ * @wqe: our copy of the work request
+ * @hdr: the request for the responder
  * @local: the requester's own bytes
- * @result: @old as a byte sequence
- * @done: bytes moved
+ * @result: a cursor over @old; for a multicast datagram, over the copy of its payload
+ * @done: bytes moved so far
  * @msg: see @begun
  * @psn: PSN of its first packet, 24 bits
- * @probed: its own bytes were looked for before the responder was ready
- * @rnr_left: RNR NAKs it may still get
- * @retry_left: times it may still go unanswered
+ * @probed: requester_probe() has looked for a missing page of the requester's own
+ * @rnr_left: RNR retries that are left
+ * @retry_left: retries after timeouts that are left
  * @old: see @executed
- * @peer: the responder's QP, or what it was; a reference is held
- * @addressed: that of the device when @peer was found to be connected to us
+ * @peer: the QP that was the responder last, or NULL; a reference is held
+ * @addressed: value of mirage_dev.addressed when @peer was found to be connected to us
  */
 struct mirage_requester {
 	bool active;

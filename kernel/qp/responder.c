@@ -2,21 +2,20 @@
 /*
  * The responder: executes requests, whatever carries them
  *
- * A carrier brings a request's header to mirage_responder_begin(), moves its bytes to or from
- * resp->bytes, and ends it with mirage_responder_end(). One that learns a request piece by piece
- * asks mirage_responder_piece() before it moves each. Nothing here knows packets, and nothing
- * below here knows NAKs: an errno of the memory side becomes one in this file.
+ * A carrier passes a request's header to mirage_responder_begin(), moves its bytes to or from
+ * resp->bytes, and calls mirage_responder_end(). A carrier that gets a request in pieces calls
+ * mirage_responder_piece() before it moves each of them. This file does not know packets, and
+ * the rooms below do not know NAKs: this file turns an errno of mem/ into a NAK.
  *
- * All of it runs under the QP's lock, which a carrier holds for one step at a time;
- * between two steps the QP may be reset. A request that a requester begins anew
- * (after that, or after it was interrupted) takes the place of the one under way and
+ * All of it runs under the QP's lock, which a carrier holds for one step at a time. Between two
+ * steps the QP may be reset. A requester may begin a request anew, after a reset or after
+ * another request has interrupted its own. That takes the place of the request under way, and
  * uses the receive work request that was taken for it.
  *
- * The checks are those of IBA volume 1, 9.7.4. Without acknowledgements (UC) a message
- * that fails one of them is dropped, and the next one is taken from its first byte,
- * whatever PSN it has (9.8.2); what is wrong with a receive work request is an error
- * for UC, too. An XRC target has no PD and no receive queue: both are those of the SRQ
- * that a request names (annex A14).
+ * The checks are those of IBA volume 1, 9.7.4. In UC, which has no acknowledgements, a message
+ * that fails a check is dropped, and the next one begins with its first packet, whatever PSN
+ * that has (9.8.2). A bad receive work request is an error in UC, too. An XRC target has no PD
+ * and no receive queue: it uses those of the SRQ that a request names (annex A14).
  */
 #include "base/device.h"
 #include "mem/mw.h"
@@ -29,7 +28,7 @@ static __always_inline void responder_release_bytes(struct mirage_responder *res
 	resp->busy = false;
 }
 
-/* The request is answered with a NAK and the QP is in error (IBA 9.9.3.1). */
+/* Answers the request with a NAK. The QP is in error afterwards, except UC (IBA 9.9.3.1). */
 static enum mirage_verdict responder_send_nak(struct mirage_qp *qp, enum mirage_verdict v)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_REMOTE_ERRORS);
@@ -45,8 +44,8 @@ static enum mirage_verdict responder_send_nak(struct mirage_qp *qp, enum mirage_
 /**
  * mirage_responder_fail_wqe - the receive work request that was taken has failed
  * @qp: the QP; its lock is held
- * @status: of its completion
- * @err: the errno behind that
+ * @status: the status to complete it with
+ * @err: the errno behind that status
  *
  * The QP is in error afterwards.
  */
@@ -66,7 +65,7 @@ void mirage_responder_fail_wqe(struct mirage_qp *qp, enum ib_wc_status status, i
 	mirage_qp_error_locked(qp, 0);
 }
 
-/* The same, where a receive work request is what went wrong. */
+/* Answers the request with a NAK, because its receive work request has failed. */
 static noinline enum mirage_verdict responder_nak_wqe(struct mirage_qp *qp, enum mirage_verdict v,
 						      enum ib_wc_status status, int err)
 {
@@ -75,27 +74,27 @@ static noinline enum mirage_verdict responder_nak_wqe(struct mirage_qp *qp, enum
 }
 
 /**
- * mirage_responder_wqe_failed - the oldest receive work request is not one to execute
+ * mirage_responder_wqe_failed - the oldest receive work request could not be taken
  * @qp: the QP; its lock is held
- * @err: what mirage_qp_pop_recv() returned, but for -ENOENT and -ENXIO
+ * @err: an error of mirage_qp_pop_recv(), but not -ENOENT or -ENXIO
  *
  * The QP is in error afterwards.
  */
 void mirage_responder_wqe_failed(struct mirage_qp *qp, int err)
 {
 	lockdep_assert_held(&qp->lock);
-	/* An SRQ says itself that the index of its process makes no sense. */
+	/* An SRQ raises an event of its own if the index of its process makes no sense. */
 	if (err == -EPROTO)
 		mirage_qp_error_locked(qp, qp->rq.hdr ? IB_EVENT_QP_FATAL : 0);
 	else
 		mirage_responder_fail_wqe(qp, IB_WC_LOC_QP_OP_ERR, err);
 }
 
-/* Not taken at the first look. */
+/* The first try to take a receive work request has returned @ret. */
 static noinline enum mirage_verdict responder_not_taken(struct mirage_qp *qp, int ret)
 {
 	if (ret == -ENOENT && qp->rq.hdr) {
-		/* Be told when one is posted, and look once more. */
+		/* Ask for a doorbell, then try again: one may have been posted just before. */
 		mirage_ring_want_doorbell(&qp->rq, true);
 		ret = mirage_qp_pop_recv(qp);
 	}
@@ -124,8 +123,8 @@ static __always_inline enum mirage_verdict responder_take_wqe(struct mirage_qp *
 }
 
 /*
- * An XRC target takes the keys and receives of the SRQ that the request names; one that
- * was taken from another for a request that is begun anew goes back flushed.
+ * An XRC target uses the PD and the receives of the SRQ that the request names. A receive that
+ * was taken from another SRQ, for a request that was never finished, is completed as flushed.
  */
 static noinline struct ib_pd *responder_turn_to_srq(struct mirage_qp *qp, u32 srqn)
 {
@@ -143,7 +142,7 @@ static noinline struct ib_pd *responder_turn_to_srq(struct mirage_qp *qp, u32 sr
 	return mirage_xsrq_pd(qp->dev, qp->xrcd, srqn);
 }
 
-/* May this QP do that at all (IBA 9.7.4.1.2, 9.7.4.1.5)? */
+/* Tells whether the QP may execute such a request at all (IBA 9.7.4.1.2, 9.7.4.1.5). */
 static __always_inline bool responder_allowed(const struct mirage_qp *qp,
 					      const struct mirage_request *hdr)
 {
@@ -166,7 +165,7 @@ static __always_inline bool responder_allowed(const struct mirage_qp *qp,
 /* The message is longer than the receive work request that was taken for it. */
 static noinline enum mirage_verdict responder_too_long(struct mirage_qp *qp)
 {
-	/* That one is as good for the next message, unless it is shared. */
+	/* In UC the next message can use the same receive, unless that is an SRQ's. */
 	if (qp->transport == OP_UC && !qp->srq)
 		return responder_send_nak(qp, RESP_NAK_INVALID);
 	return responder_nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
@@ -176,7 +175,7 @@ static __always_inline enum mirage_verdict
 responder_open_recv_bytes(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
 	struct mirage_responder *resp = &qp->resp;
-	/* An XRC target has turned to that of its SRQ. */
+	/* For an XRC target resp->pd is the PD of its SRQ already. */
 	struct ib_pd *pd = unlikely(qp->srq) ? mirage_qp_recv_pd(qp) : resp->pd;
 	int ret;
 
@@ -191,8 +190,8 @@ responder_open_recv_bytes(struct mirage_qp *qp, const struct mirage_request *hdr
 }
 
 /*
- * A flush opens the region for its check alone: what an engine has stored is visible
- * to every CPU and device by the time it is acknowledged.
+ * A flush opens the region only to check it. It has no bytes to move: stores of the responder
+ * are visible to every CPU and device before they are acknowledged.
  */
 static int responder_open_region(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
@@ -201,18 +200,18 @@ static int responder_open_region(struct mirage_qp *qp, const struct mirage_reque
 
 	ret = mirage_cursor_open_remote(b, qp->dev, qp->resp.pd, qp->qpn, hdr->rkey, hdr->addr,
 					hdr->reach, hdr->access);
-	/* Bounds are looked at last: everything else was right. */
+	/* The bounds are checked last: after -ERANGE everything else was right. */
 	return ret == -ERANGE && hdr->any ? 0 : ret;
 }
 
 /**
- * mirage_responder_begin - take a request up
+ * mirage_responder_begin - begin a request
  * @qp: the responder's QP, in a state to receive; its lock is held
  * @hdr: the request
  *
- * Return: RESP_OK: @qp->resp.bytes is where its bytes go or come from, and
- * @qp->resp.msg its number. RESP_RNR and RESP_SILENT leave everything as it was; a
- * NAK has put the QP in error.
+ * Return: RESP_OK if it was begun; then @qp->resp.bytes is the memory that its bytes go to or
+ * come from, and @qp->resp.msg its number. After RESP_RNR and RESP_SILENT the same request may
+ * come again. A NAK has put the QP into error, except UC.
  */
 enum mirage_verdict mirage_responder_begin(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
@@ -255,15 +254,15 @@ enum mirage_verdict mirage_responder_begin(struct mirage_qp *qp, const struct mi
 }
 
 /**
- * mirage_responder_piece - another piece of the send or write that was begun has come
+ * mirage_responder_piece - another piece of the send or write under way has come
  * @qp: the responder's QP; its lock is held
- * @hdr: the request, ->op as far as known; ->length of a send is what came before,
- *	and grows
+ * @hdr: the request. Its ->op is known for sure only with the last piece. The ->length of a
+ *	send is the length of the pieces before; @len is added to it here.
  * @len: bytes of the piece
- * @last: the request ends with it
+ * @last: the request ends with this piece
  *
- * Return: RESP_OK: there is room for it, and the length is right so far. RESP_RNR
- * leaves everything as it was. Or a NAK.
+ * Return: RESP_OK if there is room for the piece and the length is right so far; RESP_RNR,
+ * which leaves everything as it was; or a NAK.
  */
 enum mirage_verdict mirage_responder_piece(struct mirage_qp *qp, struct mirage_request *hdr,
 					   u32 len, bool last)
@@ -291,15 +290,15 @@ enum mirage_verdict mirage_responder_piece(struct mirage_qp *qp, struct mirage_r
 }
 
 /**
- * mirage_responder_again - a read that was answered has to be answered once more
+ * mirage_responder_again - prepare to answer a duplicate of a read
  * @qp: the responder's QP; its lock is held
  * @hdr: the read
- * @b: where its bytes are; filled with RESP_OK, and released by mirage_cursor_release()
+ * @b: with RESP_OK, opened over its bytes; the caller releases it by mirage_cursor_release()
  *
  * Does not touch the request under way.
  *
- * Return: RESP_OK; RESP_SILENT: what was right
- * then is not any more, or it is no duplicate at all.
+ * Return: RESP_OK, or RESP_SILENT if the read fails its checks. Then its rights have changed
+ * since it was answered, or it is no duplicate at all.
  */
 enum mirage_verdict mirage_responder_again(struct mirage_qp *qp, const struct mirage_request *hdr,
 					   struct mirage_cursor *b)
@@ -315,7 +314,7 @@ enum mirage_verdict mirage_responder_again(struct mirage_qp *qp, const struct mi
 }
 
 /**
- * mirage_responder_invalid - the request makes no sense where it stands
+ * mirage_responder_invalid - refuse a request that is not valid at this point
  * @qp: the responder's QP; its lock is held
  *
  * Return: the NAK.
@@ -327,14 +326,14 @@ enum mirage_verdict mirage_responder_invalid(struct mirage_qp *qp)
 }
 
 /**
- * mirage_responder_atomic - execute the atomic that was begun
+ * mirage_responder_atomic - execute the atomic under way
  * @qp: the responder's QP; its lock is held
  * @hdr: the request
- * @old: what was found
- * @miss: filled with RESP_MISS
+ * @old: set to the value before
+ * @miss: filled if RESP_MISS is returned
  *
- * Atomic against the CPU and every other device of the machine (IBA 9.4.5 calls
- * that IB_ATOMIC_GLOB).
+ * The operation is atomic with respect to all CPUs and all devices of the machine
+ * (IB_ATOMIC_GLOB; IBA 9.4.5).
  *
  * Return: RESP_OK or RESP_MISS.
  */
@@ -374,7 +373,7 @@ static noinline enum mirage_verdict responder_end_xrc_recv(struct mirage_qp *qp,
 	return RESP_NAK_OPERATIONAL;
 }
 
-/* The request used up a receive work request: complete it, where it will be read. */
+/* Completes the receive work request of a request, writing the CQE in its place in the CQ. */
 static __always_inline enum mirage_verdict responder_end_recv(struct mirage_qp *qp,
 							      const struct mirage_request *hdr)
 {
@@ -401,11 +400,11 @@ static __always_inline enum mirage_verdict responder_end_recv(struct mirage_qp *
 }
 
 /**
- * mirage_responder_end - the request's bytes have all been moved
+ * mirage_responder_end - end a request whose bytes have all been moved
  * @qp: the responder's QP; its lock is held
  * @hdr: the request
  *
- * Return: RESP_OK: acknowledge it; or a NAK.
+ * Return: RESP_OK if it is to be acknowledged; or a NAK.
  */
 enum mirage_verdict mirage_responder_end(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
@@ -421,10 +420,10 @@ enum mirage_verdict mirage_responder_end(struct mirage_qp *qp, const struct mira
 }
 
 /**
- * mirage_responder_fault_failed - a page of the request's bytes can not be had
+ * mirage_responder_fault_failed - a page that the request needs can not be brought in
  * @qp: the responder's QP; its lock is held
  * @hdr: the request
- * @err: why
+ * @err: the error of the fault
  *
  * Return: the NAK.
  */
@@ -441,7 +440,7 @@ enum mirage_verdict mirage_responder_fault_failed(struct mirage_qp *qp,
  * mirage_responder_reset - forget the request under way
  * @qp: the QP; its lock is held
  *
- * Its receive work request, if it had one, stays for mirage_complete_flush_recvs().
+ * If a receive work request was taken for it, mirage_complete_flush_recvs() completes that.
  */
 void mirage_responder_reset(struct mirage_qp *qp)
 {

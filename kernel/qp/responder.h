@@ -13,22 +13,22 @@
 struct mirage_qp;
 
 /**
- * struct mirage_request - a request, as a carrier reads it from a header
- * @op: facts of its opcode
+ * struct mirage_request - a request, as a carrier has it for the responder
+ * @op: the row of its opcode
  * @psn: PSN of its first packet
- * @packets: PSNs it takes
- * @length: bytes of payload, 8 for an atomic
- * @access: rights it needs, IB_ACCESS_*
- * @reach: bytes of the region it names: @length, or more for a flush
- * @any: a flush of the region whatever @addr and @reach say
- * @rkey: RETH and AtomicETH
- * @addr: RETH and AtomicETH
+ * @packets: number of PSNs that it takes
+ * @length: bytes of payload; 8 for an atomic
+ * @access: rights that it needs, IB_ACCESS_*
+ * @reach: bytes of the region that it names: @length, or more for a flush
+ * @any: flush of the whole region, whatever @addr and @reach say
+ * @rkey: of the RETH or AtomicETH
+ * @addr: of the RETH or AtomicETH
  * @ex: the immediate, big endian, or the rkey to invalidate
- * @srqn: XRCETH
+ * @srqn: of the XRCETH
  * @solicited: the SE bit
- * @atomic: which
- * @compare_add: AtomicETH
- * @swap: AtomicETH
+ * @atomic: the kind of atomic operation
+ * @compare_add: of the AtomicETH
+ * @swap: of the AtomicETH
  */
 struct mirage_request {
 	const struct mirage_op *op;
@@ -51,9 +51,9 @@ struct mirage_request {
 /* What becomes of a request; the NAKs are those of IBA table 58 (AETH syndromes). */
 enum mirage_verdict {
 	RESP_OK,
-	RESP_GOES_ON,		/* bytes left: the next step, at once */
-	RESP_MISS,		/* a page is missing: the same call again, later */
-	RESP_SILENT,		/* dropped: the requester hears nothing */
+	RESP_GOES_ON,		/* bytes are left: make the next step at once */
+	RESP_MISS,		/* a page is missing: make the same call again, later */
+	RESP_SILENT,		/* dropped: the requester gets no answer */
 	RESP_RNR,
 	RESP_NAK_INVALID,
 	RESP_NAK_ACCESS,
@@ -62,16 +62,16 @@ enum mirage_verdict {
 
 /**
  * struct mirage_responder - the request under way; protected by the QP's lock
- * @busy: there is one
+ * @busy: a request is under way
  * @have_wqe: a receive work request was taken for it
  * @established: IB_EVENT_COMM_EST was raised
- * @msg: counts messages begun, so that a requester can tell its own
+ * @msg: counts the messages that were begun, so that a requester recognizes its own
  * @psn: expected PSN, 24 bits
- * @got: bytes of a write that have come, where they come in pieces
- * @pd: whose keys it takes, compared by address only
- * @srqn: of an XRC target: where @wqe is from
- * @wqe: the receive work request
- * @bytes: where its bytes go, or come from
+ * @got: bytes of a write that have come so far, if it comes in pieces
+ * @pd: the PD of its keys, compared by address only
+ * @srqn: the number of the SRQ that @wqe is from, for an XRC target
+ * @wqe: our copy of the receive work request
+ * @bytes: the memory that its bytes go to, or come from
  */
 struct mirage_responder {
 	bool busy;
@@ -86,7 +86,7 @@ struct mirage_responder {
 	struct mirage_cursor bytes;
 };
 
-/** mirage_responder_room - bytes that the send or write that was begun has still room for */
+/** mirage_responder_room - bytes that may still come of the send or write under way */
 static inline u32 mirage_responder_room(const struct mirage_responder *resp,
 					const struct mirage_request *hdr)
 {

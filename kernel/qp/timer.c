@@ -7,7 +7,7 @@
 
 #include "qp/timer.h"
 
-/* In units of 10 us: IBA table 45, RNR NAK timer field. */
+/* In units of 10 us; index is the RNR NAK timer field (IBA table 45). */
 static const u16 rnr_delay[32] = {
 	65535, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384,
 	512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 24576,
@@ -27,7 +27,9 @@ unsigned long mirage_timer_rnr(u8 timer)
 
 /**
  * mirage_timer_ack - the local ACK timeout
- * @timeout: 4.096 us * 2^timeout; 0 is "never", which is looked after once a second
+ * @timeout: the timeout is 4.096 us * 2^timeout; 0 means that a request never times out
+ *
+ * With 0 a requester on the direct carrier still looks for its peer once a second.
  *
  * Return: jiffies, 1 at least.
  */

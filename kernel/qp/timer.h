@@ -7,16 +7,16 @@
 
 #include <linux/types.h>
 
-/* An RNR retry count that never ends. */
+/* This RNR retry count means: retry for ever. */
 #define MIRAGE_RNR_RETRY_ALWAYS	7
 
 unsigned long mirage_timer_rnr(u8 timer);
 unsigned long mirage_timer_ack(u8 timeout);
 
 /**
- * mirage_timer_rnr_again - may a request be tried again for which the peer had no receive?
+ * mirage_timer_rnr_again - after an RNR NAK, tell whether the request may be tried again
  * @retry: the QP's RNR retry count
- * @left: how often still; counted down
+ * @left: the retries that are left; counted down
  *
  * Return: whether it may.
  */

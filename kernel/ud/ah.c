@@ -2,8 +2,8 @@
 /*
  * Address handles: where datagrams go
  *
- * A process names a handle in a work request by its number, and may destroy it while
- * the request is under way: what engines look at is struct mirage_av, with a life of its own.
+ * A work request has the number of a handle. The process may destroy the handle while the work
+ * request is under way. So engines use struct mirage_av, which has a reference count of its own.
  */
 #include <linux/slab.h>
 #include <rdma/ib_addr.h>
@@ -32,12 +32,12 @@ void mirage_av_put(struct mirage_av *av)
 /**
  * mirage_av_get - find an address vector by its number
  * @dev: the device
- * @pd: of the QP that sends; handles of another PD are not found
+ * @pd: the PD of the QP that sends; handles of other PDs are not found
  * @num: the number
  *
  * Any context.
  *
- * Return: it, with a reference, or NULL.
+ * Return: the address vector with a reference, or NULL.
  */
 struct mirage_av *mirage_av_get(struct mirage_dev *dev, struct ib_pd *pd, u32 num)
 {
@@ -66,13 +66,13 @@ static struct mirage_av *av_alloc(struct ib_ah *ibah, const struct rdma_ah_attr 
 	av->tclass = to->grh.traffic_class;
 	av->hop_limit = to->grh.hop_limit;
 	av->flow_label = to->grh.flow_label;
-	/* An address that no packet can have is one that nothing arrives at. */
+	/* If no packet can be sent to the address, datagrams to it are dropped: no error here. */
 	if (!av->local)
 		av->wired = !mirage_net_path_init(&av->path, to_mdev(ibah->device), to, 0, 0);
 	return av;
 }
 
-/* A handle can be made where one may not sleep, with interrupts off. */
+/* A kernel user may create a handle in atomic context, with IRQs off. */
 static int av_publish(struct mirage_dev *dev, struct mirage_av *av, bool sleepable)
 {
 	unsigned long flags;
@@ -101,11 +101,11 @@ static void av_unpublish(struct mirage_dev *dev, struct mirage_av *av)
 /**
  * mirage_create_ah - ib_device_ops.create_ah, ib_device_ops.create_user_ah
  * @ibah: the core's object
- * @attr: whereto; the core has resolved the GIDs and the MAC address
- * @udata: struct mirage_create_ah_resp; NULL for the kernel's own users
+ * @attr: the destination; the core has resolved the GIDs and the MAC address
+ * @udata: takes struct mirage_create_ah_resp; NULL for a kernel user
  *
- * Return: 0, -EINVAL without a global route, which RoCE cannot do without, -ENOMEM
- * when there are MIRAGE_MAX_AH already, too.
+ * Return: 0; -EINVAL without a global route, which RoCE needs; -ENOMEM, also if there are
+ * MIRAGE_MAX_AH handles already; -EFAULT.
  */
 int mirage_create_ah(struct ib_ah *ibah, struct rdma_ah_init_attr *attr,
 		     struct ib_udata *udata)

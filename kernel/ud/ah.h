@@ -14,22 +14,22 @@ struct mirage_dev;
 
 /**
  * struct mirage_av - an address vector
- * @ref: one of the handle, one of each send queue that uses it
- * @rcu: lookups are lockless
- * @num: what work requests call it, index into dev->ahs
- * @pd: compared by address only
+ * @ref: the handle has a reference, and so has each send queue that uses the vector
+ * @rcu: look-ups take no lock
+ * @num: its number in work requests, and its index in dev->ahs
+ * @pd: the PD of the handle, compared by address only
  * @sgid: our address
  * @dgid: the destination
  * @local: @dgid is an address of this device
- * @multicast: @dgid is a group
+ * @multicast: @dgid is a multicast group
  * @dead: the handle was destroyed
- * @tclass: traffic class, or TOS
- * @hop_limit: or TTL
+ * @tclass: traffic class of IPv6, or TOS of IPv4
+ * @hop_limit: hop limit of IPv6, or TTL of IPv4
  * @flow_label: of IPv6
- * @path: to be copied by who sends there; without a route
- * @wired: there is a @path, which no packet to this device needs
+ * @path: the way to @dgid, which has no route yet; each sender copies it
+ * @wired: @path is valid; there is none to an address of this device
  *
- * Written before it is found; but for @dead it does not change.
+ * All fields are written before the vector can be found. Only @dead changes afterwards.
  */
 struct mirage_av {
 	struct kref ref;

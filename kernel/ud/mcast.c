@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Multicast groups: which QPs of a device get what is sent to which
+ * Multicast groups: which QPs of a device receive what is sent to a multicast address
  *
- * The netdev joins the IP group with the first member, so that its packets come in
- * at all, and leaves it with the last one. Who sends walks the groups under RCU.
+ * The netdev joins the IP group with the first member, so that packets to the group come in at
+ * all, and leaves it with the last member. Senders walk the groups under RCU.
  */
 #include <linux/igmp.h>
 #include <linux/inetdevice.h>
@@ -20,7 +20,7 @@
 /**
  * struct mcast_member - a QP in a group
  * @node: in mcast_group.members
- * @rcu: walks are lockless
+ * @rcu: walks take no lock
  * @qp: the QP; a reference is held
  */
 struct mcast_member {
@@ -30,13 +30,13 @@ struct mcast_member {
 };
 
 /**
- * struct mcast_group - who gets what is sent to one address
- * @node: in its bucket
- * @rcu: walks are lockless
+ * struct mcast_group - the QPs that receive what is sent to one address
+ * @node: in its bucket of the table
+ * @rcu: walks take no lock
  * @gid: the address
  * @members: the QPs
- * @num: how many there are
- * @joined: the netdev gets its packets
+ * @num: number of members
+ * @joined: the netdev has joined the IP group
  */
 struct mcast_group {
 	struct hlist_node node;
@@ -47,13 +47,13 @@ struct mcast_group {
 	bool joined;
 };
 
-/** mirage_mcast_init - an empty table */
+/** mirage_mcast_init - initialize an empty table */
 void mirage_mcast_init(struct mirage_mcast_table *table)
 {
 	mutex_init(&table->mutex);
 }
 
-/** mirage_mcast_empty - are there no groups? */
+/** mirage_mcast_empty - tell whether the table has no groups */
 bool mirage_mcast_empty(const struct mirage_mcast_table *table)
 {
 	return !READ_ONCE(table->groups);
@@ -91,7 +91,7 @@ static struct mcast_member *mcast_find_member(struct mirage_mcast_table *table,
 }
 
 /**
- * mirage_mcast_for_each - do something for each QP of a group
+ * mirage_mcast_for_each - call a function for each QP of a group
  * @dev: the device
  * @gid: the group
  * @fn: called under rcu_read_lock()
@@ -113,7 +113,7 @@ void mirage_mcast_for_each(struct mirage_dev *dev, const union ib_gid *gid,
 	rcu_read_unlock();
 }
 
-/* A netdev without that IP version gets no such packets; that is no error here. */
+/* A netdev without that IP version gets no packets of the group, which is no error here. */
 static int mcast_join(struct net_device *netdev, struct mcast_group *group)
 {
 	const struct in6_addr *addr = (const struct in6_addr *)group->gid.raw;
@@ -139,7 +139,7 @@ static void mcast_leave(struct net_device *netdev, const struct mcast_group *gro
 	const struct in6_addr *addr = (const struct in6_addr *)group->gid.raw;
 	struct in_device *in_dev;
 
-	/* What it did not join may be another's. */
+	/* If this group did not join, a membership of the netdev is somebody else's. */
 	if (!group->joined)
 		return;
 	rtnl_lock();
@@ -222,7 +222,7 @@ static int mcast_detach(struct mirage_dev *dev, struct mirage_qp *qp, const unio
 	hlist_del_rcu(&member->node);
 	if (!--group->num)
 		mcast_drop_group(dev, group);
-	/* Walkers may still see the QP: it lives on for a grace period after this. */
+	/* Senders may still see the QP: it is freed by RCU, after a grace period. */
 	mirage_qp_put(qp);
 	kfree_rcu(member, rcu);
 	return 0;
@@ -234,8 +234,8 @@ static int mcast_detach(struct mirage_dev *dev, struct mirage_qp *qp, const unio
  * @gid: a multicast address
  * @lid: has no meaning here
  *
- * Return: 0, -ENOMEM when there are MIRAGE_MAX_MCAST_GROUPS or the group has
- * MIRAGE_MAX_MCAST_MEMBERS, too.
+ * Return: 0; -ENOMEM, also if there are MIRAGE_MAX_MCAST_GROUPS already or the group has
+ * MIRAGE_MAX_MCAST_MEMBERS.
  */
 int mirage_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 {
@@ -254,7 +254,7 @@ int mirage_attach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
  * @gid: a multicast address
  * @lid: has no meaning here
  *
- * Return: 0, -EINVAL when it is not attached.
+ * Return: 0, or -EINVAL if the QP is not attached to the group.
  */
 int mirage_detach_mcast(struct ib_qp *ibqp, union ib_gid *gid, u16 lid)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Multicast groups: which QPs of a device get what is sent to which
+ * Multicast groups: which QPs of a device receive what is sent to a multicast address
  */
 #ifndef MIRAGE_MCAST_H
 #define MIRAGE_MCAST_H

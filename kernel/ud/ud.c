@@ -2,12 +2,12 @@
 /*
  * Datagrams: QPs of type UD and GSI, and what they send
  *
- * One work request is one datagram; it completes when it is sent. What is wrong with it
- * beyond that is between it and the receiver: the sender hears nothing.
+ * One work request is one datagram. It completes when it is sent, whatever the receiver does
+ * with it: a sender of datagrams gets no answers.
  *
- * Most datagrams are small, and their pages are there. To the wire these go without a
- * reference on their region, see mirage_cursor_borrow(); when it turns out that one is not of
- * that kind it is begun anew.
+ * Most datagrams are small, and their pages are present. Such a datagram goes to the wire
+ * without a reference on its region: see mirage_cursor_borrow(). If it turns out that a page
+ * is missing, the datagram is begun anew, with a reference.
  */
 #include <linux/ipv6.h>
 #include <linux/slab.h>
@@ -23,13 +23,13 @@
 #include "ud/ud.h"
 #include "ud/ud_recv.h"
 
-/* DETH, behind the BTH. */
+/* Bytes of the DETH, behind the BTH. */
 #define UD_DETH_LEN	8
 
-/* A send with this bit in its Q_Key sends with that of its QP (IBA 10.2.5). */
+/* With this bit in the Q_Key of a work request, the Q_Key of the QP is sent (IBA 10.2.5). */
 #define UD_QKEY_OWN	BIT(31)
 
-/* The header that stands in front of a datagram that never was a packet. */
+/* Makes the GRH of a datagram that stays on this device, as a packet would have had it. */
 static void ud_fill_grh(struct mirage_datagram *d, const struct mirage_av *av)
 {
 	const struct in6_addr *saddr = (const struct in6_addr *)av->sgid.raw;
@@ -85,7 +85,7 @@ static void ud_fill_datagram(const struct mirage_qp *qp, struct mirage_datagram 
 	ud_fill_grh(d, av);
 }
 
-/* The destination's QP; remembered, since looking it up costs as much as a send. */
+/* Finds the receiver's QP. It is remembered, since its look-up costs as much as a send. */
 static struct mirage_qp *ud_find_peer(struct mirage_qp *qp, u32 qpn)
 {
 	struct mirage_requester *req = &qp->req;
@@ -126,7 +126,7 @@ static void ud_send_to_member(struct mirage_qp *member, void *arg)
 		mirage_ud_deliver(member, to->d, to->from, &miss);
 }
 
-/* The payload. RESP_GOES_ON: again, but with a reference on its region. */
+/* Copies the payload. RESP_GOES_ON: try again, with a reference on the region. */
 static enum mirage_verdict ud_read_payload(struct mirage_cursor *local, void *to, u32 len,
 					   struct mirage_miss *miss)
 {
@@ -138,7 +138,7 @@ static enum mirage_verdict ud_read_payload(struct mirage_cursor *local, void *to
 	return mirage_cursor_read(local, to, len, len, miss) ? RESP_OK : RESP_MISS;
 }
 
-/* As a packet. Equal ones to one destination leave as one super-packet. */
+/* Sends a packet. Those of one length to one destination leave as one super-packet. */
 static enum mirage_verdict ud_send_wire(struct mirage_qp *qp, struct mirage_cursor *from,
 					struct mirage_miss *miss)
 {
@@ -176,8 +176,8 @@ static enum mirage_verdict ud_send_wire(struct mirage_qp *qp, struct mirage_curs
 }
 
 /*
- * To the members here and on the wire, from a copy: no page of the sender's may be
- * missing after the first of them.
+ * Sends a datagram to its group, on the wire and to members on this device. The payload is
+ * copied first: after the first member has its datagram, no page of the sender may be missing.
  */
 static enum mirage_verdict ud_send_group(struct mirage_qp *qp, struct mirage_miss *miss)
 {
@@ -215,13 +215,13 @@ static void ud_drop_av(struct mirage_ud *ud)
 	ud->av = NULL;
 }
 
-/* Lets the packets go that were made; BHs are off since the first of them. */
+/* Sends the packets that were built. BHs have been off since the first of them. */
 static void ud_flush(struct mirage_qp *qp)
 {
 	struct mirage_ud *ud = mirage_ud_of(qp);
 
 	mirage_net_tx_flush(&ud->tx);
-	/* The device's own lives as long as its namespace: it must not keep that. */
+	/* The GSI QP lives as long as the device: its path must not keep the namespace alive. */
 	if (unlikely(qp->type == IB_QPT_GSI) && !qp->req.active)
 		ud_drop_av(ud);
 }
@@ -232,7 +232,7 @@ static void ud_forget_av(struct mirage_qp *qp)
 	ud_drop_av(mirage_ud_of(qp));
 }
 
-/* Finds the address vector; the last one is remembered. */
+/* Finds the address vector. The last one is remembered. */
 static bool ud_find_av(struct mirage_qp *qp, u64 num)
 {
 	struct mirage_ud *ud = mirage_ud_of(qp);
@@ -248,7 +248,7 @@ static bool ud_find_av(struct mirage_qp *qp, u64 num)
 	return ud->av;
 }
 
-/* May the datagram that was taken up be sent? */
+/* The check() of struct mirage_stepper: tells whether the datagram may be sent. */
 static enum ib_wc_status ud_check_send(struct mirage_qp *qp)
 {
 	const struct mirage_send_copy *wqe = &qp->req.wqe;
@@ -260,7 +260,7 @@ static enum ib_wc_status ud_check_send(struct mirage_qp *qp)
 	return IB_WC_SUCCESS;
 }
 
-/* A group and members on this device need them more than once. */
+/* A group, and a receiver on this device, may need the payload more than once. */
 static bool ud_sends_once(const struct mirage_qp *qp)
 {
 	const struct mirage_av *av = mirage_ud_of(qp)->av;
@@ -268,15 +268,15 @@ static bool ud_sends_once(const struct mirage_qp *qp)
 	return av->wired && !av->multicast;
 }
 
-/* What is copied to each of a group is that many times as long. */
+/* A datagram to a group is copied once for each member. */
 static bool ud_fanned_out(const struct mirage_qp *qp)
 {
 	return mirage_ud_of(qp)->av && mirage_ud_of(qp)->av->multicast;
 }
 
 /*
- * RESP_OK: it is sent, arrived or not. RESP_GOES_ON: its bytes were borrowed and have to be
- * kept first.
+ * The request() of struct mirage_stepper. RESP_OK: the datagram is sent, whether it arrives or
+ * not. RESP_GOES_ON: a page of a borrowed region is missing; the region needs a reference first.
  */
 static enum mirage_verdict ud_request(struct mirage_qp *qp, struct mirage_miss *miss)
 {
@@ -295,7 +295,7 @@ static enum mirage_verdict ud_request(struct mirage_qp *qp, struct mirage_miss *
 	return ud_send_local(qp, &d, miss);
 }
 
-/* Nothing of a datagram is missing at its receiver's: see ud_recv.c. */
+/* Never called for a datagram: its sender does not wait for a receiver's page (ud_recv.c). */
 static enum mirage_verdict ud_fail_request(struct mirage_qp *qp, int err)
 {
 	return RESP_OK;
@@ -318,7 +318,7 @@ static int ud_create(struct mirage_qp *qp)
 	return 0;
 }
 
-/* Without the port datagrams come from this device alone, which is no error. */
+/* If the UDP port is taken, datagrams come from this device only, which is no error. */
 static int ud_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	mirage_net_open(qp->dev);
@@ -330,7 +330,7 @@ static int ud_readdress(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 	return 0;
 }
 
-/* A page that nobody needs any more must not delay the QP's next life. */
+/* The wait for a page of held datagrams ends here: the QP begins anew, and they are dropped. */
 static void ud_reset(struct mirage_qp *qp)
 {
 	struct mirage_ud *ud = mirage_ud_of(qp);
@@ -343,7 +343,7 @@ static void ud_reset(struct mirage_qp *qp)
 }
 
 static const struct mirage_stepper ud_stepper = {
-	/* As many as make a super-packet. */
+	/* As many small datagrams as one super-packet can have. */
 	.burst = 64,
 	.check = ud_check_send,
 	.reads_once = ud_sends_once,

@@ -14,22 +14,22 @@
 #include "qp/qp.h"
 #include "ud/ah.h"
 
-/* In front of every payload, in the receive work request's bytes (IBA 11.4.1.2). */
+/* Bytes of the GRH, which a receive work request gets in front of the payload (IBA 11.4.1.2). */
 #define UD_GRH_LEN	40
 
-/* Bytes of datagrams that wait for a receiver's page; what comes beyond is dropped. */
+/* Bytes of held datagrams, for each receiver; what comes beyond is dropped. */
 #define UD_HOLD_MAX	SZ_1M
 
 /**
- * struct mirage_ud - what a QP for datagrams has more than others
- * @av: of the work request under way, or the last one; of the requester
- * @path: to there, where that is not this device; of the requester
- * @tx: what is being sent there; empty when BHs are on; of the requester
- * @held: datagrams, the first of which misses a page of the receiver; qp->lock
- * @bytes: theirs; qp->lock
- * @draining: somebody works @held off, or is going to; qp->lock
- * @error: permanent answer of the fault, for the first of @held; qp->lock
- * @park: where the first of @held waits
+ * struct mirage_ud - the carrier's part of a QP for datagrams
+ * @av: address vector of the last work request; owned by the runner
+ * @path: the way to it, unless it is an address of this device; owned by the runner
+ * @tx: the packets that are being sent there; empty when BHs are on; owned by the runner
+ * @held: received datagrams; the first of them misses a page of this QP; qp->lock
+ * @bytes: bytes of @held; qp->lock
+ * @draining: @held is being delivered, or its first datagram waits for a fault; qp->lock
+ * @error: the error that the fault of the first one ended with, or 0; qp->lock
+ * @park: where the first one waits
  */
 struct mirage_ud {
 	struct mirage_av *av;
@@ -49,7 +49,7 @@ static inline bool mirage_ud_type(enum ib_qp_type type)
 	return type == IB_QPT_UD || type == IB_QPT_GSI;
 }
 
-/** mirage_ud_of - what a QP for datagrams has more than others */
+/** mirage_ud_of - the carrier's part of a QP for datagrams */
 static inline struct mirage_ud *mirage_ud_of(const struct mirage_qp *qp)
 {
 	return qp->carried;

@@ -2,16 +2,17 @@
 /*
  * Datagrams on their way to a receiver
  *
- * A datagram is delivered under the receiver's lock, whether it comes from this device
- * or from the wire, and what is wrong with it is between it and the receiver: it is
- * dropped (IBA volume 1, 9.8.3), the sender hears nothing.
+ * A datagram is delivered under the receiver's lock, whether it comes from this device or from
+ * the wire. A datagram that the receiver can not take is dropped (IBA volume 1, 9.8.3); the
+ * sender gets no answer.
  *
- * A page of the receiver's that is missing holds the datagram, and those that come
- * after it, as copies: no sender waits for a receiver's page. What is held is bounded.
- * The end of the fault, in the fault worker, delivers what is held, in order.
+ * If a page of the receiver is missing, copies of the datagram and of those behind it are held:
+ * no sender waits for a receiver's page. What is held is bounded. When the fault ends, the fault
+ * worker delivers the held datagrams in order.
  *
- * Most datagrams from the wire go to one page of one region, which is there: these take
- * a shorter way, ud_recv_place_now(), and those of one skb one hold of the lock.
+ * Most datagrams from the wire go to one page of one region, and the page is present. For these
+ * there is a shorter way, ud_recv_place_now(); those of one skb are delivered under one hold of
+ * the lock.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -34,14 +35,14 @@ struct ud_held {
 	u8 data[];
 };
 
-/* What became of a try to deliver. */
+/* How a try to deliver a datagram ended. */
 enum ud_placed {
-	PLACED_DONE,		/* or dropped, or the receiver's fault */
-	PLACED_MISS_SRC,	/* the sender's page is missing */
-	PLACED_MISS_DST,	/* the receiver's */
+	PLACED_DONE,		/* delivered, dropped, or failed by an error of the receiver */
+	PLACED_MISS_SRC,	/* a page of the sender is missing */
+	PLACED_MISS_DST,	/* a page of the receiver is missing */
 };
 
-/* Whether the QP takes a datagram at all. */
+/* Tells whether the QP accepts the datagram: by its state and the Q_Key. */
 static bool ud_recv_admits(struct mirage_qp *qp, const struct mirage_datagram *d)
 {
 	lockdep_assert_held(&qp->lock);
@@ -53,7 +54,7 @@ static bool ud_recv_admits(struct mirage_qp *qp, const struct mirage_datagram *d
 	return false;
 }
 
-/* A receive work request for it; false: there is none, or a bad one. */
+/* Takes a receive work request. Returns false if there is none, or a bad one. */
 static __always_inline bool ud_recv_take_wqe(struct mirage_qp *qp)
 {
 	int ret;
@@ -71,8 +72,8 @@ static __always_inline bool ud_recv_take_wqe(struct mirage_qp *qp)
 }
 
 /*
- * Too long for the receive work request: that one waits for the next datagram, but
- * for one that is shared, which is lost with it (IBA 9.9.3, classes D and E).
+ * The datagram is too long for the receive work request. A receive of the QP's own queue stays
+ * for the next datagram; one of an SRQ fails with this one (IBA 9.9.3, classes D and E).
  */
 static void ud_recv_too_long(struct mirage_qp *qp)
 {
@@ -81,7 +82,7 @@ static void ud_recv_too_long(struct mirage_qp *qp)
 		mirage_responder_fail_wqe(qp, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
 }
 
-/* The sender's address, or the destination's, of a datagram that was received. */
+/* Reads the source or the destination address of a datagram from its GRH. */
 static void ud_recv_gid_of(const struct mirage_datagram *d, bool source, union ib_gid *gid)
 {
 	const struct iphdr *ip = (const void *)(d->grh + UD_GRH_LEN - sizeof(*ip));
@@ -94,7 +95,7 @@ static void ud_recv_gid_of(const struct mirage_datagram *d, bool source, union i
 		*addr = source ? ip6->saddr : ip6->daddr;
 }
 
-/* Who answers a MAD finds its own address by this, too. */
+/* The MAD layer needs the VLAN to find its own address for an answer. */
 static noinline u32 ud_recv_vlan_flags(const struct mirage_qp *qp, const struct mirage_datagram *d)
 {
 	union ib_gid gid;
@@ -142,7 +143,7 @@ static enum ud_placed ud_recv_move_bytes(struct mirage_qp *qp, const struct mira
 	return PLACED_DONE;
 }
 
-/* Delivers a datagram that the QP admits, from its first byte. */
+/* Delivers a datagram that the QP accepts. After a miss, the next try begins anew. */
 static enum ud_placed ud_recv_place(struct mirage_qp *qp, const struct mirage_datagram *d,
 				    struct mirage_cursor *from,
 				    struct mirage_miss *miss)
@@ -172,7 +173,7 @@ static enum ud_placed ud_recv_place(struct mirage_qp *qp, const struct mirage_da
 	return p;
 }
 
-/* Where the datagram goes if it goes to one piece of a region; NULL: see ud_recv_place(). */
+/* The region that the datagram goes to as a whole, or NULL: then use ud_recv_place(). */
 static __always_inline struct mirage_mr *ud_recv_one_piece(const struct mirage_qp *qp,
 							   const struct mirage_datagram *d)
 {
@@ -188,8 +189,9 @@ static __always_inline struct mirage_mr *ud_recv_one_piece(const struct mirage_q
 }
 
 /*
- * Delivers a datagram that everything is there for. False: it is for mirage_ud_deliver(), which
- * finds out why; nothing has happened but that a receive work request may be taken.
+ * Delivers a datagram in the common case. Returns false if it is not one: then the caller uses
+ * mirage_ud_deliver(). Nothing has happened by then, except that a receive work request may
+ * have been taken.
  */
 static __always_inline bool ud_recv_place_now(struct mirage_qp *qp, const struct mirage_datagram *d,
 					      const void *payload)
@@ -197,7 +199,7 @@ static __always_inline bool ud_recv_place_now(struct mirage_qp *qp, const struct
 	struct mirage_mr *mr;
 
 	lockdep_assert_held(&qp->lock);
-	/* The state first: without a reference on the QP, what is ->carried is there no longer. */
+	/* The state comes first: we have no reference, and in RESET ->carried may be gone. */
 	if (unlikely(qp->state < IB_QPS_RTR || qp->state >= IB_QPS_ERR ||
 		     d->qkey != qp->attr.qkey || mirage_ud_of(qp)->draining))
 		return false;
@@ -211,7 +213,7 @@ static __always_inline bool ud_recv_place_now(struct mirage_qp *qp, const struct
 	return true;
 }
 
-/* A copy at the end of what waits. False: the sender's page is missing. */
+/* Holds a copy of the datagram, or drops it. Returns false if a page of the sender is missing. */
 static bool ud_recv_hold(struct mirage_qp *qp, const struct mirage_datagram *d,
 			 struct mirage_cursor *from,
 			 struct mirage_miss *miss)
@@ -248,7 +250,7 @@ static void ud_recv_unhold(struct mirage_qp *qp, struct ud_held *held)
 	kfree(held);
 }
 
-/* The first one that is held waits for a page. */
+/* Parks: the first held datagram waits for a page. */
 static void ud_recv_park(struct mirage_qp *qp, const struct mirage_miss *miss)
 {
 	struct mirage_ud *ud = mirage_ud_of(qp);
@@ -262,7 +264,7 @@ static void ud_recv_park(struct mirage_qp *qp, const struct mirage_miss *miss)
 	mirage_park_for(&ud->park, 0);
 }
 
-/* The first one again. False: nothing is held any more, or it waits again. */
+/* Delivers the first held datagram. Returns false if there is none, or if it waits again. */
 static bool ud_recv_drain_one(struct mirage_qp *qp)
 {
 	struct mirage_ud *ud = mirage_ud_of(qp);
@@ -287,13 +289,13 @@ static bool ud_recv_drain_one(struct mirage_qp *qp)
 		mirage_mr_put(miss.mr);
 		return false;
 	}
-	/* An error of the QP has dropped all of them. */
+	/* If the QP went into error meanwhile, all held datagrams are dropped already. */
 	if (!list_empty(&ud->held))
 		ud_recv_unhold(qp, held);
 	return true;
 }
 
-/* The wait of the first one is over: struct mirage_park. */
+/* The wake() of struct mirage_park: the first held datagram's wait is over. */
 static bool ud_recv_wake(struct mirage_park *park, int err)
 {
 	struct mirage_ud *ud = container_of(park, struct mirage_ud, park);
@@ -304,7 +306,7 @@ static bool ud_recv_wake(struct mirage_park *park, int err)
 	return ud->draining;
 }
 
-/* Delivers what is held until it is all gone or another page is missing. */
+/* The resume() of struct mirage_park: delivers held datagrams until another page is missing. */
 static void ud_recv_resume(struct mirage_park *park)
 {
 	struct mirage_qp *qp = park->qp;
@@ -318,7 +320,7 @@ static void ud_recv_resume(struct mirage_park *park)
 }
 
 /**
- * mirage_ud_recv_init - nothing is held
+ * mirage_ud_recv_init - initialize the receiving side; nothing is held
  * @qp: a new QP for datagrams
  */
 void mirage_ud_recv_init(struct mirage_qp *qp)
@@ -327,16 +329,15 @@ void mirage_ud_recv_init(struct mirage_qp *qp)
 }
 
 /**
- * mirage_ud_deliver - bring a datagram to a QP
+ * mirage_ud_deliver - deliver a datagram to a QP, or hold it, or drop it
  * @qp: the receiver
- * @d: what is said of it
- * @from: its bytes
- * @miss: filled on a miss; the caller puts @miss->mr
+ * @d: the datagram
+ * @from: its payload
+ * @miss: filled if false is returned; the caller puts @miss->mr
  *
  * Any context but hardirq.
  *
- * Return: false: a page of the sender's is missing, and nothing
- * has happened.
+ * Return: false if a page of the sender is missing; then nothing has happened.
  */
 bool mirage_ud_deliver(struct mirage_qp *qp, const struct mirage_datagram *d,
 		       struct mirage_cursor *from,
@@ -391,7 +392,7 @@ static void ud_recv_input_group(struct mirage_dev *dev, struct ud_fanout *to)
 {
 	union ib_gid gid;
 
-	/* Our own members have had theirs when it was sent. */
+	/* Our own datagram, looped back: the members on this device got it when it was sent. */
 	ud_recv_gid_of(to->d, true, &gid);
 	if (mirage_local_gid(dev, &gid))
 		return;
@@ -399,7 +400,7 @@ static void ud_recv_input_group(struct mirage_dev *dev, struct ud_fanout *to)
 	mirage_mcast_for_each(dev, &gid, ud_recv_to_member, to);
 }
 
-/* All but the GRH, which packets of one skb have in common. */
+/* Fills in all but the GRH, which is the same for all packets of one skb. */
 static void ud_recv_fill_from_packet(struct mirage_datagram *d, const struct mirage_pkt *pkt)
 {
 	d->imm = pkt->op->wr == IB_UVERBS_WR_SEND_WITH_IMM;
@@ -411,8 +412,8 @@ static void ud_recv_fill_from_packet(struct mirage_datagram *d, const struct mir
 }
 
 /*
- * The next packet, if it is one for that QP, too; *next is that of the first that is
- * not, or 0.
+ * Checks the packet at *@next. Returns true if it is for the same QP; *@next then moves on.
+ * Returns false at the first packet that is not, or when *@next is 0, at the end of the skb.
  */
 static bool ud_recv_next_of(const struct mirage_qp *qp, u16 pkey, struct sk_buff *skb, u32 *next,
 			    struct mirage_net_seg *seg)
@@ -421,7 +422,7 @@ static bool ud_recv_next_of(const struct mirage_qp *qp, u16 pkey, struct sk_buff
 		int err = mirage_net_segment(skb, *next, seg);
 		const struct mirage_pkt *pkt = &seg->pkt;
 
-		/* Who it is for looks at it anew. */
+		/* Another QP's packet: mirage_wire_input() checks it anew. */
 		if (!err && (pkt->qpn != qp->qpn || pkt->pkey != pkey ||
 			     (pkt->opcode & PKT_TRANSPORT) != PKT_UD))
 			return false;
@@ -432,7 +433,10 @@ static bool ud_recv_next_of(const struct mirage_qp *qp, u16 pkey, struct sk_buff
 	return false;
 }
 
-/* Datagrams of one skb to one QP, @seg first, with one hold of its lock where possible. */
+/*
+ * Delivers consecutive datagrams of one skb to one QP, @seg first, if possible without dropping
+ * the QP's lock. Returns the offset of the next packet, or 0.
+ */
 static u32 ud_recv_input_series(struct mirage_qp *qp, struct sk_buff *skb,
 				struct mirage_datagram *d,
 				struct mirage_net_seg *seg)
@@ -457,14 +461,14 @@ static u32 ud_recv_input_series(struct mirage_qp *qp, struct sk_buff *skb,
 }
 
 /**
- * mirage_ud_input - a datagram has come
- * @dev: whose
- * @skb: where it is in, perhaps with more of them behind it
- * @seg: it, checked; what is in there afterwards means nothing
+ * mirage_ud_input - a datagram has come from the wire
+ * @dev: the device that it is for
+ * @skb: has the datagram, and perhaps more packets behind it
+ * @seg: the datagram, checked; overwritten
  *
- * BHs off, under rcu_read_lock().
+ * The mirage_upcalls.datagram of a device. BHs off, under rcu_read_lock().
  *
- * Return: the next packet to look at, or 0.
+ * Return: the offset of the next packet, or 0.
  */
 u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_net_seg *seg)
 {
@@ -490,7 +494,7 @@ u32 mirage_ud_input(struct mirage_dev *dev, struct sk_buff *skb, struct mirage_n
 }
 
 /**
- * mirage_ud_drop_held - forget datagrams that wait for a page
+ * mirage_ud_drop_held - drop the held datagrams
  * @qp: a QP for datagrams; its lock is held
  */
 void mirage_ud_drop_held(struct mirage_qp *qp)

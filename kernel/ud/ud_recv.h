@@ -10,13 +10,13 @@
 #include "ud/ud.h"
 
 /**
- * struct mirage_datagram - what is said of a payload
- * @grh: what stands in front of it in memory
- * @ipv4: an IPv4 header is the end of @grh
- * @imm: there is an immediate
+ * struct mirage_datagram - all of a datagram but its payload
+ * @grh: the GRH that the receiver gets in front of the payload
+ * @ipv4: @grh ends with an IPv4 header
+ * @imm: it has an immediate
  * @solicited: the SE bit
- * @src_qp: who sent it
- * @qkey: of the receiver, as the sender says
+ * @src_qp: number of the QP that sent it
+ * @qkey: the Q_Key; the receiver takes it only if it has the same
  * @ex: the immediate, big endian
  * @len: bytes of payload
  */
@@ -31,7 +31,7 @@ struct mirage_datagram {
 	u32 len;
 };
 
-/** mirage_ud_drop - a datagram to or from a QP goes nowhere, and is counted */
+/** mirage_ud_drop - count a datagram to or from a QP as dropped */
 static inline void mirage_ud_drop(struct mirage_qp *qp)
 {
 	mirage_stat_inc(qp->dev, MIRAGE_STAT_UD_DROPPED);

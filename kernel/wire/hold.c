@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Packets of a connection: worked off as they come, or held while a page is missing
+ * Packets of a connection: executed as they come, or held while a page is missing
  *
- * A received skb is a super-packet as a rule: many packets of one QP. It is worked off
- * in rounds: consecutive packets of one direction of one QP, with one look-up, one
- * hold of that direction's lock and one answer.
+ * A received skb is a super-packet as a rule: many packets of one QP. It is executed in rounds.
+ * A round is consecutive packets of one direction of one QP; it takes one look-up, takes the
+ * direction's lock once, and sends one answer.
  *
- * A round that meets a missing page raises a fault and ends. What is left of the skb,
- * and what comes after it for that direction, is queued as clones: an skb may have
- * packets of others, and its original counts against the socket's buffer. The fault's
- * end works the queue off in process context, where further pages can be brought in on
- * the spot, while softirqs add to its end; the one who finds it empty under the lock
- * gives the direction back. A READ that is too long for one turn waits in the same way,
- * for a work item. The states are those of enum mirage_hold_state.
+ * A round that meets a missing page raises a fault and ends. The rest of the skb, and later skbs
+ * for that direction, are queued as clones: an skb may also have packets of other QPs, and the
+ * original counts against the socket's buffer. When the fault ends, the fault worker drains the
+ * queue. In process context it can bring in further pages at once. Softirqs add to the end of
+ * the queue meanwhile. When the worker finds the queue empty under the lock, the direction is
+ * idle again. A READ that is too long for one turn waits in the same way, for a work item. The
+ * states are those of enum mirage_hold_state.
  *
- * So a cold page costs nobody a retransmission, neither the packet that missed it nor
- * those behind it; a peer that sends more than WIRE_HOLD_MAX meanwhile is told what was
- * dropped as soon as the queue is empty.
+ * So a missing page causes no retransmission, neither of the packet that missed it nor of those
+ * behind it. If a peer sends more than WIRE_HOLD_MAX meanwhile, packets are dropped; as soon as
+ * the queue is empty the peer is asked to send them again.
  */
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -37,13 +37,13 @@ static spinlock_t *hold_lock_of(struct mirage_wire_hold *h)
 	return hold_is_request(h) ? &h->wire->qp->lock : &h->wire->req.lock;
 }
 
-/* To the peer; its addresses are good under the lock. */
+/* The way to the peer; its addresses do not change while the direction's lock is kept. */
 static const struct mirage_net_path *hold_path_of(const struct mirage_wire_hold *h)
 {
 	return hold_is_request(h) ? &h->wire->resp.path : &h->wire->req.path;
 }
 
-/* Is the packet for this direction, by what it says before it was checked? */
+/* Tells whether the packet at @off is for this direction; the packet is not checked yet. */
 static bool hold_is_ours(const struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
 	u32 qpn;
@@ -53,7 +53,7 @@ static bool hold_is_ours(const struct mirage_wire_hold *h, struct sk_buff *skb, 
 	       mirage_pkt_ops[opcode].response != hold_is_request(h);
 }
 
-/* The first packet after that at @off that is not for this direction, or 0. */
+/* The offset of the first packet behind @off that is not for this direction, or 0. */
 static u32 hold_skip_ours(const struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
 	return mirage_net_skip(skb, off, h->wire->qp->qpn, !hold_is_request(h));
@@ -75,7 +75,7 @@ static enum mirage_wire_verdict hold_feed_one(struct mirage_wire_hold *h,
 				    mirage_wire_response(qp, seg, miss);
 }
 
-/* As many packets from within a message as go at once. The next one, or 0. */
+/* Executes packets from the middle of a message, by batches. Returns the next offset, or 0. */
 static u32 hold_feed_middle(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
 	struct mirage_qp *qp = h->wire->qp;
@@ -95,8 +95,8 @@ static u32 hold_feed_middle(struct mirage_wire_hold *h, struct sk_buff *skb, u32
 }
 
 /*
- * Feeds packets that are for this direction, @seg at *@off first, up to @end. *@off is
- * then the first one that was not consumed, or 0.
+ * Executes consecutive packets of this direction, up to @end; @seg, at *@off, is the first.
+ * Sets *@off to the first packet that was not consumed, or to 0.
  */
 static enum mirage_wire_verdict hold_feed_series(struct mirage_wire_hold *h, struct sk_buff *skb,
 						 u32 *off,
@@ -121,7 +121,7 @@ static enum mirage_wire_verdict hold_feed_series(struct mirage_wire_hold *h, str
 	return WIRE_DONE;
 }
 
-/* The same for a held skb. */
+/* Executes the packets of a held skb that are for this direction. */
 static enum mirage_wire_verdict hold_feed_held(struct mirage_wire_hold *h, struct sk_buff *skb,
 					       struct mirage_miss *miss)
 {
@@ -142,7 +142,7 @@ static enum mirage_wire_verdict hold_feed_held(struct mirage_wire_hold *h, struc
 	return WIRE_DONE;
 }
 
-/* Truesize of all that is held: it counts for no socket and no process. */
+/* Truesize of all held skbs: no socket and no process is charged for them. */
 static atomic_long_t held_bytes;
 
 static bool hold_has_room(const struct mirage_wire_hold *h, const struct sk_buff *skb)
@@ -157,7 +157,7 @@ static void hold_add(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off, u
 	struct sk_buff *clone = NULL;
 
 	lockdep_assert_held(hold_lock_of(h));
-	/* What comes after one that was dropped is of no use. */
+	/* Packets behind one that was dropped are of no use. */
 	if (!h->dropped && hold_has_room(h, skb))
 		clone = skb_clone(skb, GFP_ATOMIC | __GFP_NOWARN);
 	if (!clone) {
@@ -166,7 +166,7 @@ static void hold_add(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off, u
 		return;
 	}
 	mirage_stat_inc(dev, MIRAGE_STAT_HELD);
-	/* Neither is good for as long as this may take. */
+	/* A held skb may outlive its route and its netdev. */
 	skb_dst_drop(clone);
 	clone->dev = NULL;
 	mirage_net_cb(clone)->off = off;
@@ -191,7 +191,7 @@ static void hold_purge(struct mirage_wire_hold *h)
 	h->bytes = 0;
 }
 
-/* From here on the fault, or the work item, has the direction. */
+/* Parks the direction. From here on the end of the fault, or the work item, drains it. */
 static void hold_park(struct mirage_wire_hold *h, enum mirage_wire_verdict v,
 		      const struct mirage_miss *miss)
 {
@@ -209,7 +209,7 @@ static void hold_park(struct mirage_wire_hold *h, enum mirage_wire_verdict v,
 	mirage_park_for(&h->park, 0);
 }
 
-/* One piece of what is held: an skb, or a turn of a READ. */
+/* Makes one step: a turn of a READ, and then the first held skb. */
 static enum mirage_wire_verdict hold_step(struct mirage_wire_hold *h, struct mirage_miss *miss)
 {
 	struct mirage_qp *qp = h->wire->qp;
@@ -232,7 +232,7 @@ static enum mirage_wire_verdict hold_step(struct mirage_wire_hold *h, struct mir
 	return v;
 }
 
-/* Nothing is held any more. */
+/* Nothing is held any more: packets are executed as they come again. */
 static void hold_end(struct mirage_wire_hold *h)
 {
 	struct mirage_qp *qp = h->wire->qp;
@@ -245,7 +245,7 @@ static void hold_end(struct mirage_wire_hold *h)
 	h->state = HOLD_IDLE;
 }
 
-/* True: there is more to do here. False: the direction is somebody else's by now. */
+/* Returns true if the caller has to go on; false if it does not own the direction any more. */
 static bool hold_drain_round(struct mirage_wire_hold *h, struct mirage_miss *miss)
 {
 	enum mirage_wire_verdict v;
@@ -266,7 +266,7 @@ static bool hold_drain_round(struct mirage_wire_hold *h, struct mirage_miss *mis
 	return h->state == HOLD_DRAINING;
 }
 
-/* Brings a page in here, if that takes no waiting; parks if it does. */
+/* Brings a page in if that takes no wait, and parks if it does. Returns as hold_drain_round(). */
 static bool hold_drain_fault(struct mirage_wire_hold *h, struct mirage_miss *miss)
 {
 	struct mirage_mr *mr = miss->mr;
@@ -287,7 +287,7 @@ static bool hold_drain_fault(struct mirage_wire_hold *h, struct mirage_miss *mis
 	return here;
 }
 
-/* Works off what is held, up to its end or the next wait. */
+/* The resume() of struct mirage_park: drains the queue until it is empty or parks again. */
 static void hold_drain(struct mirage_park *park)
 {
 	struct mirage_wire_hold *h = container_of(park, struct mirage_wire_hold, park);
@@ -310,7 +310,7 @@ static void hold_drain(struct mirage_park *park)
 	} while (more);
 }
 
-/* A wait is over: struct mirage_park. */
+/* The wake() of struct mirage_park: the direction's wait is over. */
 static bool hold_wake(struct mirage_park *park, int err)
 {
 	struct mirage_wire_hold *h = container_of(park, struct mirage_wire_hold, park);
@@ -325,9 +325,9 @@ static bool hold_wake(struct mirage_park *park, int err)
 }
 
 /**
- * mirage_wire_hold_init - a direction that is closed
- * @h: the direction, of a zeroed @wire
- * @wire: whose; its QP and its requester's lock are there
+ * mirage_wire_hold_init - initialize a direction; it is closed
+ * @h: the direction, zeroed
+ * @wire: its wire, whose QP and requester's lock are initialized
  */
 void mirage_wire_hold_init(struct mirage_wire_hold *h, struct mirage_wire *wire)
 {
@@ -336,7 +336,7 @@ void mirage_wire_hold_init(struct mirage_wire_hold *h, struct mirage_wire *wire)
 	mirage_park_init(&h->park, wire->qp, hold_lock_of(h), hold_wake, hold_drain);
 }
 
-/** mirage_wire_hold_open - packets of the direction @h may come from now on */
+/** mirage_wire_hold_open - from now on the direction @h accepts packets */
 void mirage_wire_hold_open(struct mirage_wire_hold *h)
 {
 	spin_lock_bh(hold_lock_of(h));
@@ -345,10 +345,11 @@ void mirage_wire_hold_open(struct mirage_wire_hold *h)
 }
 
 /**
- * mirage_wire_hold_close - nothing is taken in any more
+ * mirage_wire_hold_close - from now on a direction discards packets
  * @h: the direction
  *
- * May sleep, never for a page. When this returns nobody works for the direction.
+ * Drops what is held. May sleep, never for a page. After it has returned nobody works for the
+ * direction any more.
  */
 void mirage_wire_hold_close(struct mirage_wire_hold *h)
 {
@@ -361,7 +362,7 @@ void mirage_wire_hold_close(struct mirage_wire_hold *h)
 	wait_var_event(&h->state, READ_ONCE(h->state) == HOLD_CLOSED);
 }
 
-/* Holds the packets from @off on that are for this direction. Return: the next, or 0. */
+/* Holds the packets from @off on that are for this direction. Returns the next offset, or 0. */
 static u32 hold_rest(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 {
 	u32 end = hold_skip_ours(h, skb, off);
@@ -371,15 +372,15 @@ static u32 hold_rest(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off)
 }
 
 /**
- * mirage_wire_hold_input - packets of one direction of one QP have come
+ * mirage_wire_hold_input - execute, or hold, received packets of one direction of one QP
  * @h: the direction
- * @skb: where they are in
- * @off: of the first one
- * @seg: the first one, checked; what is in there afterwards means nothing
+ * @skb: has the packets
+ * @off: offset of the first one
+ * @seg: the first one, checked; overwritten
  *
  * BHs off, under rcu_read_lock().
  *
- * Return: the first packet that is not the direction's, or 0.
+ * Return: the offset of the first packet that was left, or 0.
  */
 u32 mirage_wire_hold_input(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off,
 			   struct mirage_net_seg *seg)
@@ -402,7 +403,7 @@ u32 mirage_wire_hold_input(struct mirage_wire_hold *h, struct sk_buff *skb, u32 
 	v = hold_feed_series(h, skb, &off, 0, seg, &miss);
 	if (v != WIRE_DONE)
 		hold_park(h, v, &miss);
-	/* The first of all is at 0, too. */
+	/* With WIRE_HELD, 0 is the offset of the first packet; otherwise it means "no more". */
 	if (v == WIRE_HELD || (v != WIRE_DONE && off && hold_is_ours(h, skb, off)))
 		off = hold_rest(h, skb, off);
 	if (requests)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The carrier between devices: connections, and who gets a packet
+ * The carrier between devices: connections, and which QP gets a packet
  *
- * qp->carried is set and cleared under qp->mutex. A softirq that found it just before may
- * hold it for its RCU read side, but takes nothing in once its directions are closed. A fault
- * or a work item has a reference on the QP and is waited for.
+ * qp->carried is set and cleared under qp->mutex. A softirq that found the wire just before may
+ * use it until its RCU read side ends, but accepts no packet once both directions are closed.
+ * A fault or a work item of the wire has a reference on the QP; wire_disconnect() waits for it.
  */
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -15,7 +15,10 @@
 #include "qp/qp.h"
 #include "wire/wire.h"
 
-/* Who is a checked packet for? Return: the next one to look at, or 0. */
+/*
+ * Checks the packet at @off and passes it, and those that belong with it, to their QP. Returns
+ * the offset of the next packet, or 0.
+ */
 static u32 wire_input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 {
 	struct mirage_net_seg seg;
@@ -38,11 +41,11 @@ static u32 wire_input_from(struct mirage_dev *dev, struct sk_buff *skb, u32 off)
 }
 
 /**
- * mirage_wire_input - a datagram, or many merged ones, has come
- * @dev: whose
- * @skb: it; consumed here
+ * mirage_wire_input - an skb with one packet or more has come
+ * @dev: the device that it is for
+ * @skb: the skb; consumed here
  *
- * BHs off, under rcu_read_lock().
+ * The mirage_upcalls.packets of a device. BHs off, under rcu_read_lock().
  */
 void mirage_wire_input(struct mirage_dev *dev, struct sk_buff *skb)
 {
@@ -59,13 +62,13 @@ static bool wire_is_local(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 	return mirage_local_gid(qp->dev, &rdma_ah_read_grh(&attr->ah_attr)->dgid);
 }
 
-/* Whoever is not on this device is reached by the wire, or not at all. */
+/* The last carrier in the list: it takes every peer that the other carriers do not. */
 static bool wire_suits(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	return true;
 }
 
-/* A namespace whose port is taken makes a wire on which nobody answers. */
+/* If the UDP port is taken in the namespace, the QP connects but gets no answers. */
 static int wire_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 {
 	struct mirage_wire *wire;
@@ -85,7 +88,7 @@ static int wire_connect(struct mirage_qp *qp, const struct ib_qp_attr *attr)
 	err = mirage_wire_req_create(wire, attr);
 	if (err)
 		goto destroy_resp;
-	/* A softirq that finds the wire finds all of it. */
+	/* A softirq that finds the wire sees all that was written before. */
 	smp_store_release(&qp->carried, wire);
 
 	mirage_net_open(qp->dev);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The carrier between devices: what a queue pair has for the wire
+ * The carrier between devices: the wire's part of a queue pair
  *
- * The data path on one page. BHs are off in all of it; "task" is the poster's system
- * call or a worker, "softirq" also whatever context rings the engine's doorbell.
+ * The data path on one page. BHs are off in all of it. "task" is the system call that posts, or
+ * a worker; "softirq" includes every atomic context that rings the engine's doorbell.
  *
  *	task, softirq	mirage_wire_req_run()		wire_req.c	send WQEs -> packets
  *	softirq		mirage_wire_input()		wire.c		skb -> QPs
@@ -13,14 +13,14 @@
  *	softirq, task	mirage_wire_request_resume()	wire_resp.c	a READ goes on
  *	softirq, task	mirage_wire_response()		wire_comp.c	answer -> completions
  *	softirq, task	mirage_wire_response_batch()	wire_comp.c	several of one READ
- *	timer		mirage_wire_timer_expired()	wire_timer.c	again from the oldest
+ *	timer		mirage_wire_timer_expired()	wire_timer.c	retransmit from the oldest
  *
- * A QP is connected by the direct carrier or by this one; which, is decided when it
- * goes to RTR, by whether the peer's GID is one of this device.
+ * A QP is connected by the direct carrier or by this one. That is decided when the QP goes to
+ * RTR: if the peer's GID is one of this device, the direct carrier takes it.
  *
- * A packet that needs a page that is not there parks its direction of its QP: the
- * skb, and all that come after it for that direction, are held (struct mirage_wire_hold)
- * until the fault is over. The other direction and everybody else go on.
+ * A packet that misses a page parks its direction of its QP: the skb, and all later ones for
+ * that direction, are held (struct mirage_wire_hold) until the fault is over. The other
+ * direction and all other QPs go on.
  *
  * Locks: qp->lock for the responder's side, wire->req.lock for the requester's; never both
  * of one QP, never those of two. The order: base/device.h.
@@ -40,9 +40,9 @@
 
 struct mirage_qp;
 
-/* Bytes of held skbs per direction, truesize; what comes beyond is dropped. */
+/* Truesize of held skbs, for each direction; what comes beyond is dropped. */
 #define WIRE_HOLD_MAX	SZ_16M
-/* The same of all of them together. */
+/* The same for all directions of all QPs together. */
 #define WIRE_HOLD_ALL	SZ_256M
 
 /* Unacknowledged bytes of a QP: the window. */
@@ -58,28 +58,28 @@ struct mirage_qp;
  *			-> IDLE		nothing is held any more
  *			-> CLOSING	the QP is disconnected
  *	IDLE, PARKED	-> CLOSED	the QP is disconnected
- *	CLOSING		-> CLOSED	who drained has noticed
+ *	CLOSING		-> CLOSED	the one who drains has stopped
  */
 enum mirage_hold_state {
-	HOLD_CLOSED,		/* nothing is taken in */
-	HOLD_IDLE,		/* packets are worked off as they come */
-	HOLD_PARKED,		/* packets are held until @park wakes */
-	HOLD_DRAINING,		/* packets are held while somebody works off those before them */
-	HOLD_CLOSING,		/* nothing is taken in, but somebody still works */
+	HOLD_CLOSED,		/* packets are discarded */
+	HOLD_IDLE,		/* packets are executed as they come */
+	HOLD_PARKED,		/* packets are held until @park is woken */
+	HOLD_DRAINING,		/* packets are held while a worker executes those before them */
+	HOLD_CLOSING,		/* packets are discarded, but a worker is still busy */
 };
 
 /**
- * struct mirage_wire_hold - one direction's packets, and what they wait for
- * @wire: whose
- * @queue: clones of skbs, in order, each from mirage_net_cb()->off on; with a page missing
- *	it is the first one that misses it
- * @bytes: their truesize
- * @state: see above; nothing is in @queue but while it is PARKED or DRAINING
- * @dropped: the bound was reached: ask for retransmission when it is over
- * @error: permanent answer of the fault, for the first packet
+ * struct mirage_wire_hold - one direction of a wire: its held packets, and where it waits
+ * @wire: the wire
+ * @queue: clones of skbs, in order; the packets of each begin at mirage_net_cb()->off. If a
+ *	page is missing, the very first packet misses it.
+ * @bytes: truesize of @queue
+ * @state: see above; @queue is empty unless it is PARKED or DRAINING
+ * @dropped: a bound was reached, or memory ran out: ask for retransmission once @queue is empty
+ * @error: the error that the fault of the first packet ended with, or 0
  * @park: where the direction waits
  *
- * Protected by its direction's lock, but for @error: that belongs to who drains.
+ * Protected by its direction's lock, except @error, which belongs to the one who drains.
  */
 struct mirage_wire_hold {
 	struct mirage_wire *wire;
@@ -94,15 +94,15 @@ struct mirage_wire_hold {
 /* What became of a packet. */
 enum mirage_wire_verdict {
 	WIRE_DONE,		/* consumed, or dropped */
-	WIRE_HELD,		/* a page is missing: the same packet again, later */
-	WIRE_READING,		/* consumed, but the READ it asks for is not done yet */
-	WIRE_STALLED,		/* the same, and nothing can be sent for now */
+	WIRE_HELD,		/* a page is missing: pass the same packet again, later */
+	WIRE_READING,		/* consumed, but responses of its READ are still to be sent */
+	WIRE_STALLED,		/* the same, and no packet can be sent for now */
 };
 
 /**
- * struct mirage_wire - what a QP that is connected over the wire has more than others
+ * struct mirage_wire - the wire's part of a QP that is connected over the wire
  * @qp: the QP
- * @rcu: softirqs find it without a reference
+ * @rcu: softirqs find the wire without a reference
  * @requests: packets for our responder; protected by qp->lock
  * @responses: packets for our requester; protected by @req.lock
  * @req: the requester (wire_req.h)
@@ -118,9 +118,9 @@ struct mirage_wire {
 };
 
 /**
- * mirage_wire_of - what a QP has of the wire
- * @qp: the QP; its carrier is the wire, and the caller owns its requester, holds one of its
- *	locks, or is in the RCU read side that it found the wire in
+ * mirage_wire_of - the wire of a QP
+ * @qp: the QP; its carrier is the wire. The caller is its runner, or holds one of its locks, or
+ *	is still in the RCU read side in which it found the wire.
  *
  * Return: its wire.
  */
@@ -129,12 +129,12 @@ static inline struct mirage_wire *mirage_wire_of(const struct mirage_qp *qp)
 	return qp->carried;
 }
 
-/* wire.c: life, and who gets a packet */
+/* wire.c: connections, and which QP gets a packet */
 extern const struct mirage_carrier mirage_wire_carrier;
 
 void mirage_wire_input(struct mirage_dev *dev, struct sk_buff *skb);
 
-/** mirage_wire_right_pkey - we are a full member, so every member may talk to us */
+/** mirage_wire_right_pkey - tell whether a P_Key matches ours, which is the full member's */
 static inline bool mirage_wire_right_pkey(u16 pkey)
 {
 	return (pkey & 0x7fff) == (IB_DEFAULT_PKEY_FULL & 0x7fff);
@@ -147,7 +147,7 @@ void mirage_wire_hold_close(struct mirage_wire_hold *h);
 u32 mirage_wire_hold_input(struct mirage_wire_hold *h, struct sk_buff *skb, u32 off,
 			   struct mirage_net_seg *seg);
 
-/** mirage_wire_hold_waits - does this direction wait for a page of ours? Its lock is held. */
+/** mirage_wire_hold_waits - tell whether the direction is parked or drains; its lock is held */
 static inline bool mirage_wire_hold_waits(const struct mirage_wire_hold *h)
 {
 	lockdep_assert_held(h->park.lock);
@@ -159,8 +159,8 @@ void mirage_wire_timer_arm(struct mirage_wire_req *req, unsigned long wait);
 void mirage_wire_timer_expired(struct timer_list *timer);
 
 /*
- * wire_resp.c, under qp->lock. With WIRE_HELD *miss is filled, with WIRE_READING it
- * may be: without one, go on at once.
+ * wire_resp.c, under qp->lock. With WIRE_HELD *miss is filled. With WIRE_READING it may be; if
+ * it is not, the READ can go on at once.
  */
 enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct mirage_net_seg *seg,
 					     struct mirage_miss *miss);
@@ -182,7 +182,7 @@ u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net
 enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp);
 
 /*
- * wire_comp.c: wire->req.lock is held, but by mirage_wire_response_end(). With WIRE_HELD
+ * wire_comp.c: wire->req.lock is held, except for mirage_wire_response_end(). With WIRE_HELD
  * *miss is filled.
  */
 enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,

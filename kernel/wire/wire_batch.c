@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Batches: packets from the middle of a message, which differ by nothing but their PSNs
+ * Batches: packets from the middle of a message, whose headers differ only in the PSN
  *
- * What is the same for all of them is done once: header, room, checks, look-ups. That
- * leaves a packet its ICRC and its copy. First and last packets, those that miss a page
- * and those that are not what is expected go one by one, the long way.
+ * Header, room, checks and look-ups are the same for all of them and are done once. Each packet
+ * still needs its own ICRC and its own copy. First and last packets, those that miss a page and
+ * those that are not expected are handled one by one, by the functions for single packets.
  */
 #include <linux/log2.h>
 
 #include "wire/wire.h"
 
 /**
- * mirage_wire_batch_fill - packets from the middle of a message, ready for mirage_net_tx_seal()
- * @tx: where they go
- * @path: whereto
- * @pkt: headers of the first; ->payload is the path MTU
- * @from: the message, in regions, at the first one's payload
- * @num: how many are wanted; a handful at a time is made
- * @left: bytes of the message from there on, at least as many as that
- * @miss: all zero; filled when a page is missing behind those; the caller puts @miss->mr
+ * mirage_wire_batch_fill - build packets from the middle of a message
+ * @tx: gets the packets, ready for mirage_net_tx_seal()
+ * @path: the way to the peer
+ * @pkt: headers of the first packet; ->payload is the path MTU
+ * @from: the message, in regions; stands at the payload of the first packet
+ * @num: number of packets wanted; MIRAGE_NET_BATCH_MAX at most are built
+ * @left: bytes of the message from there on; at least @num payloads
+ * @miss: zeroed; filled if the page behind the packets that were built is missing; the caller
+ *	puts @miss->mr
  *
  * BHs off.
  *
- * Return: how many there are, @tx->num. None without @miss->mr: no memory.
+ * Return: number of packets built, @tx->num. 0 without @miss->mr means that there was no memory.
  */
 u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *path,
 			   struct mirage_pkt *pkt,
@@ -49,18 +50,18 @@ u32 mirage_wire_batch_fill(struct mirage_net_tx *tx, struct mirage_net_path *pat
 }
 
 /**
- * mirage_wire_batch_take - copy what came to where it belongs
- * @skb: where the packets are
- * @off: there
- * @batch: the packets; the first one is what is expected, and its payload the path MTU
+ * mirage_wire_batch_take - check received packets, and copy their payloads into the message
+ * @skb: has the packets
+ * @off: offset of the first one
+ * @batch: the packets; the first one is the expected one, and each payload is the path MTU
  * @to: the message, in regions
- * @left: bytes of it that may come yet
- * @ack: set if one of what is taken asks for an acknowledgment
+ * @left: bytes of the message that may still come
+ * @ack: set if one of the packets that were taken asks for an acknowledgment
  *
  * BHs off.
  *
- * Return: packets taken, their ICRCs checked; those after them, and none when
- * the first one misses a page, are left for the long way.
+ * Return: number of packets taken; 0 if the first one misses a page. The caller handles the
+ * others one by one.
  */
 u32 mirage_wire_batch_take(struct sk_buff *skb, u32 off, const struct mirage_net_batch *batch,
 			   struct mirage_cursor *to, u32 left, bool *ack)

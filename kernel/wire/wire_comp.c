@@ -2,16 +2,16 @@
 /*
  * The requester on the wire: answers -> completions (IBA volume 1, 9.7.5.1 and 9.7.6)
  *
- * Answers move una, the oldest packet without one, and what una has passed is
- * completed, in order. An acknowledgment is good for all before it too, but for READs
- * and atomics: the bytes of those are in their own answers, and when an answer beyond
- * one comes it was lost (an implied NAK). Then, and after a NAK, the runner is asked to
- * go back to una. Answers for what una has passed, or for what was never sent, are
- * dropped and counted.
+ * una is the PSN of the oldest packet without an answer. Answers move it on, and the work
+ * requests that it has passed are completed, in order. An acknowledgment also acknowledges all
+ * packets before its own, except READs and atomics: their bytes are in their own answers. If a
+ * later answer comes first, that of the READ or atomic was lost (an implied NAK). Then, and
+ * after a NAK, the runner is asked to go back to una. An answer to a PSN that una has passed,
+ * or that was never sent, is dropped and counted.
  *
- * All but mirage_wire_response_end() runs under req.lock, in softirq as a rule. What may not
- * be done there, kicking the engine and putting the QP in error, is left as a note for
- * mirage_wire_response_end(), which who held the lock calls after it.
+ * Most of it runs under req.lock, in softirq as a rule. The engine's doorbell must not be rung
+ * and the QP must not be put into error under that lock. Both are noted in req.owed, and
+ * mirage_wire_response_end() does them: whoever held the lock calls it afterwards.
  */
 #include "base/device.h"
 #include "qp/completer.h"
@@ -27,7 +27,7 @@ static struct mirage_wire_wr *wire_comp_oldest(const struct mirage_qp *qp)
 
 static bool wire_comp_none_left(const struct mirage_qp *qp, const struct mirage_wire_req *req)
 {
-	/* Pairs with the release store of the runner after it wrote the record. */
+	/* Pairs with the release store in wire_req_start(), after the record was written. */
 	return qp->sq.index == smp_load_acquire(&req->tail);
 }
 
@@ -37,7 +37,7 @@ static void wire_comp_close_into(struct mirage_wire_req *req)
 		mirage_cursor_release(&req->into);
 }
 
-/* Nothing follows but a flush, which who drops the lock brings about. */
+/* From here on there is only a flush; mirage_wire_response_end() causes it. */
 static void wire_comp_set_failed(struct mirage_wire_req *req)
 	__must_hold(&req->lock)
 {
@@ -60,9 +60,9 @@ static void wire_comp_finish(struct mirage_qp *qp, enum ib_wc_status status, int
 
 /**
  * mirage_wire_fail - the oldest work request has failed
- * @qp: the QP; there is one; wire->req.lock is held
- * @status: how
- * @err: the errno behind it, or 0
+ * @qp: the QP, with a work request under way; wire->req.lock is held
+ * @status: the status to complete it with
+ * @err: the errno behind that status, or 0
  */
 void mirage_wire_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
@@ -75,7 +75,7 @@ void mirage_wire_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 }
 
 /**
- * mirage_wire_retire - complete what is done
+ * mirage_wire_retire - complete the work requests that una has passed
  * @qp: the QP; wire->req.lock is held
  */
 void mirage_wire_retire(struct mirage_qp *qp)
@@ -96,7 +96,7 @@ void mirage_wire_retire(struct mirage_qp *qp)
 }
 
 /**
- * mirage_wire_flush - complete what is under way as flushed
+ * mirage_wire_flush - complete the work requests under way as flushed
  * @qp: the QP, in error; the caller is its runner, none of its locks held
  */
 void mirage_wire_flush(struct mirage_qp *qp)
@@ -107,7 +107,7 @@ void mirage_wire_flush(struct mirage_qp *qp)
 	req->state = WIRE_FAILED;
 	while (!wire_comp_none_left(qp, req))
 		wire_comp_finish(qp, IB_WC_WR_FLUSH_ERR, 0);
-	/* Without a connection the send queue may be brought back. */
+	/* UC: its owner may bring the send queue back from SQE. */
 	if (qp->transport != OP_RC)
 		req->state = WIRE_SENDING;
 	spin_unlock_bh(&req->lock);
@@ -120,7 +120,7 @@ void mirage_wire_flush(struct mirage_qp *qp)
 void mirage_wire_rewind(struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
-	/* After an RNR NAK the runner goes back anyway, when the peer's timer is over. */
+	/* In WIRE_RNR the runner goes back anyway, when the peer's RNR timer is over. */
 	if (req->state != WIRE_SENDING && req->state != WIRE_REWINDING)
 		return;
 	WRITE_ONCE(req->state, WIRE_REWINDING);
@@ -128,9 +128,9 @@ void mirage_wire_rewind(struct mirage_wire_req *req)
 }
 
 /**
- * mirage_wire_again - something was lost: go back, unless that was done too often
+ * mirage_wire_again - retransmit from una after a loss, or fail if no retries are left
  * @qp: the QP, with work requests under way; wire->req.lock is held
- * @window: packets that may be outstanding then, at most
+ * @window: upper limit for the packets that may be outstanding from now on
  */
 void mirage_wire_again(struct mirage_qp *qp, u32 window)
 {
@@ -147,7 +147,7 @@ void mirage_wire_again(struct mirage_qp *qp, u32 window)
 	mirage_wire_rewind(req);
 }
 
-/* All before @psn has its answer. */
+/* All packets before @psn are answered. */
 static void wire_comp_progress(struct mirage_qp *qp, u32 psn)
 {
 	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
@@ -167,7 +167,7 @@ static void wire_comp_progress(struct mirage_qp *qp, u32 psn)
 }
 
 /**
- * mirage_wire_sent - nobody answers to UC: what was sent is done
+ * mirage_wire_sent - complete what was sent on UC, which has no answers
  * @qp: the QP; the caller is its runner; BHs off, none of its locks held
  */
 void mirage_wire_sent(struct mirage_qp *qp)
@@ -186,8 +186,9 @@ static bool wire_comp_in_answer(const struct mirage_wire_wr *wr)
 }
 
 /*
- * An answer to @psn: all before it was executed. False: not all of that is answered,
- * or something failed: the answer is of no use.
+ * An answer to @psn has come: the peer has executed all requests before it. Moves una up to
+ * @psn. Returns false if the answer is of no use, because an answer before it was lost or a
+ * work request has failed.
  */
 static bool wire_comp_advance(struct mirage_qp *qp, u32 psn)
 {
@@ -211,7 +212,7 @@ static bool wire_comp_advance(struct mirage_qp *qp, u32 psn)
 	return true;
 }
 
-/* No receive buffer there: nothing is sent until the peer's timer is over. */
+/* An RNR NAK: send nothing until the peer's RNR timer is over. */
 static void wire_comp_not_ready(struct mirage_qp *qp, u8 syndrome)
 {
 	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
@@ -262,7 +263,7 @@ static void wire_comp_acknowledged(struct mirage_qp *qp, const struct mirage_pkt
 	}
 }
 
-/* Makes ->into the place where the oldest work request wants bytes from @off on. */
+/* Opens ->into over the oldest work request's own memory, from @off on. */
 static bool wire_comp_open_into(struct mirage_qp *qp, const struct mirage_wire_wr *wr, u32 off)
 {
 	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
@@ -280,7 +281,7 @@ static bool wire_comp_open_into(struct mirage_qp *qp, const struct mirage_wire_w
 	return true;
 }
 
-/* The answer at una: @len bytes of what was asked for, from @off on. */
+/* Copies the @len bytes of the answer to una to offset @off of the work request. */
 static enum mirage_wire_verdict wire_comp_take_bytes(struct mirage_qp *qp,
 						     const struct mirage_wire_wr *wr, u32 off,
 						     const void *data, u32 len,
@@ -341,12 +342,13 @@ static enum mirage_wire_verdict wire_comp_atomic_answered(struct mirage_qp *qp,
 }
 
 /**
- * mirage_wire_response - an answer has come in
+ * mirage_wire_response - an answer has come
  * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  * @seg: the packet
- * @miss: filled with WIRE_HELD; the caller puts @miss->mr
+ * @miss: filled if WIRE_HELD is returned; the caller puts @miss->mr
  *
- * Return: WIRE_HELD: a page is missing: the same packet again when it is there.
+ * Return: WIRE_DONE, or WIRE_HELD if a page is missing: the caller passes the same packet again
+ * when the page is there.
  */
 enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
 					      const struct mirage_net_seg *seg,
@@ -359,7 +361,7 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
 	lockdep_assert_held(&req->lock);
 	if (req->state == WIRE_FAILED || (state != IB_QPS_RTS && state != IB_QPS_SQD))
 		return WIRE_DONE;
-	/* Nobody answers to UC, and what is of another transport is no answer. */
+	/* UC has no answers. A packet of another transport is no answer, either. */
 	if ((pkt->opcode & PKT_TRANSPORT) != mirage_qp_packets(qp)) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
 		return WIRE_DONE;
@@ -367,7 +369,7 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
 	if (mirage_psn_cmp(pkt->psn, req->una) < 0 ||
 	    mirage_psn_cmp(pkt->psn, READ_ONCE(req->next)) >= 0) {
 		mirage_stat_inc(qp->dev, MIRAGE_STAT_BAD_RESPONSE);
-		/* Late, but alive: to ask for the same again would keep it busy. */
+		/* The peer is late, but alive. Asking again would only make it later. */
 		if (mirage_psn_cmp(pkt->psn, req->una) < 0)
 			req->progress = jiffies;
 		return WIRE_DONE;
@@ -385,15 +387,15 @@ enum mirage_wire_verdict mirage_wire_response(struct mirage_qp *qp,
 }
 
 /**
- * mirage_wire_response_batch - several responses from within a READ
+ * mirage_wire_response_batch - several responses from the middle of a READ have come
  * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
- * @skb: where they are
- * @off: there
+ * @skb: has the packets
+ * @off: offset of the first one
  * @batch: the packets, for this QP
  *
  * BHs off.
  *
- * Return: how many of them were consumed. The rest is for mirage_wire_response().
+ * Return: number of packets consumed. The rest is for mirage_wire_response().
  */
 u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
 			       const struct mirage_net_batch *batch)
@@ -411,10 +413,10 @@ u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 of
 	    (pkt->opcode & PKT_KIND) != PKT_READ_RESPONSE_MIDDLE ||
 	    pkt->payload != BIT(req->shift))
 		return 0;
-	/* The oldest is the READ whose bytes go there. */
+	/* ->into is open, so the oldest work request is the READ. */
 	wr = wire_comp_oldest(qp);
 	left = wr->length - (((req->una - wr->psn) & PSN_MASK) << req->shift);
-	/* The last one, and what was not asked for yet, is not from within. */
+	/* Neither the last response nor those that were not asked for yet can be in the middle. */
 	left = min_t(u32, left - 1, mirage_psn_cmp(READ_ONCE(req->next), req->una) << req->shift);
 	num = mirage_wire_batch_take(skb, off, batch, &req->into, left, &ack);
 	if (num)
@@ -423,9 +425,9 @@ u32 mirage_wire_response_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 of
 }
 
 /**
- * mirage_wire_response_failed - the page that an answer waited for can not be had
+ * mirage_wire_response_failed - the page that an answer waited for can not be brought in
  * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
- * @err: why
+ * @err: the error of the fault
  */
 void mirage_wire_response_failed(struct mirage_qp *qp, int err)
 {
@@ -437,7 +439,7 @@ void mirage_wire_response_failed(struct mirage_qp *qp, int err)
 }
 
 /**
- * mirage_wire_response_lost - answers were dropped here: ask for them again
+ * mirage_wire_response_lost - ask again for answers that were dropped here for want of room
  * @qp: the QP; wire->req.lock is held; mirage_wire_response_end() is called after that
  */
 void mirage_wire_response_lost(struct mirage_qp *qp)
@@ -450,12 +452,12 @@ void mirage_wire_response_lost(struct mirage_qp *qp)
 }
 
 /**
- * mirage_wire_response_end - what could not be done under the requester's lock
- * @qp: the QP; none of its locks are held; RCU read side, or the runner
+ * mirage_wire_response_end - do what could not be done under the requester's lock
+ * @qp: the QP; none of its locks are held; the caller is in an RCU read side, or is the runner
  */
 void mirage_wire_response_end(struct mirage_qp *qp)
 {
-	/* Pairs with the release store of wire_connect(). */
+	/* Pairs with the release store in wire_connect(). */
 	struct mirage_wire *wire = smp_load_acquire(&qp->carried);
 	struct mirage_wire_req *req;
 	unsigned int owed;
@@ -465,7 +467,7 @@ void mirage_wire_response_end(struct mirage_qp *qp)
 	req = &wire->req;
 	if (likely(!READ_ONCE(req->owed)))
 		return;
-	/* Taken with a barrier: who owes something from here on comes here, too, or is seen. */
+	/* xchg() is a barrier: a later note is seen here, or by the call of whoever writes it. */
 	owed = xchg(&req->owed, 0);
 	if (owed & WIRE_OWES_ERROR) {
 		if (req->event)
@@ -473,7 +475,7 @@ void mirage_wire_response_end(struct mirage_qp *qp)
 		else
 			mirage_qp_send_error(qp);
 	}
-	/* What comes after an error is to be flushed. */
+	/* After an error this doorbell makes the engine flush the send queue. */
 	if (READ_ONCE(req->state) == WIRE_REWINDING)
 		mirage_engine_doorbell_urgent(&qp->engine);
 	else if (owed)

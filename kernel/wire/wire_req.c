@@ -5,44 +5,46 @@
  * Model
  * -----
  *
- * A work request is copied out of the ring into a record of ours, gets its PSNs and
- * is under way from then on; its slot goes back to the process when it completes. So
- * what is sent a second time is what was sent the first time, but for the bytes of the
- * message, which are the process' own affair until the completion.
+ * A work request is copied out of the ring into a record of ours and gets its PSNs; from then on
+ * it is under way. Its slot goes back to the process when it completes. So a retransmission has
+ * the headers of the first transmission, whatever the process writes into the ring. Only the
+ * bytes of the message are read again; changing them before the completion is the process' own
+ * affair.
  *
  *	     sq.index              cur                  tail            prod
  *	--------|-------------------|--------------------|---------------|--> records
- *	        | answers are awaited, or being sent     |   in the ring
+ *	        | await answers, or are being sent       |   in the ring
  *	-----|------------------|-----------------|------|------------------> PSNs
  *	    una                psn              next   req.psn
  *
- * The runner of the engine moves a cursor (cur, psn) over the records and takes up
- * new ones when it has reached their end. Answers (wire_comp.c) move una. To send
- * again is to put the cursor back to una: nothing but the cursor says what is to be
- * sent, and a packet is made from record and PSN alone.
+ * The runner of the engine moves a cursor (cur, psn) over the records, and takes up new ones
+ * when it has reached their end. Answers (wire_comp.c) move una. A retransmission puts the
+ * cursor back to una: only the cursor says what is sent next, and a packet is made from the
+ * record and the PSN alone.
  *
- * The two meet under req.lock, for a moment at the start of each burst: there the
- * runner learns of una, and whether to go back. While it builds packets it holds no
- * lock: that a record completes under its hands costs a duplicate, or a packet with
- * bytes of later, which the peer drops for its PSN. A record's memory is reused by the
- * runner only.
+ * Runner and answers meet under req.lock, for a moment at the start of each burst. There the
+ * runner learns una, and whether to go back. It holds no lock while it builds packets. If a
+ * record completes meanwhile, the runner sends a duplicate, or a packet with bytes that the
+ * process has written later; the peer drops either for its PSN. Only the runner reuses the
+ * memory of a record.
  *
- * Who waits for an answer (the window is used up, a fence, READs and atomics at their
- * limit) says so under the lock, and is kicked when una moves.
+ * If the runner has to wait for an answer (the window is used up, a fence, READs and atomics at
+ * their limit) it sets req.starved under the lock, and gets a doorbell when una moves.
  *
  * Packets
  * -------
  *
- * Equal packets in a row leave as one super-packet, of several work requests, too. Those
- * in the middle of a message are made a handful at a time.
- * An acknowledgment is asked for with the last packet of a batch: when nothing
- * follows, or so many bytes are unasked for. That nothing follows is sometimes found
- * out late; then the packet sealed last is opened once more.
+ * Consecutive packets of one length leave as one super-packet, even if they are of several
+ * work requests. Packets from the middle of a message are built by batches.
  *
- * READs are asked for WIRE_READ_MAX bytes at a time, however long they are. So what
- * has to be asked for again is short, and PSNs never get so far ahead that they
- * compare wrongly. Where such a part ends never changes: to the responder a request
- * is either one that it has executed, as a whole or up to its end, or a new one.
+ * A packet asks for an acknowledgment when nothing follows it, or when so many bytes were sent
+ * since one was asked for (WIRE_ASK, WIRE_ASK_WITHIN). Sometimes the runner finds out late that
+ * nothing follows: then it opens the packet that was sealed last once more.
+ *
+ * A READ is asked for in parts of WIRE_READ_MAX bytes. So a lost part is short, and PSNs never
+ * get so far ahead that they compare wrongly. The parts of a READ end at the same offsets in a
+ * retransmission: to the responder, a request is either a duplicate, which lies wholly behind
+ * the expected PSN, or a new one.
  */
 #include <linux/slab.h>
 
@@ -52,13 +54,13 @@
 #include "qp/timer.h"
 #include "wire/wire.h"
 
-/* Bytes of one burst: locks and softirqs have their turn after it. */
+/* Bytes in one burst: after it BHs are enabled, and answers are looked at. */
 #define WIRE_BURST	SZ_128K
 
-/* Packets of one burst; small ones. */
+/* Steps in one burst: a limit for small packets. */
 #define WIRE_BURST_PACKETS	64
 
-/* Ask for an acknowledgment after so many bytes at a message's end, or within one. */
+/* Ask for an acknowledgment after so many bytes at the end of a message, or inside of one. */
 #define WIRE_ASK	SZ_64K
 #define WIRE_ASK_WITHIN	SZ_256K
 
@@ -68,26 +70,26 @@
 static_assert(WIRE_READS_MAX == MIRAGE_MAX_RD_ATOMIC);
 static_assert((WIRE_WINDOW + WIRE_READ_MAX) >> 8 < (PSN_MASK + 1) / 4);
 
-/* So many timeouts in a row may be a path's that drops super-packets as such. */
+/* After so many timeouts in a row the path may be one that drops super-packets. */
 #define WIRE_DOUBT	2
 
-/* What a step of a burst ended with. */
+/* How a step of a burst ended. */
 enum wire_step {
 	STEP_ON,	/* go on */
-	STEP_IDLE,	/* nothing left to send */
-	STEP_WAIT,	/* for an answer */
-	STEP_MISS,	/* engine.miss is filled */
+	STEP_IDLE,	/* nothing is left to send */
+	STEP_WAIT,	/* an answer has to come first */
+	STEP_MISS,	/* engine.miss has to be brought in first */
 	STEP_NOMEM,
 };
 
 /**
- * struct wire_burst - one burst
- * @qp: whose
+ * struct wire_burst - one burst: what the runner sends between two looks at the answers
+ * @qp: the QP
  * @req: its requester
  * @tx: the packets
- * @una: as it was at the start
- * @limit: first PSN that is beyond the window
- * @bytes: sent
+ * @una: req->una at the start
+ * @limit: first PSN beyond the window
+ * @bytes: bytes sent so far
  */
 struct wire_burst {
 	struct mirage_qp *qp;
@@ -103,14 +105,14 @@ static struct mirage_wire_wr *wire_req_wr_of(const struct mirage_qp *qp, u32 ind
 	return mirage_wire_wr(&mirage_wire_of(qp)->req, qp->sq.entries, index);
 }
 
-/* Work requests that were posted and are not under way. */
+/* Number of work requests that were posted and are not under way yet; -EPROTO if it is absurd. */
 static int wire_req_unsent(const struct mirage_qp *qp, const struct mirage_wire_req *req)
 {
-	/* Pairs with the release store of the process after it wrote the slots. */
+	/* Pairs with the release store of whoever posts, after the slots were written. */
 	u32 prod = smp_load_acquire(&qp->sq.hdr->prod);
 	int n = prod - req->tail;
 
-	/* After that load, since it is the newer index that made room. */
+	/* Read after prod: the process may have posted into slots that this index gave back. */
 	if (prod - READ_ONCE(qp->sq.index) > qp->sq.entries || n < 0)
 		return -EPROTO;
 	return n;
@@ -122,7 +124,7 @@ static void wire_req_close_local(struct mirage_wire_req *req)
 		mirage_cursor_release(&req->local);
 }
 
-/* Back to una: the cursor, and what was outstanding. */
+/* Puts the cursor back to una, and forgets which READs and atomics were outstanding. */
 static void wire_req_rewind(struct mirage_qp *qp, struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
@@ -131,16 +133,19 @@ static void wire_req_rewind(struct mirage_qp *qp, struct mirage_wire_req *req)
 	req->psn = req->una;
 	req->read_head = 0;
 	req->read_tail = 0;
-	/* Hear soon whether it was enough. */
+	/* Ask for an acknowledgment with the next packet. */
 	req->unasked = WIRE_ASK_WITHIN;
 	req->state = WIRE_SENDING;
 }
 
-/* Nothing is under way: attributes and the first PSN may have been modified. */
+/*
+ * Initializes what depends on the attributes and on the first PSN. Nothing is under way, so both
+ * may have been modified since.
+ */
 static void wire_req_begin(struct mirage_qp *qp, struct mirage_wire_req *req)
 {
 	lockdep_assert_held(&req->lock);
-	/* IB_MTU_256 is 1. */
+	/* IB_MTU_256 is 1, and 256 is 1 << 8. */
 	req->shift = qp->attr.path_mtu + 7;
 	if (!req->window)
 		req->window = WIRE_WINDOW >> req->shift;
@@ -152,7 +157,7 @@ static void wire_req_begin(struct mirage_qp *qp, struct mirage_wire_req *req)
 	req->rnr_left = qp->attr.rnr_retry;
 }
 
-/* A look at what has come in meanwhile. False: nothing may be sent now. */
+/* Begins a burst with a look at the answers. Returns false if nothing may be sent now. */
 static bool wire_req_enter(struct wire_burst *r)
 {
 	struct mirage_wire_req *req = r->req;
@@ -180,7 +185,7 @@ static bool wire_req_enter(struct wire_burst *r)
 	return go;
 }
 
-/* The runner can not go on without an answer. False: there was one meanwhile. */
+/* The runner needs an answer to go on. Returns false if one has come meanwhile. */
 static bool wire_req_starve(struct wire_burst *r)
 {
 	struct mirage_wire_req *req = r->req;
@@ -194,13 +199,13 @@ static bool wire_req_starve(struct wire_burst *r)
 	return same || failed;
 }
 
-/* The work request under the cursor can not be sent: it fails when its turn comes. */
+/* The work request under the cursor can not be sent. It fails once those before it are done. */
 static void wire_req_fail(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
 	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
 
 	spin_lock_bh(&req->lock);
-	/* Unless it is already answered. */
+	/* If it was answered meanwhile it is completed already. */
 	if ((int)(req->cur - qp->sq.index) >= 0 && req->cur != req->tail) {
 		struct mirage_wire_wr *wr = wire_req_wr_of(qp, req->cur);
 
@@ -212,7 +217,7 @@ static void wire_req_fail(struct mirage_qp *qp, enum ib_wc_status status, int er
 	wire_req_close_local(req);
 }
 
-/* May another work request start, by the state of the QP? */
+/* Tells whether the state of the QP lets another work request start. */
 static enum wire_step wire_req_ready(struct wire_burst *r)
 {
 	struct mirage_qp *qp = r->qp;
@@ -237,7 +242,7 @@ static enum wire_step wire_req_load(struct wire_burst *r)
 	struct mirage_wire_wr *wr;
 	int n, ret;
 
-	/* The target of an XRC connection sends nothing. */
+	/* An XRC target has no send ring. */
 	if (!qp->sq.hdr)
 		return STEP_IDLE;
 	n = wire_req_unsent(qp, req);
@@ -261,7 +266,7 @@ static enum wire_step wire_req_load(struct wire_burst *r)
 	return STEP_ON;
 }
 
-/* Forgets the READs and atomics that are answered. Their number. */
+/* Forgets the READs and atomics that are answered. Returns the number of those that are not. */
 static u32 wire_req_reads(struct mirage_wire_req *req)
 {
 	u32 una = READ_ONCE(req->una);
@@ -272,7 +277,7 @@ static u32 wire_req_reads(struct mirage_wire_req *req)
 	return (u8)(req->read_tail - req->read_head);
 }
 
-/* May the work request that was loaded start (IBA 10.8.3.3)? */
+/* Tells whether the work request that was loaded may start (IBA 10.8.3.3). */
 static bool wire_req_may_start(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	struct mirage_wire_req *req = r->req;
@@ -281,12 +286,12 @@ static bool wire_req_may_start(struct wire_burst *r, const struct mirage_wire_wr
 		return true;
 	if ((wr->wqe.head.flags & MIRAGE_WQE_FENCE) && wire_req_reads(req))
 		return false;
-	/* What is sent again needs the key that it was sent with. */
+	/* An earlier work request may be sent again, and needs the key until it is done. */
 	return wr->op->wc != IB_WC_LOCAL_INV ||
 	       READ_ONCE(r->qp->sq.index) == req->tail;
 }
 
-/* PSNs of a work request. */
+/* Number of PSNs that a work request takes. */
 static u32 wire_req_packets(const struct mirage_wire_req *req, const struct mirage_wire_wr *wr)
 {
 	if (wr->status || wr->op->class == OP_LOCAL)
@@ -294,7 +299,7 @@ static u32 wire_req_packets(const struct mirage_wire_req *req, const struct mira
 	return max(((u64)wr->length + BIT(req->shift) - 1) >> req->shift, 1ULL);
 }
 
-/* One more work request is under way, or waits for its turn to be completed. */
+/* Starts one more work request. One that sends nothing is executed, or has failed, here. */
 static enum wire_step wire_req_start(struct wire_burst *r)
 {
 	struct mirage_wire_req *req = r->req;
@@ -322,7 +327,7 @@ static enum wire_step wire_req_start(struct wire_burst *r)
 	wr->psn = qp->req.psn;
 	wr->end = (wr->psn + wire_req_packets(req, wr)) & PSN_MASK;
 	WRITE_ONCE(qp->req.psn, wr->end);
-	/* The record before the index that covers it. */
+	/* Whoever sees the new tail sees the record that it covers. */
 	smp_store_release(&req->tail, req->tail + 1);
 	if (!sent) {
 		spin_lock(&req->lock);
@@ -332,7 +337,7 @@ static enum wire_step wire_req_start(struct wire_burst *r)
 	return STEP_ON;
 }
 
-/* The cursor moves on, to @end, over packets that were sealed. */
+/* Moves the cursor to @end, over @num packets that were sealed. */
 static void wire_req_sent(struct wire_burst *r, const struct mirage_wire_wr *wr, u32 end, s32 num)
 {
 	struct mirage_wire_req *req = r->req;
@@ -341,7 +346,7 @@ static void wire_req_sent(struct wire_burst *r, const struct mirage_wire_wr *wr,
 	if (unlikely(again > 0))
 		mirage_stat_add(r->qp->dev, MIRAGE_STAT_RETRANSMITTED,
 				min(again, num));
-	/* Before the packet leaves: an answer to what was not sent is none. */
+	/* Written before the packet leaves: an answer beyond ->next would be dropped. */
 	if (mirage_psn_cmp(end, req->next) > 0)
 		WRITE_ONCE(req->next, end);
 	req->psn = end;
@@ -351,14 +356,14 @@ static void wire_req_sent(struct wire_burst *r, const struct mirage_wire_wr *wr,
 	}
 }
 
-/* Ask for an acknowledgment with the packet in front of @end? */
+/* Tells whether the packet in front of @end, of @n bytes, is to ask for an acknowledgment. */
 static bool wire_req_ask_now(struct wire_burst *r, const struct mirage_wire_wr *wr, u32 end, u32 n)
 {
 	struct mirage_wire_req *req = r->req;
 
 	if (r->qp->transport == OP_UC)
 		return false;
-	/* Messages without bytes count, too. */
+	/* The BTH is added since packets without payload have to count, too. */
 	req->unasked += n + PKT_BTH_LEN;
 	if (end == r->limit)
 		return true;
@@ -368,7 +373,7 @@ static bool wire_req_ask_now(struct wire_burst *r, const struct mirage_wire_wr *
 	       (req->cur + 1 == req->tail && wire_req_unsent(r->qp, req) <= 0);
 }
 
-/* Nothing follows for now: ask with what was sent last, where nobody did. */
+/* Nothing follows for now: ask for an acknowledgment with the last packet, if none was. */
 static void wire_req_ask_late(struct wire_burst *r)
 {
 	struct mirage_wire_req *req = r->req;
@@ -404,7 +409,7 @@ static struct mirage_pkt wire_req_headers(const struct wire_burst *r,
 	};
 }
 
-/* Bytes from the first one of a message to the packet under the cursor. */
+/* Offset in the message of the packet under the cursor. */
 static u32 wire_req_offset(const struct mirage_wire_req *req, const struct mirage_wire_wr *wr)
 {
 	return ((req->psn - wr->psn) & PSN_MASK) << req->shift;
@@ -430,7 +435,10 @@ static enum wire_step wire_req_open_local(struct wire_burst *r, const struct mir
 	return STEP_ON;
 }
 
-/* The bytes of a small message, which go at once as a rule, without a reference. */
+/*
+ * Opens a small message without a reference on its region: as a rule it is sent at once. Returns
+ * false if that is not possible.
+ */
 static bool wire_req_borrow_local(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	const struct mirage_send_copy *wqe = &wr->wqe;
@@ -440,7 +448,7 @@ static bool wire_req_borrow_local(struct wire_burst *r, const struct mirage_wire
 	       mirage_cursor_borrow(&r->req->local, r->qp->dev, r->qp->pd, wqe->sge, wr->op->local);
 }
 
-/* Packets from the cursor on that differ by their PSNs, if they are worth it, or 0. */
+/* Number of packets from the cursor on that can be built as one batch, or 0. */
 static u32 wire_req_batch_length(const struct wire_burst *r, const struct mirage_wire_wr *wr,
 				 u32 left)
 {
@@ -453,7 +461,7 @@ static u32 wire_req_batch_length(const struct wire_burst *r, const struct mirage
 	return num > 1 ? num : 0;
 }
 
-/* So many packets from the middle of a SEND or a WRITE, or as many as there is room for. */
+/* Sends a batch from the middle of a SEND or WRITE: @num packets, or as many as fit. */
 static enum wire_step wire_req_send_batch(struct wire_burst *r, const struct mirage_wire_wr *wr,
 					  u32 num, u32 left)
 {
@@ -481,7 +489,7 @@ static enum wire_step wire_req_send_batch(struct wire_burst *r, const struct mir
 	return STEP_MISS;
 }
 
-/* A packet of a SEND or a WRITE, or more. */
+/* Sends one packet of a SEND or WRITE, or a batch. */
 static enum wire_step wire_req_send_data(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	struct mirage_wire_req *req = r->req;
@@ -513,7 +521,7 @@ static enum wire_step wire_req_send_data(struct wire_burst *r, const struct mira
 				!mirage_cursor_read(&req->local, to, n, left,
 						    &r->qp->engine.miss))) {
 		mirage_net_tx_cancel(&r->tx);
-		/* From the start, with what can be waited for. */
+		/* A borrowed region can not be waited for: open it with a reference, try again. */
 		return borrowed ? wire_req_open_local(r, wr, off) : STEP_MISS;
 	}
 	mirage_net_tx_seal(&r->tx);
@@ -524,7 +532,7 @@ static enum wire_step wire_req_send_data(struct wire_burst *r, const struct mira
 	return STEP_ON;
 }
 
-/* A packet that has no payload. */
+/* Sends a request without payload. Its answer takes the PSNs up to @end. */
 static enum wire_step wire_req_send_head(struct wire_burst *r, const struct mirage_wire_wr *wr,
 					 struct mirage_pkt *pkt,
 					 u32 end)
@@ -538,7 +546,7 @@ static enum wire_step wire_req_send_head(struct wire_burst *r, const struct mira
 	pkt->ack = true;
 	mirage_pkt_build(to, pkt);
 	mirage_net_tx_seal(&r->tx);
-	/* Its answer acknowledges what was before. */
+	/* Its answer acknowledges all packets before it. */
 	req->unasked = 0;
 	r->bytes += len;
 	req->read_end[req->read_tail++ % WIRE_READS_MAX] = end;
@@ -546,7 +554,7 @@ static enum wire_step wire_req_send_head(struct wire_burst *r, const struct mira
 	return STEP_ON;
 }
 
-/* As much of a READ as may be asked for at once. */
+/* Asks for the next part of a READ. */
 static enum wire_step wire_req_send_read(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	struct mirage_wire_req *req = r->req;
@@ -554,7 +562,7 @@ static enum wire_step wire_req_send_read(struct wire_burst *r, const struct mira
 	struct mirage_pkt pkt = wire_req_headers(r, wr, true, true);
 	enum wire_step s;
 
-	/* Keys are looked at before anybody is asked to send something there. */
+	/* Check the local keys before the peer is asked for bytes. */
 	if (!off) {
 		s = wire_req_open_local(r, wr, 0);
 		if (s != STEP_ON)
@@ -592,13 +600,13 @@ static enum wire_step wire_req_send_flush(struct wire_burst *r, const struct mir
 	const struct mirage_send_wqe *head = &wr->wqe.head;
 	struct mirage_pkt pkt = wire_req_headers(r, wr, true, true);
 
-	/* Placement type below the selectivity level (IBA annex A19). */
+	/* FETH: the placement type in the low bits, then the selectivity level (annex A19). */
 	pkt.flush = (head->swap & 0xf) | (head->swap >> 32 & 3) << 4;
 	pkt.dmalen = head->compare_add;
 	return wire_req_send_head(r, wr, &pkt, wr->end);
 }
 
-/* The work request under the cursor, one packet further. */
+/* Sends the next packet, or batch, of the work request under the cursor. */
 static enum wire_step wire_req_send(struct wire_burst *r, const struct mirage_wire_wr *wr)
 {
 	struct mirage_qp *qp = r->qp;
@@ -621,7 +629,7 @@ static enum wire_step wire_req_send(struct wire_burst *r, const struct mirage_wi
 	default:
 		break;
 	}
-	/* An atomic write: its eight bytes are a payload, its answer is a READ's. */
+	/* An ATOMIC WRITE: its eight bytes are payload, and its answer is that of a READ. */
 	s = wire_req_send_data(r, wr);
 	if (s == STEP_ON)
 		r->req->read_end[r->req->read_tail++ % WIRE_READS_MAX] = wr->end;
@@ -670,7 +678,7 @@ static enum mirage_engine_verdict wire_req_burst(struct wire_burst *r)
 	}
 }
 
-/* The QP, or its send queue, is in error: all that is under way or posted is flushed. */
+/* The QP, or its send queue, is in error: flushes all work requests, under way or posted. */
 static void wire_req_flush(struct mirage_qp *qp)
 {
 	struct mirage_wire_req *req = &mirage_wire_of(qp)->req;
@@ -714,20 +722,20 @@ enum mirage_engine_verdict mirage_wire_req_run(struct mirage_qp *qp)
 	return v;
 }
 
-/** mirage_wire_req_is_busy - is a work request under way? */
+/** mirage_wire_req_is_busy - tell whether a work request is under way */
 bool mirage_wire_req_is_busy(const struct mirage_qp *qp)
 {
 	return READ_ONCE(qp->sq.index) != READ_ONCE(mirage_wire_of(qp)->req.tail);
 }
 
 /**
- * mirage_wire_req_create - a requester, idle
- * @wire: a new wire, zeroed but for its QP and the lock; nobody knows it yet
- * @attr: ->ah_attr and ->dest_qp_num of the peer
+ * mirage_wire_req_create - initialize the requester of a new wire
+ * @wire: the wire, zeroed except its QP and req.lock; nobody else knows it yet
+ * @attr: has the peer's ->ah_attr and ->dest_qp_num
  *
  * Process context.
  *
- * Return: 0, -ENOMEM, or what mirage_net_path_init() says.
+ * Return: 0, -ENOMEM, or an error of mirage_net_path_init().
  */
 int mirage_wire_req_create(struct mirage_wire *wire, const struct ib_qp_attr *attr)
 {
@@ -758,8 +766,8 @@ int mirage_wire_req_create(struct mirage_wire *wire, const struct ib_qp_attr *at
 }
 
 /**
- * mirage_wire_req_destroy - the end of a requester
- * @wire: the wire; the engine of its QP is stopped, and no answer comes
+ * mirage_wire_req_destroy - free what a requester has
+ * @wire: the wire; the engine of its QP is stopped, and its responses are closed
  *
  * Process context.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The requester's side of a QP on the wire; how it works is told in wire_req.c
+ * The requester's side of a QP on the wire; wire_req.c explains how it works
  */
 #ifndef MIRAGE_WIRE_REQ_H
 #define MIRAGE_WIRE_REQ_H
@@ -15,21 +15,22 @@
 struct mirage_qp;
 struct mirage_wire;
 
-/* The limit of READs and atomics that a QP may have outstanding: see device.h. */
+/* READs and atomics that a QP may have outstanding; equal to MIRAGE_MAX_RD_ATOMIC. */
 #define WIRE_READS_MAX	128
 
-/* Packets that may be outstanding after losses, at least. */
+/* The smallest window, in packets, that losses can reduce a requester to. */
 #define WIRE_WINDOW_MIN	16
 
 /**
- * struct mirage_wire_wr - a send work request under way: our copy, whatever the ring says now
- * @op: facts of its opcode, or NULL
- * @psn: of its first packet
- * @end: that after its last one; equal to @psn where nothing of it is sent
- * @length: bytes of the message, 8 for an atomic
- * @status: with what it will be completed when its turn comes: enum ib_wc_status
+ * struct mirage_wire_wr - the record of a send work request under way
+ * @op: the row of its opcode, or NULL
+ * @psn: PSN of its first packet
+ * @end: PSN after its last one; equal to @psn if nothing of it is sent
+ * @length: bytes of the message; 8 for an atomic
+ * @status: IB_WC_SUCCESS, or the status that it fails with once those before it are done
  * @err: the errno behind a bad status, or 0
- * @wqe: the copy; cut off after what SGEs a slot of the ring has room for
+ * @wqe: our copy, whatever the process writes into the ring; the record ends after as many SGEs
+ *	as a slot of the ring has room for
  */
 struct mirage_wire_wr {
 	const struct mirage_op *op;
@@ -47,7 +48,7 @@ struct mirage_wire_wr {
  *	SENDING		-> REWINDING	a packet or its answer was lost
  *	REWINDING	-> SENDING	the runner went back
  *	SENDING, REWINDING -> RNR	the peer has no receive buffer
- *	RNR		-> REWINDING	the peer's timer is over
+ *	RNR		-> REWINDING	the peer's RNR timer is over
  *	any		-> FAILED	a work request was completed in error
  *	FAILED		-> SENDING	the send queue was flushed, and may be brought back (UC)
  */
@@ -58,55 +59,55 @@ enum mirage_wire_req_state {
 	WIRE_FAILED,		/* nothing follows but a flush */
 };
 
-/* What is owed once the requester's lock is dropped: see mirage_wire_response_end(). */
+/* What mirage_wire_response_end() has to do once the requester's lock is dropped. */
 enum mirage_wire_owed {
-	WIRE_OWES_DOORBELL	= BIT(0),	/* to the engine */
-	WIRE_OWES_ERROR		= BIT(1),	/* the QP goes to the error state */
+	WIRE_OWES_DOORBELL	= BIT(0),	/* ring the engine's doorbell */
+	WIRE_OWES_ERROR		= BIT(1),	/* put the QP, or its send queue, into error */
 };
 
 /* No PSN has this value. */
 #define WIRE_NO_PSN	U32_MAX
 
 /**
- * struct mirage_wire_req - requests sent and not yet answered
+ * struct mirage_wire_req - the requester on the wire: what is sent and not yet answered
  *
- * Work requests are named by their index in the send ring. Those from qp->sq.index up
- * to @tail are under way; qp->req.psn is the PSN after the last of them.
+ * A work request is named by its index in the send ring. Those from qp->sq.index up to @tail are
+ * under way; qp->req.psn is the PSN after the last of them.
  *
- * @lock: protects what is named below it, qp->sq.index, and what of a record comes
- *	before its wqe once that is under way
+ * @lock: protects the fields from here to @into, qp->sq.index, and of each record under way the
+ *	fields before its wqe
  * @una: PSN of the oldest packet without an answer
  * @state: see enum mirage_wire_req_state
- * @implied_nak: @una when it was sent again because its response is missing, or WIRE_NO_PSN:
- *	that is done once for each
+ * @implied_nak: the @una that was last sent again after an implied NAK, or WIRE_NO_PSN: each is
+ *	sent again for that reason only once
  * @starved: the runner waits for @una to move
- * @owed: enum mirage_wire_owed
- * @timeouts: of @una
- * @retry_left: times @una may still be sent anew
- * @rnr_left: RNR NAKs it may still get
- * @event: to raise with WIRE_OWES_ERROR, or 0
+ * @owed: see enum mirage_wire_owed
+ * @timeouts: number of timeouts since @una moved
+ * @retry_left: retries of @una that are left
+ * @rnr_left: RNR retries that are left
+ * @event: the event to raise with WIRE_OWES_ERROR, or 0
  * @window: packets that may be without an answer
- * @progress: when @una moved last, or the first packet was sent, in jiffies
- * @rnr_end: see WIRE_RNR, in jiffies
- * @timer: for answers, and for WIRE_RNR
- * @into: where the oldest work request wants its response; open while that is coming in
+ * @progress: jiffies when @una moved last, or when the first packet was sent
+ * @rnr_end: jiffies when WIRE_RNR ends
+ * @timer: expires when answers fail to come, and when WIRE_RNR ends
+ * @into: the memory for the response of the oldest work request; open while that is coming in
  *
- * All else is the runner's; @tail, @next and the records are read by the other side.
+ * All other fields are the runner's; answers only read @tail, @next and the records.
  *
  * @wrs: the records, as many as the ring has slots
- * @stride: bytes of one
+ * @stride: bytes from one record to the next
  * @tail: see above
  * @next: PSN after the last packet that was ever sent
- * @cur: the work request that is being sent
- * @psn: its next packet
- * @filled: @tail, or one more when the record there is filled and not under way yet
- * @unasked: bytes sent since an acknowledgment was asked for; after a rewind so many that
- *	one is asked for at once
- * @shift: of the path MTU
- * @read_head: oldest of @read_end
- * @read_tail: free one of @read_end
- * @read_end: PSNs after each READ and atomic that is outstanding, in order
- * @path: to the peer; its addresses change under the lock, with the engine stopped
+ * @cur: index of the work request that is being sent
+ * @psn: PSN of its next packet
+ * @filled: @tail; or @tail + 1 if that record is filled and not under way yet
+ * @unasked: bytes sent since an acknowledgment was asked for; a rewind sets it so high that the
+ *	next packet asks for one
+ * @shift: the path MTU is 1 << @shift
+ * @read_head: counts the entries of @read_end that are answered
+ * @read_tail: counts the entries that were added to @read_end
+ * @read_end: PSN after each outstanding READ and atomic, in order
+ * @path: the way to the peer; its addresses change under the lock, with the engine stopped
  * @local: the bytes of @cur, from @psn on; open while they are being sent
  */
 struct mirage_wire_req {
@@ -148,7 +149,7 @@ struct mirage_wire_req {
  * @entries: slots of the send ring
  * @index: the work request's index in that ring
  *
- * Return: the record; which request it is of, is for the caller to know.
+ * Return: the record in that place; the caller knows that it is that of the work request.
  */
 static inline struct mirage_wire_wr *mirage_wire_wr(const struct mirage_wire_req *req, u32 entries,
 						    u32 index)
@@ -161,7 +162,7 @@ int mirage_wire_req_create(struct mirage_wire *wire, const struct ib_qp_attr *at
 void mirage_wire_req_destroy(struct mirage_wire *wire);
 bool mirage_wire_req_is_busy(const struct mirage_qp *qp);
 
-/* wire_comp.c; the lock is held but by mirage_wire_flush() and mirage_wire_sent() */
+/* wire_comp.c; all but mirage_wire_flush() and mirage_wire_sent() run under the lock */
 void mirage_wire_flush(struct mirage_qp *qp);
 void mirage_wire_sent(struct mirage_qp *qp);
 void mirage_wire_retire(struct mirage_qp *qp);

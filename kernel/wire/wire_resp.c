@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The responder's side of the wire: request packets into requests, verdicts into
- * answers
+ * The responder's side of the wire: request packets into requests, verdicts into answers
  *
- * Whether a request is right, and what becomes of one that is not, resp.c decides for
- * every carrier. Here is what only packets have: sequence numbers, messages in parts,
+ * qp/responder.c decides for every carrier whether a request is valid, and what becomes of one
+ * that is not. This file has what only packets have: sequence numbers, messages in parts,
  * duplicates, and answers (IBA volume 1, 9.7.3 to 9.7.5).
  *
- * One PSN is expected. A packet behind it is a duplicate; one ahead of it tells of a
- * loss, and is answered with one NAK until the expected one comes. After an RNR NAK
- * the same holds, without another NAK: the requester begins again from there anyway.
+ * One PSN is expected. A packet behind it is a duplicate. A packet ahead of it shows that
+ * packets were lost: the first such packet is answered with a NAK, and later ones get no answer
+ * until the expected packet comes. After an RNR NAK no other NAK is sent, either: the requester
+ * begins again from there anyway.
  *
- * The answer to a round of packets is one: an ACK of all that was done, if any of them
- * asked for one, or a NAK, which acknowledges what came before it as well. The answers
- * of READs and atomics are sent where they stand in that order.
+ * A round of packets gets one answer: an ACK of all that was done, if one of the packets asked
+ * for it, or a NAK, which also acknowledges what came before. The answers to READs and atomics
+ * are sent at their place in that order.
  *
- * A packet that misses a page is held by wire.c and comes again. What it has already
- * changed is marked by ->checked: only its bytes are moved then, all of them, since a
- * part that was moved before is the same bytes. A READ holds up what comes after it, as
- * every request does: its responses are copied straight from the region into a
- * super-packet, READ_TURN bytes a turn, and if there is more to come wire.c is told to
- * come back. So the expected PSN moves on when the last response was sent, and an
- * answer never promises what was not done yet.
+ * If a packet misses a page, hold.c holds it and passes it again. ->checked says that its checks
+ * have been made, and what they changed must not be changed twice. Then only its bytes are
+ * copied, all of them: a part that was copied before is copied again, with the same bytes.
  *
- * Results of atomics are kept by PSN, for duplicates; that of a READ is read again; of
- * ATOMIC WRITE and FLUSH there is none.
+ * A READ holds up the requests behind it, as every request does. Its responses are copied
+ * straight from the region into super-packets, READ_TURN bytes a turn. If there is more to send
+ * hold.c is told to come back. So the expected PSN moves on when the last response was sent,
+ * and no answer acknowledges what is not done yet.
+ *
+ * For duplicates, the results of atomics are kept by PSN, and a READ is read again. ATOMIC WRITE
+ * and FLUSH have no result.
  */
 #include <rdma/ib_mad.h>
 
@@ -33,10 +34,10 @@
 #include "qp/qp.h"
 #include "wire/wire.h"
 
-/* Bytes of READ responses a turn: the lock and BHs are held for so long. */
+/* Bytes of READ responses in one turn, all with the lock held and BHs off. */
 #define READ_TURN	SZ_256K
 
-/* What is brought in for a SEND of which more is to come: its length is not known. */
+/* Bytes that a fault brings in ahead for a SEND whose length is not known yet. */
 #define SEND_AHEAD	SZ_64K
 
 static struct mirage_wire_resp *wire_resp_locked(struct mirage_qp *qp)
@@ -55,14 +56,17 @@ static u8 wire_resp_answer_opcode(const struct mirage_qp *qp, enum mirage_pkt_ki
 	return (u8)mirage_qp_packets(qp) | kind;
 }
 
-/* Nothing is asked of an initiator. */
+/* Tells whether the packet is a request that this type of QP takes; an XRC initiator has none. */
 static bool wire_resp_fits(const struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
 	return (pkt->opcode & PKT_TRANSPORT) == mirage_qp_packets(qp) &&
 	       qp->type != IB_QPT_XRC_INI;
 }
 
-/* A packet of ours of len payload bytes; NULL: it is lost, like one on the way. */
+/*
+ * Begins an answer and builds its headers. Returns the place of its payload. NULL means that
+ * there is no memory: the answer is lost, as if on its way.
+ */
 static void *wire_resp_open_packet(struct mirage_qp *qp, struct mirage_pkt *pkt, u32 more)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
@@ -101,8 +105,8 @@ static void wire_resp_say_nak(struct mirage_qp *qp, u8 syndrome, u32 psn)
 }
 
 /*
- * A request did not get through; what resp.c says about it goes out as a syndrome. Of UC
- * nobody hears, and what comes of the message is dropped.
+ * Turns the verdict of a request that has failed into a NAK. UC sends none, and drops the rest
+ * of the message.
  */
 static void wire_resp_refuse(struct mirage_qp *qp, enum mirage_verdict v, u32 psn)
 {
@@ -116,7 +120,7 @@ static void wire_resp_refuse(struct mirage_qp *qp, enum mirage_verdict v, u32 ps
 		wire_resp_say_nak(qp, mirage_nak_syndrome(v), psn);
 }
 
-/* What all requests have. */
+/* Fills in the fields that all requests have. */
 static void wire_resp_fill_hdr(struct mirage_request *hdr, const struct mirage_pkt *pkt)
 {
 	hdr->op = mirage_op_of(pkt->op->wr);
@@ -140,7 +144,7 @@ static bool wire_resp_right_length(u32 mtu, const struct mirage_pkt *pkt)
 	return pkt->payload <= mtu && (op->first || pkt->payload);
 }
 
-/* A packet of a SEND or WRITE: does it belong here, and is there room? */
+/* Checks a packet of a SEND or WRITE: it has to continue the message, and to have room. */
 static enum mirage_verdict wire_resp_check_part(struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
@@ -165,7 +169,7 @@ static enum mirage_verdict wire_resp_check_part(struct mirage_qp *qp, const stru
 	return mirage_responder_piece(qp, &w->hdr, pkt->payload, op->last);
 }
 
-/* Bytes that a packet and what is to come after it need: for the fault. */
+/* Bytes that this packet and those behind it will store: a fault brings in as many at once. */
 static u32 wire_resp_bytes_ahead(const struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
 	const struct mirage_request *hdr = &mirage_wire_of(qp)->resp.hdr;
@@ -178,7 +182,7 @@ static u32 wire_resp_bytes_ahead(const struct mirage_qp *qp, const struct mirage
 		   max_t(u32, pkt->payload, SEND_AHEAD));
 }
 
-/* The packet's bytes into the message. RESP_MISS: see @miss. */
+/* Copies the packet's payload into the message. With RESP_MISS, @miss is filled. */
 static enum mirage_verdict wire_resp_store_part(struct mirage_qp *qp,
 						const struct mirage_net_seg *seg,
 						struct mirage_miss *miss)
@@ -236,7 +240,7 @@ static enum mirage_wire_verdict wire_resp_take_part(struct mirage_qp *qp,
 	return WIRE_DONE;
 }
 
-/* Is that the next packet of the message under way, and not its end? */
+/* Tells whether the packet is the next one of the message under way, and not the last. */
 static bool wire_resp_goes_on(struct mirage_qp *qp, const struct mirage_pkt *pkt)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
@@ -248,15 +252,15 @@ static bool wire_resp_goes_on(struct mirage_qp *qp, const struct mirage_pkt *pkt
 }
 
 /**
- * mirage_wire_request_batch - several request packets from within a message
+ * mirage_wire_request_batch - several request packets from the middle of a message have come
  * @qp: the QP; its lock is held, no READ is under way
- * @skb: where they are
- * @off: there
+ * @skb: has the packets
+ * @off: offset of the first one
  * @batch: the packets, for this QP
  *
  * BHs off.
  *
- * Return: how many of them were consumed. The rest is for mirage_wire_request().
+ * Return: number of packets consumed. The rest is for mirage_wire_request().
  */
 u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off,
 			      const struct mirage_net_batch *batch)
@@ -273,7 +277,7 @@ u32 mirage_wire_request_batch(struct mirage_qp *qp, struct sk_buff *skb, u32 off
 	mirage_cursor_leave(&resp->bytes);
 	if (!num)
 		return 0;
-	/* Can not fail: there is room. */
+	/* This can not fail: mirage_wire_batch_take() took no more than there is room for. */
 	mirage_responder_piece(qp, &w->hdr, num * batch->pkt.payload, false);
 	resp->psn = (resp->psn + num) & PSN_MASK;
 	w->quiet = false;
@@ -297,7 +301,10 @@ static enum mirage_pkt_kind wire_resp_read_kind(const struct mirage_wire_read *r
 	return r->begun ? PKT_READ_RESPONSE_MIDDLE : PKT_READ_RESPONSE_FIRST;
 }
 
-/* The next response. False: a page is missing, or there is no way out: no @miss. */
+/*
+ * Sends the next response of a READ. Returns false if a page is missing, which is in @miss, or
+ * if no packet can be sent; then @miss is empty.
+ */
 static bool wire_resp_read_packet(struct mirage_qp *qp, u32 len, struct mirage_miss *miss)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
@@ -324,7 +331,7 @@ static bool wire_resp_read_packet(struct mirage_qp *qp, u32 len, struct mirage_m
 	return true;
 }
 
-/* Responses from the middle of a READ, if several are left. As wire_resp_read_packet(). */
+/* Sends up to @num responses from the middle of a READ. Returns as wire_resp_read_packet(). */
 static bool wire_resp_read_batch(struct mirage_qp *qp, u32 num, struct mirage_miss *miss)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
@@ -347,7 +354,7 @@ static bool wire_resp_read_batch(struct mirage_qp *qp, u32 num, struct mirage_mi
 	return !miss->mr;
 }
 
-/* The next response, or several. As wire_resp_read_packet(). */
+/* Sends the next response, or several. Returns as wire_resp_read_packet(). */
 static bool wire_resp_read_some(struct mirage_qp *qp, struct mirage_miss *miss)
 {
 	struct mirage_wire_read *r = &wire_resp_locked(qp)->read;
@@ -358,13 +365,13 @@ static bool wire_resp_read_some(struct mirage_qp *qp, struct mirage_miss *miss)
 	return wire_resp_read_packet(qp, min(r->left, mtu), miss);
 }
 
-/* The page or window that the packet or the READ under way needs can not be had. */
+/* The READ or the packet under way needs a page or a window that can not be had. */
 static void wire_resp_failed(struct mirage_qp *qp, int err)
 {
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	u32 psn = w->read.active ? w->read.psn : qp->resp.psn;
 
-	/* Nobody hears of it: the packet must not begin the message once more. */
+	/* UC sends no NAK. When the held packet comes again it must not begin the message anew. */
 	w->skip = w->checked && qp->transport == OP_UC;
 	w->checked = false;
 	if (!w->read.again)
@@ -394,7 +401,7 @@ static enum mirage_wire_verdict wire_resp_read_turn(struct mirage_qp *qp, struct
 		return WIRE_READING;
 
 	if (!r->again) {
-		/* The responses acknowledge what came before. */
+		/* The responses acknowledge all requests before the READ. */
 		w->ack = false;
 		mirage_responder_end(qp, &w->hdr);
 	}
@@ -527,9 +534,9 @@ static enum mirage_wire_verdict wire_resp_expected(struct mirage_qp *qp,
 }
 
 /*
- * UC (IBA 9.8.2): every first packet begins a message, whatever PSN it has. One that does
- * not follow the last is of a message that has lost some, and is dropped like the rest
- * of it.
+ * UC (IBA 9.8.2): every first packet begins a message, whatever PSN it has. If another packet
+ * does not follow the one before, its message has lost packets: it is dropped, and so is the
+ * rest of the message.
  */
 static enum mirage_wire_verdict wire_resp_unacknowledged(struct mirage_qp *qp,
 							 const struct mirage_net_seg *seg,
@@ -558,7 +565,7 @@ static void wire_resp_atomic_again(struct mirage_qp *qp, u32 psn)
 	struct mirage_wire_resp *w = wire_resp_locked(qp);
 	u32 i, n = min_t(u32, w->atomics, WIRE_ATOMICS);
 
-	/* The latest first: PSNs come round again. */
+	/* The latest first, since PSNs wrap around. */
 	for (i = 1; i <= n; i++) {
 		u32 slot = (w->atomics - i) % WIRE_ATOMICS;
 
@@ -570,7 +577,7 @@ static void wire_resp_atomic_again(struct mirage_qp *qp, u32 psn)
 	}
 }
 
-/* All of its responses must have been sent: else it is something else in disguise. */
+/* A duplicate of a READ. It is none unless all of its responses have been sent already. */
 static enum mirage_wire_verdict wire_resp_read_again(struct mirage_qp *qp,
 						     const struct mirage_pkt *pkt,
 						     struct mirage_miss *miss)
@@ -616,12 +623,12 @@ static void wire_resp_out_of_sequence(struct mirage_qp *qp)
 }
 
 /**
- * mirage_wire_request - one request packet
+ * mirage_wire_request - a request packet has come
  * @qp: the QP; its lock is held, no READ is under way
  * @seg: the packet
- * @miss: filled with WIRE_HELD, and perhaps with WIRE_READING
+ * @miss: filled if WIRE_HELD is returned; may be filled if WIRE_READING is
  *
- * BHs off. What is not for this QP in its state is dropped. The round ends with
+ * BHs off. A packet that does not suit the QP or its state is dropped. The round ends with
  * mirage_wire_request_end().
  *
  * Return: see enum mirage_wire_verdict.
@@ -647,12 +654,13 @@ enum mirage_wire_verdict mirage_wire_request(struct mirage_qp *qp, const struct 
 }
 
 /**
- * mirage_wire_request_resume - the wait for a page, or a turn, is over
+ * mirage_wire_request_resume - go on after a wait for a page, or for the next turn of a READ
  * @qp: the QP; its lock is held
- * @err: the page can not be had, or 0
- * @miss: filled, perhaps, with WIRE_READING
+ * @err: the error that the fault ended with, or 0
+ * @miss: may be filled if WIRE_READING is returned
  *
- * BHs off. Call it before the next packet after a wait, until it returns WIRE_DONE.
+ * BHs off. After a wait, call this until it returns WIRE_DONE, and only then pass the next
+ * packet.
  *
  * Return: see enum mirage_wire_verdict.
  */
@@ -672,7 +680,7 @@ enum mirage_wire_verdict mirage_wire_request_resume(struct mirage_qp *qp, int er
 }
 
 /**
- * mirage_wire_request_lost - packets were dropped for want of room: ask for them now
+ * mirage_wire_request_lost - ask again for request packets that were dropped for want of room
  * @qp: the QP; its lock is held
  */
 void mirage_wire_request_lost(struct mirage_qp *qp)
@@ -681,7 +689,7 @@ void mirage_wire_request_lost(struct mirage_qp *qp)
 
 	lockdep_assert_held(&qp->lock);
 	if (qp->transport == OP_UC) {
-		/* Nobody sends it again: the message is lost. */
+		/* UC sends nothing again: the message is lost. */
 		w->checked = false;
 		w->skip = false;
 		w->open = OP_NONE;
@@ -692,10 +700,10 @@ void mirage_wire_request_lost(struct mirage_qp *qp)
 }
 
 /**
- * mirage_wire_request_end - answer a round of packets
+ * mirage_wire_request_end - send the answer to a round of packets
  * @qp: the QP; its lock is held
  *
- * BHs were off since the first packet of the round.
+ * BHs have been off since the first packet of the round.
  */
 void mirage_wire_request_end(struct mirage_qp *qp)
 {
@@ -715,11 +723,11 @@ void mirage_wire_request_end(struct mirage_qp *qp)
 }
 
 /**
- * mirage_wire_resp_create - the responder's side of a new connection
- * @wire: the connection, zeroed
- * @attr: where to: ->ah_attr and ->dest_qp_num
+ * mirage_wire_resp_create - initialize the responder's side of a new wire
+ * @wire: the wire, whose ->resp is zeroed
+ * @attr: has the peer's ->ah_attr and ->dest_qp_num
  *
- * Return: 0 or as mirage_net_path_init().
+ * Return: 0, or an error of mirage_net_path_init().
  */
 int mirage_wire_resp_create(struct mirage_wire *wire, const struct ib_qp_attr *attr)
 {
@@ -729,7 +737,7 @@ int mirage_wire_resp_create(struct mirage_wire *wire, const struct ib_qp_attr *a
 				    attr->dest_qp_num);
 }
 
-/** mirage_wire_resp_destroy - the connection is over, nothing comes any more */
+/** mirage_wire_resp_destroy - free what the responder's side has; both directions are closed */
 void mirage_wire_resp_destroy(struct mirage_wire *wire)
 {
 	struct mirage_wire_resp *w = &wire->resp;

@@ -12,17 +12,17 @@
 
 struct mirage_wire;
 
-/* Results of atomics that are kept: as many as a peer may have outstanding. */
+/* Number of atomics whose results are kept: as many as a peer may have outstanding. */
 #define WIRE_ATOMICS	128
 
 /**
- * struct mirage_wire_read - a READ that is being answered
- * @active: there is one
- * @again: it is a duplicate; its bytes are those of @bytes
+ * struct mirage_wire_read - the READ that is being answered
+ * @active: a READ is being answered
+ * @again: it is a duplicate; @bytes is its source
  * @begun: its first response was sent
- * @psn: of the next response
+ * @psn: PSN of the next response
  * @left: bytes still to send
- * @bytes: the source of a duplicate: the responder's own may be in use
+ * @bytes: the source of a duplicate; that of the responder may be in use
  */
 struct mirage_wire_read {
 	bool active;
@@ -34,23 +34,23 @@ struct mirage_wire_read {
 };
 
 /**
- * struct mirage_wire_resp - the request message under way, and what is owed for it
- * @path: to the peer
- * @tx: answers of this round; empty when the lock is free
- * @hdr: the message; of a SEND, ->length is what has come so far
- * @open: what the message is that packets are still expected of, or OP_NONE
- * @checked: the expected packet was found right, and then held
- * @checked_op: its opcode, and
- * @checked_len: its payload: what comes in its place must be the same
- * @skip: UC: the packet that was held can not be had, and is dropped when it comes again
- * @quiet: the peer was told what is expected, and hears nothing else until it comes
- * @ack: an ACK is owed
- * @nak: the syndrome that is owed, or 0
- * @nak_psn: where
+ * struct mirage_wire_resp - the request message under way, and the answers still to be sent
+ * @path: the way to the peer
+ * @tx: answers of this round; empty when the lock is not held
+ * @hdr: the message; the ->length of a SEND is what has come so far
+ * @open: class of the message whose next packet is expected, or OP_NONE
+ * @checked: the expected packet has passed its checks, and then missed a page
+ * @checked_op: opcode of that packet
+ * @checked_len: payload of that packet; when it comes again both must be the same
+ * @skip: UC: the page of the held packet could not be brought in; drop the packet next time
+ * @quiet: a NAK has told the peer which PSN is expected; send no other NAK until that comes
+ * @ack: an ACK is to be sent at the end of the round
+ * @nak: syndrome of the NAK that is to be sent at the end of the round, or 0
+ * @nak_psn: PSN of that NAK
  * @msn: messages completed
  * @read: see above
- * @atomic: the latest atomics: PSN and what was found
- * @atomics: their number so far; the oldest ones are overwritten
+ * @atomic: PSNs and results of the latest atomics
+ * @atomics: number of atomics so far; new ones overwrite the oldest
  */
 struct mirage_wire_resp {
 	struct mirage_net_path path;

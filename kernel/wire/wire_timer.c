@@ -2,8 +2,8 @@
 /*
  * The timer of a requester on the wire (IBA volume 1, 9.7.5 and 9.7.6)
  *
- * A QP has one timer. It is not moved with every answer: when it is due it looks at when
- * the last one came and waits for the rest, and when nothing is outstanding it stays off
+ * A QP has one timer. An answer does not move it: when the timer expires it checks when the last
+ * answer came, and waits for the rest of the time. When nothing is outstanding it stays off
  * until something is sent again.
  */
 #include <linux/jiffies.h>
@@ -14,9 +14,9 @@
 #include "wire/wire.h"
 
 /**
- * mirage_wire_timer_arm - have a requester's timer run out
+ * mirage_wire_timer_arm - start a requester's timer
  * @req: the requester; its lock is held
- * @wait: after so many jiffies
+ * @wait: jiffies until it expires
  */
 void mirage_wire_timer_arm(struct mirage_wire_req *req, unsigned long wait)
 {
@@ -24,7 +24,7 @@ void mirage_wire_timer_arm(struct mirage_wire_req *req, unsigned long wait)
 	mod_timer(&req->timer, jiffies + wait);
 }
 
-/* What is to be done now; the time to the next look, or 0. */
+/* Does what is due. Returns the jiffies until the timer has to expire again, or 0 for never. */
 static unsigned long wire_timer_due(struct mirage_wire *wire)
 {
 	struct mirage_wire_req *req = &wire->req;
@@ -41,13 +41,13 @@ static unsigned long wire_timer_due(struct mirage_wire *wire)
 	} else if (req->una == READ_ONCE(req->next)) {
 		return 0;
 	} else if (mirage_wire_hold_waits(&wire->responses)) {
-		/* It is a page of ours that the peer's answers wait for. */
+		/* The peer has answered, but its answers wait here for a page. */
 		req->progress = now;
 	} else if (time_after_eq(now, req->progress + wait)) {
 		mirage_stat_inc(wire->qp->dev, MIRAGE_STAT_ACK_TIMEOUT);
 		req->progress = now;
 		req->timeouts++;
-		/* The peer may be slow, not deaf: little at first. */
+		/* The peer may only be slow: begin with the smallest window. */
 		mirage_wire_again(wire->qp, WIRE_WINDOW_MIN);
 	}
 	if (!wire->qp->attr.timeout || req->state == WIRE_FAILED)
