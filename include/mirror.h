@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * mirror: follow a process address space from a device's translation table.
+ * mirror: follow a process address space from a device's translation table. The
+ * interface of mirror.ko, for any device.
  *
  * The overview, the rules for callers and the locking are in kernel/mirror/mirror.c
  * (DOC: address-space mirror).
@@ -120,6 +121,8 @@ static_assert(BITS_PER_LONG == 64);
 /**
  * mirror_pfn_valid - is a page mapped here?
  * @pfn: an entry of mirror_range.pfns
+ *
+ * Return: whether the other functions may be asked about the entry.
  */
 static inline bool mirror_pfn_valid(unsigned long pfn)
 {
@@ -129,6 +132,10 @@ static inline bool mirror_pfn_valid(unsigned long pfn)
 /**
  * mirror_pfn_writable - may the device write to the page?
  * @pfn: an entry of mirror_range.pfns
+ *
+ * A device that writes marks the page dirty itself: the CPU's page table does not know.
+ *
+ * Return: whether the page is mapped for writing.
  */
 static inline bool mirror_pfn_writable(unsigned long pfn)
 {
@@ -142,6 +149,8 @@ static inline bool mirror_pfn_writable(unsigned long pfn)
  * No reference is held: the page is the caller's only while
  * mirror_range_valid() says so, or until ops->invalidate() once it is in the
  * caller's table.
+ *
+ * Return: the page.
  */
 static inline struct page *mirror_pfn_page(unsigned long pfn)
 {
@@ -154,6 +163,8 @@ static inline struct page *mirror_pfn_page(unsigned long pfn)
  *
  * The 2^order pages around it, naturally aligned in virtual and in physical
  * memory, are mapped alike; they may reach out of the range.
+ *
+ * Return: the order, 0 for a page that is mapped by itself.
  */
 static inline unsigned int mirror_pfn_order(unsigned long pfn)
 {
@@ -163,6 +174,8 @@ static inline unsigned int mirror_pfn_order(unsigned long pfn)
 /**
  * mirror_range_pages - length of mirror_range.pfns
  * @r: a registered range
+ *
+ * Return: the number of pages, at least 1.
  */
 static inline unsigned long mirror_range_pages(const struct mirror_range *r)
 {

@@ -44,6 +44,11 @@
  * The user never holds mmap_lock: the functions here take and drop it themselves.
  * The user bounds the loop.
  *
+ * mirror.ko exports the functions to any module whose licence is compatible with the
+ * GPL. include/mirror.h is the only header such a module needs. A module that is built
+ * outside of this tree names kernel/Module.symvers in KBUILD_EXTRA_SYMBOLS. tests/hmm has a
+ * small example, which is no RDMA device.
+ *
  * Why it is right
  * ---------------
  *
@@ -112,6 +117,11 @@
  * exits under its mirrors, ops->release() tells of it, and what is asked later is
  * answered with -ESRCH. mm_users is held only while page tables are read or faulted,
  * and dropped with mmput_async(), because the last one calls back into the mirror.
+ *
+ * Once all its mirrors are unregistered, a user's module can be unloaded: callbacks run
+ * under mirror_mm.lock, which mirror_unregister() takes. mirror.ko itself can be
+ * unloaded when no other module needs it; mirror_exit() waits for the mirror_mm that
+ * SRCU has yet to free.
  */
 
 #include <linux/export.h>
@@ -405,8 +415,9 @@ EXPORT_SYMBOL_GPL(mirror_register);
  * mirror_unregister - stop to be told
  * @m: a registered mirror without ranges
  *
- * When this returns no callback runs nor will run, and @m can be freed. Must not
- * be called with a lock held that the callbacks take.
+ * When this returns no callback runs nor will run, so @m can be freed and the module
+ * that has the callbacks unloaded. Must not be called with a lock held that the
+ * callbacks take. Sleeps.
  */
 void mirror_unregister(struct mirror *m)
 {
@@ -561,9 +572,10 @@ EXPORT_SYMBOL_GPL(mirror_range_valid);
 
 /*
  * Nobody has a mirror any more, but the last mirror_mn_free() may be yet to come.
- * mmu_notifier_synchronize() waits for a grace period only, and for no other CPU's
- * callbacks after it. SRCU calls them with softirqs off, so a grace period of RCU
- * is enough for the last one to return.
+ * mmu_notifier_synchronize() does not wait for it: where SRCU keeps a list of callbacks
+ * for each CPU, it waits for those of one CPU. The last mirror_mn_free() has counted
+ * down, but it may not have returned from this module. SRCU calls it with softirqs off,
+ * and synchronize_rcu() waits for that.
  */
 static void __exit mirror_exit(void)
 {

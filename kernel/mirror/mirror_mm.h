@@ -16,24 +16,39 @@
 
 #define MIRROR_FLIGHTS 32	/* at a time, with a slot */
 
-/* An invalidation that has started and not ended, as the MMU notifier gave it. */
+/**
+ * struct mirror_flight - an invalidation that has started and not ended
+ * @task: whose it is; to compare with, not to look into
+ * @start: first address, as the MMU notifier gave it
+ * @end: end, exclusive, as the MMU notifier gave it
+ */
 struct mirror_flight {
-	struct task_struct *task;	/* to compare with, not to look into */
+	struct task_struct *task;
 	unsigned long start;
 	unsigned long end;
 };
 
-/* What all mirrors of one mm share. */
+/**
+ * struct mirror_mm - what all mirrors of one mm share
+ * @mn: the MMU notifier, by which this is found and counted
+ * @lock: protects @mirrors, @only, @dead, and setting bits of @busy
+ * @dead: release() has run; constant then
+ * @unslotted: flights that found no slot
+ * @busy: bitmap of the slots of @flights in use; atomic
+ * @mirrors: of mirror.node
+ * @only: the one of @mirrors, if it is one
+ * @wait: for the end of flights, and for death
+ * @flights: written under @lock while the bit in @busy is clear, constant while set
+ */
 struct mirror_mm {
 	struct mmu_notifier mn;
-	spinlock_t lock;		/* mirrors, only, dead; setting bits of busy */
-	bool dead;			/* release() has run; constant then */
-	atomic_t unslotted;		/* flights that found no slot */
-	unsigned long busy;		/* bitmap of the slots in use; atomic */
-	struct rb_root_cached mirrors;	/* of mirror.node */
-	struct mirror *only;		/* the one of mirrors, if it is one */
-	wait_queue_head_t wait;		/* for the end of flights, and for death */
-	/* Written under the lock while the bit in busy is clear, constant while set. */
+	spinlock_t lock;
+	bool dead;
+	atomic_t unslotted;
+	unsigned long busy;
+	struct rb_root_cached mirrors;
+	struct mirror *only;
+	wait_queue_head_t wait;
 	struct mirror_flight flights[MIRROR_FLIGHTS];
 };
 
