@@ -172,16 +172,18 @@ static bool engine_park(struct mirage_engine *e)
 static bool engine_fault(struct mirage_engine *e)
 {
 	struct mirage_miss *miss = &e->miss;
+	/* Once the engine is given back, @miss belongs to the next runner. */
+	struct mirage_mr *mr = miss->mr;
 	bool released = false;
 	int err = -EAGAIN;
 
 	if (!e->atomic)
-		err = miss->mr->backend->fault_now(miss->mr, miss->iova, miss->len, miss->write);
+		err = mr->backend->fault_now(mr, miss->iova, miss->len, miss->write);
 	if (err == -EAGAIN || err == -ENOMEM)
 		released = engine_park(e);
 	else
 		e->fault_error = err;
-	mirage_mr_put(miss->mr);
+	mirage_mr_put(mr);
 	return released;
 }
 
