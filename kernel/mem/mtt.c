@@ -15,8 +15,8 @@
  * the page in the kernel's direct map (there is no highmem on 64-bit machines)
  * and flags below PAGE_SHIFT.
  *
- * Locking (of all the memory side)
- * --------------------------------
+ * Locking
+ * -------
  *
  * What is in a chunk is protected by its own spinlock, taken with softirqs off,
  * because the wire carrier copies in softirq context. The holder of the lock may
@@ -30,15 +30,8 @@
  *	lock chunk: not there			change page tables, free pages
  *
  * A copy holds the locks of two chunks, the one at the lower address first, and
- * moves at most MTT_COPY_MAX bytes under them. Order:
- *
- *	mmap_lock, reclaim, i_mmap_rwsem, page locks	(mm)
- *	  -> mirror_mm.lock				(mirror.c, over callbacks)
- *	    -> odp.lock					(odp.c, a region's faults)
- *	    -> mtt_chunk.lock -> mtt_chunk.lock of a higher address
- *	a queue pair's locks
- *	  -> odp.lock -> odp_mm.lock			(odp_mm.c)
- *	  -> mtt_chunk.lock
+ * moves at most MTT_COPY_MAX bytes under them. The whole order of locks, and its reason:
+ * base/device.h.
  *
  * The tree is changed by cmpxchg, and chunks are found in it with softirqs off,
  * which is an RCU read side. A chunk is dead before it is erased: whoever found it
@@ -146,9 +139,15 @@ static void mtt_chunk_erase(struct mirage_mtt *mtt, unsigned long index,
 	cmpxchg(mtt_slot(mtt, index), chunk, NULL);
 }
 
-/*
- * mtt_find() without a hint. Chunks that share one would take it from each other all
- * the time, so only one walk in 16 sets it.
+/**
+ * mirage_mtt_walk - find a chunk in the tree, as mtt_find() does when its hint does not help
+ * @mtt: the table; it has a tree
+ * @index: the chunk's number, at most @mtt->span
+ *
+ * Softirqs off. Chunks that share a hint would take it from each other all the time, so only
+ * one walk in 16 sets it.
+ *
+ * Return: the chunk, which may be dead; NULL: there is none.
  */
 struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long index)
 {

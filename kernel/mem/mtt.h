@@ -98,6 +98,8 @@ unsigned long mirage_mtt_zap(struct mirage_mtt *mtt, u64 first, u64 last);
 /**
  * mirage_mtt_chunk_left - bytes from an address to the end of its chunk
  * @addr: the iova
+ *
+ * Return: that many bytes, at least 1.
  */
 static inline u64 mirage_mtt_chunk_left(u64 addr)
 {

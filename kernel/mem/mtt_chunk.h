@@ -28,31 +28,45 @@
 
 static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
 
-/*
- * Nodes are only added while the table lives. A bit of used is set before its slot
- * is filled for the first time, and never cleared. words has a bit for each word of
- * used that is not 0, so that nobody looks for the others; it is good for 4,096 slots.
+/**
+ * struct mirage_mtt_node - one node of the tree that leads to the chunks
+ * @rcu: frees it after the last walk
+ * @words: has a bit for each word of @used that is not 0, so that nobody looks at the others;
+ *	good for 4,096 slots
+ * @used: a bit for each slot that was ever filled; set before the slot is filled for the first
+ *	time, and never cleared
+ * @slot: nodes of the next level, or chunks in a node of the lowest level
+ *
+ * Nodes are only added while the table lives.
  */
 struct mirage_mtt_node {
 	struct rcu_head rcu;
 	unsigned long words;
 	DECLARE_BITMAP(used, MTT_ROOT_SLOTS);
-	void *slot[];			/* nodes, or chunks in the lowest ones */
+	void *slot[];
 };
 
-/*
- * 2 MiB of a region. The entries are for pages first to first + count - 1 of the
- * 512; a chunk that was made for one huge entry has none, and a dead one neither.
+/**
+ * struct mirage_mtt_chunk - the entries for 2 MiB of a region
+ * @lock: protects all that is not constant; taken with softirqs off
+ * @dead: the chunk is empty for ever, and on its way out of the table
+ * @first: which of the 512 pages has the first entry
+ * @count: number of entries; 0 in a chunk that was made for one huge entry, and in a dead one
+ * @resident: number of valid ones among @entries
+ * @huge: one entry for all of the 2 MiB, or 0
+ * @entries: one for each of the pages from @first on
+ * @index: the chunk's number in the table; constant
+ * @rcu: frees it after the last one who found it
  */
 struct mirage_mtt_chunk {
-	spinlock_t lock;		/* everything below */
+	spinlock_t lock;		/* everything but index and rcu */
 	bool dead;
 	u16 first;
 	u16 count;
-	u16 resident;			/* valid ones of entries */
-	unsigned long huge;		/* one entry for all of it, or 0 */
+	u16 resident;
+	unsigned long huge;
 	unsigned long *entries;
-	unsigned long index;		/* its number; constant */
+	unsigned long index;
 	struct rcu_head rcu;
 };
 
@@ -133,7 +147,7 @@ static __always_inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, 
 	return true;
 }
 
-void mirage_mtt_dirty(unsigned long *entry);
+void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry);
 
 /*
  * The page of an address, if its entry has a flag, and how many bytes it is good for
@@ -157,7 +171,7 @@ static __always_inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr,
 	if (unlikely(!(*entry & flag)))
 		return NULL;
 	if (flag == MTT_WRITE && unlikely(!(*entry & MTT_DIRTIED)))
-		mirage_mtt_dirty(entry);
+		mirage_mtt_dirty(chunk, entry);
 	offset = addr & (size - 1);
 	*run = size - offset;
 	return (void *)((*entry & PAGE_MASK) + offset);

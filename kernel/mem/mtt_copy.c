@@ -25,11 +25,19 @@
 #include "mem/mtt.h"
 #include "mem/mtt_chunk.h"
 
-/* The first write through an entry; its chunk's lock is held. */
-void mirage_mtt_dirty(unsigned long *entry)
+/**
+ * mirage_mtt_dirty - note the first write through an entry
+ * @chunk: the entry's chunk; its lock is held
+ * @entry: a valid entry, for writing
+ *
+ * Softirqs off. The page tables need not have the page dirty, since the CPU may never have
+ * written to it: reclaim would drop what the device wrote.
+ */
+void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry)
 {
 	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
 
+	lockdep_assert_held(&chunk->lock);
 	if (folio_test_anon(folio) || folio_test_swapbacked(folio))
 		folio_set_dirty(folio);
 	*entry |= MTT_DIRTIED;
@@ -38,6 +46,7 @@ void mirage_mtt_dirty(unsigned long *entry)
 static __always_inline size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 daddr,
 					      struct mirage_mtt_chunk *src, u64 saddr,
 					      size_t len, enum mirage_mtt_miss *miss)
+	__must_hold(&dst->lock) __must_hold(&src->lock)
 {
 	size_t done = 0;
 
@@ -318,13 +327,15 @@ static bool mtt_chunk_present(struct mirage_mtt_chunk *chunk, u64 addr, size_t l
 }
 
 /**
- * mirage_mtt_present - is all of a range in the table?
+ * mirage_mtt_present - tell whether all of a range is in the table
  * @mtt: the table
  * @addr: first iova
  * @len: bytes; the caller has checked the range
  * @write: for writing
  *
  * Any context but hardirq. The answer may be out of date when it arrives.
+ *
+ * Return: whether every page of the range has an entry that allows the access.
  */
 bool mirage_mtt_present(struct mirage_mtt *mtt, u64 addr, size_t len, bool write)
 {

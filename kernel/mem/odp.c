@@ -575,8 +575,10 @@ static const struct mirage_mr_backend odp_backend = {
 };
 
 /**
- * mirage_odp_region - is it an ODP region?
+ * mirage_odp_region - tell whether a region is one with on-demand paging
  * @mr: the region
+ *
+ * Return: whether it is.
  */
 bool mirage_odp_region(const struct mirage_mr *mr)
 {
@@ -601,6 +603,8 @@ void mirage_odp_queue(struct mirage_mr *mr, struct mirage_odp_job *job,
  * mirage_odp_event_count - one of a region's counters
  * @mr: an ODP region
  * @event: which
+ *
+ * Return: its value, in pages.
  */
 u64 mirage_odp_event_count(const struct mirage_mr *mr, enum mirage_odp_event event)
 {

@@ -75,10 +75,12 @@ void mirage_odp_mm_put(struct mirage_odp_mm *om)
 }
 
 /**
- * mirage_odp_mm_get - the one of an address space, made when it is the first
+ * mirage_odp_mm_get - find or make the fault queue of an address space
  * @mm: the address space
  *
- * Process context. Return: with a reference, or NULL.
+ * Process context.
+ *
+ * Return: the queue, with a reference; NULL: no memory.
  */
 struct mirage_odp_mm *mirage_odp_mm_get(struct mm_struct *mm)
 {

@@ -42,7 +42,7 @@ struct mirror_flight {
  */
 struct mirror_mm {
 	struct mmu_notifier mn;
-	spinlock_t lock;
+	spinlock_t lock;	/* all that is neither constant nor atomic */
 	bool dead;
 	atomic_t unslotted;
 	unsigned long busy;

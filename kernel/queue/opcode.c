@@ -80,7 +80,9 @@ const struct mirage_op mirage_ops[OP_COUNT] = {
  * mirage_op_odp_caps - on-demand capabilities of a transport's opcodes
  * @transport: one of enum mirage_op_transport
  *
- * Any context. Return: IB_ODP_SUPPORT_* of requests; what the transport's receives can do
+ * Any context.
+ *
+ * Return: IB_ODP_SUPPORT_* of requests; what the transport's receives can do
  * is for the caller to add.
  */
 u32 mirage_op_odp_caps(enum mirage_op_transport transport)
@@ -97,7 +99,9 @@ u32 mirage_op_odp_caps(enum mirage_op_transport transport)
 /**
  * mirage_op_device_caps - device capabilities that come with the opcodes
  *
- * Any context. Return: IB_DEVICE_*.
+ * Any context.
+ *
+ * Return: IB_DEVICE_*.
  */
 u64 mirage_op_device_caps(void)
 {

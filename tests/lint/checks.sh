@@ -15,7 +15,7 @@ licence_lines() {
 
 # kernel/compat/ alone may know of versions, and it asks the headers.
 no_versions() {
-	grep -rn --include='*.[ch]' --include='*.sh' -E 'LINUX_VERSION_COD[E]|KERNEL_VERSIO[N]' kernel provider tests || :
+	grep -rn --include='*.[ch]' --include='*.sh' -E 'LINUX_VERSION_COD[E]|KERNEL_VERSIO[N] *\(' kernel provider tests || :
 }
 
 # MACRO_ARG_REUSE is advice for macros that compute; those of packet.c are rows of a table.

@@ -75,6 +75,8 @@ def main(top, linux):
 
         for match in LONG.finditer(source.text):
             name = match.group(1)
+            if name == 'DOC':
+                continue
             if ' ' not in name:
                 name = name.removesuffix('()') + '()'
             documented.setdefault(name, []).append(at(match))

@@ -105,6 +105,8 @@ def check_functions(kernel, modules, report):
             if s.kind not in 'tT' or PREFIXES.match(s.name):
                 continue
             name = SUFFIXES.sub('', s.name)
+            if name in EXTERNAL:
+                continue
             path, _, number = (s.place or f'{source_of(s.object)}:1').partition(':')
             known = places.setdefault(name, {})
             # Without debug information a header's function is placed in who included it.
