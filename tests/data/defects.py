@@ -53,6 +53,10 @@ DEFECTS = {
         "a page that was faulted in for reading can be written to", "kernel/mem/mtt.c",
         "if (write)\n\t\tentry |= MTT_WRITE;",
         "entry |= MTT_WRITE;"),
+    "miss-of-next-runner": Defect(
+        "the region of a miss is looked up after the engine was given back", "kernel/qp/engine.c",
+        "mirage_mr_put(mr);",
+        "mirage_mr_put(READ_ONCE(miss->mr));"),
     "sge-position-kept": Defect(
         "the next SGE is begun where the last one ended", "kernel/mem/cursor.c",
         "b->off = 0;\n\t}",
