@@ -56,7 +56,7 @@ DEFECTS = {
     "miss-of-next-runner": Defect(
         "the region of a miss is looked up after the engine was given back", "kernel/qp/engine.c",
         "mirage_mr_put(mr);",
-        "mirage_mr_put(READ_ONCE(miss->mr));"),
+        "for (int i = 0; i < 20000; i++)\n\t\tcpu_relax();\n\tmirage_mr_put(READ_ONCE(miss->mr));"),
     "sge-position-kept": Defect(
         "the next SGE is begun where the last one ended", "kernel/mem/cursor.c",
         "b->off = 0;\n\t}",
