@@ -2,11 +2,10 @@
 /*
  * memcpy for pages that a process can see
  *
- * Two things set it apart. The last bytes are stored last, because processes poll
- * for them, and string instructions may store in any order. And on x86 it is
- * always rep movsq: where the CPU has fast strings that is as fast as rep movsb,
- * where it has none the kernel's memcpy() is an unrolled loop of four times the
- * instructions.
+ * mirage_copy() differs from memcpy() in two ways. It stores the last bytes last, because
+ * processes poll for them, and string instructions may store in any order. And on x86 it always
+ * uses rep movsq. On a CPU with fast strings that is as fast as rep movsb; for a CPU without
+ * them the kernel's memcpy() is an unrolled loop of four times the instructions.
  */
 #ifndef MIRAGE_COPY_H
 #define MIRAGE_COPY_H
@@ -15,7 +14,7 @@
 #include <linux/string.h>
 #include <linux/types.h>
 
-/* The start of a string instruction costs more than moving this much by hand. */
+/* To start a string instruction costs more than to move up to so many bytes by hand. */
 #define MIRAGE_COPY_SMALL	64
 
 #ifdef CONFIG_X86_64
@@ -41,7 +40,7 @@ static __always_inline void mirage_copy_4(void *dst, const void *src)
 	__builtin_memcpy(dst, src, sizeof(u32));
 }
 
-/* Less than a word: two moves that overlap where the length is odd. */
+/* Copies fewer than 8 bytes; from 4 bytes on by two moves, which overlap. */
 static __always_inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len)
 {
 	if (len >= sizeof(u32)) {
@@ -61,8 +60,8 @@ static __always_inline void mirage_copy_16(void *dst, const void *src)
 }
 
 /*
- * All but the last 8 of up to MIRAGE_COPY_SMALL bytes: what does not come out even
- * is moved twice rather than counted.
+ * Copies all but the last 8 of 8 to MIRAGE_COPY_SMALL bytes. Some bytes may be moved twice: that
+ * is faster than to count the rest.
  */
 static __always_inline void mirage_copy_small(void *dst, const void *src, size_t len)
 {
@@ -81,13 +80,13 @@ static __always_inline void mirage_copy_small(void *dst, const void *src, size_t
 
 /**
  * mirage_copy - copy between pages that processes can read and write meanwhile
- * @dst: where to; must not overlap @src, or what arrives is undefined
- * @src: where from
- * @len: bytes
+ * @dst: the destination; if it overlaps @src, the result is undefined
+ * @src: the source
+ * @len: number of bytes
  *
- * Any context. What changes in @src meanwhile arrives or does not, and what
- * arrives last in @dst is its last byte. Eight bytes are one store. KCSAN is not
- * told: such races are the processes' own.
+ * Any context. A byte of @src that changes meanwhile is copied as it was or as it is then. The
+ * last byte of @dst is stored last. Eight bytes are a single store. There is no check for
+ * KCSAN: such races are the processes' own.
  */
 static __always_inline void mirage_copy(void *dst, const void *src, size_t len)
 {
@@ -103,7 +102,7 @@ static __always_inline void mirage_copy(void *dst, const void *src, size_t len)
 		/* All but the last 1 to 8 bytes. */
 		mirage_copy_words(dst, src, (len - 1) / sizeof(u64));
 	}
-	/* The last bytes last, for whoever polls for them. */
+	/* The last bytes are stored last, for processes that poll for them. */
 	smp_wmb();
 	mirage_copy_8(dst + len - sizeof(u64), src + len - sizeof(u64));
 }

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Moving bytes from where they are to where they go
+ * Moving bytes from one side of a message to the other
  *
- * The only caller of the table's copies. Neither side sleeps, faults or knows why
- * it moves: a page that is not there ends the move, and what is missing is handed
- * back for the engine to wait for.
+ * No function here sleeps or raises a fault. A missing page ends the move, and the miss is
+ * returned to the engine or carrier, which waits for the page.
  */
 #include "base/device.h"
 #include "mem/cursor.h"
 #include "mem/mw.h"
 
 /**
- * mirage_cursor_open_list - mirage_cursor_open_sges() of any list
+ * mirage_cursor_open_list - mirage_cursor_open_sges() of a list of any length
  * @b: as mirage_cursor_open_sges()
  * @dev: the device
  * @pd: as mirage_cursor_open_sges()
- * @sge: the list
- * @num: its length
+ * @sge: as mirage_cursor_open_sges()
+ * @num: as mirage_cursor_open_sges()
  * @access: as mirage_cursor_open_sges()
  *
- * Any context.
+ * Any context but hardirq.
  *
  * Return: as mirage_cursor_open_sges().
  */
@@ -47,17 +46,17 @@ int mirage_cursor_open_list(struct mirage_cursor *b, struct mirage_dev *dev, str
 }
 
 /**
- * mirage_cursor_open_window - mirage_cursor_open_remote() of any key and length
+ * mirage_cursor_open_window - mirage_cursor_open_remote() of any key and any length
  * @b: as mirage_cursor_open_remote()
  * @dev: the device
  * @pd: as mirage_cursor_open_remote()
  * @qpn: as mirage_cursor_open_remote()
  * @key: the rkey, of a region or a window
  * @addr: first byte
- * @len: length
+ * @len: number of bytes, may be 0
  * @access: as mirage_cursor_open_remote()
  *
- * Any context.
+ * Any context but hardirq.
  *
  * Return: as mirage_cursor_open_remote().
  */
@@ -84,8 +83,8 @@ int mirage_cursor_open_window(struct mirage_cursor *b, struct mirage_dev *dev, s
 }
 
 /**
- * mirage_cursor_enter_window - mirage_cursor_enter() of what a window led to
- * @b: the bytes
+ * mirage_cursor_enter_window - mirage_cursor_enter() of a cursor that has a window
+ * @b: the cursor
  *
  * BHs off.
  *
@@ -100,13 +99,13 @@ bool mirage_cursor_enter_window(struct mirage_cursor *b)
 	return b->found.mw;
 }
 
-/** mirage_cursor_leave_window - mirage_cursor_leave() of what a window led to */
+/** mirage_cursor_leave_window - mirage_cursor_leave() of @b, which has a window */
 void mirage_cursor_leave_window(struct mirage_cursor *b)
 {
 	mirage_mw_leave(b->found.mw);
 }
 
-/** mirage_cursor_release_rest - mirage_cursor_release() of all but the first of @num pieces */
+/** mirage_cursor_release_rest - drop the references of all but the first of @b's @num pieces */
 void mirage_cursor_release_rest(struct mirage_cursor *b, u32 num)
 {
 	while (--num)
@@ -136,13 +135,13 @@ static void cursor_missed(struct mirage_cursor *b, u32 left, bool write, struct 
 }
 
 /**
- * mirage_cursor_find_missing - is there anything to read that is not in the table?
- * @b: the bytes
- * @miss: filled if so; the caller puts @miss->mr
+ * mirage_cursor_find_missing - find the first piece to read that has a missing page
+ * @b: the cursor
+ * @miss: set to all of that piece if there is one; then the caller puts @miss->mr
  *
- * Any context. The answer may be out of date when it arrives.
+ * Any context but hardirq. The answer may be out of date by the time the caller gets it.
  *
- * Return: whether there is.
+ * Return: true if there is such a piece.
  */
 bool mirage_cursor_find_missing(const struct mirage_cursor *b, struct mirage_miss *miss)
 {
@@ -160,15 +159,15 @@ bool mirage_cursor_find_missing(const struct mirage_cursor *b, struct mirage_mis
 }
 
 /**
- * mirage_cursor_move - copy as much of a message as is there, up to MTT_COPY_MAX
- * @to: where the bytes go; a list of regions unless @from is one
- * @from: where they come from
+ * mirage_cursor_move - copy up to MTT_COPY_MAX bytes of a message, or up to a missing page
+ * @to: cursor of the destination; not a kernel buffer if @from is one
+ * @from: cursor of the source
  * @left: bytes of the message still to move, not more than either side has
- * @miss: filled when the move ends early; the caller puts @miss->mr
+ * @miss: filled if a page is missing; then the caller puts @miss->mr
  *
- * BHs are off. Both positions move on by what was copied.
+ * BHs are off. Both positions move on by the number of bytes copied.
  *
- * Return: bytes copied. Less than min(@left, MTT_COPY_MAX): see @miss.
+ * Return: bytes copied. If fewer than min(@left, MTT_COPY_MAX), a page is missing.
  */
 u32 mirage_cursor_move(struct mirage_cursor *to, struct mirage_cursor *from, u32 left,
 		       struct mirage_miss *miss)
@@ -212,7 +211,7 @@ u32 mirage_cursor_move(struct mirage_cursor *to, struct mirage_cursor *from, u32
 	return moved;
 }
 
-/* The piece under the position, if @len bytes of it are left; NULL otherwise. */
+/* The piece that the position is in, if it has @len more bytes and @len is not 0; or NULL. */
 static const struct mirage_piece *cursor_piece_of(const struct mirage_cursor *b, u32 len)
 {
 	const struct mirage_piece *seg = &b->seg[b->cur];
@@ -220,7 +219,10 @@ static const struct mirage_piece *cursor_piece_of(const struct mirage_cursor *b,
 	return len && b->cur < b->num && len <= seg->len - b->off ? seg : NULL;
 }
 
-/* To or from kernel memory: all of it, or the position stays. */
+/*
+ * Copies to or from kernel memory. If a page is missing, fills @miss, puts the position back to
+ * where it was, and returns false.
+ */
 static noinline bool cursor_move_packet(struct mirage_cursor *b, void *buf, u32 len, u32 left,
 					bool write,
 					struct mirage_miss *miss)
@@ -251,15 +253,16 @@ static noinline bool cursor_move_packet(struct mirage_cursor *b, void *buf, u32 
 
 /**
  * mirage_cursor_read - copy a packet's worth out of a message
- * @from: the message; the position moves on, or stays when something is missing
- * @buf: where to
- * @len: bytes
+ * @from: cursor of the message; the position moves on, unless a page is missing
+ * @buf: the destination
+ * @len: number of bytes
  * @left: bytes of the message from the position on, at least @len
- * @miss: filled on a miss; the caller puts @miss->mr
+ * @miss: filled if a page is missing; then the caller puts @miss->mr
  *
  * BHs are off.
  *
- * Return: false: a page is missing, and @buf is partly written.
+ * Return: true if all bytes were copied; false if a page is missing: some of @buf may have been
+ * written.
  */
 bool mirage_cursor_read(struct mirage_cursor *from, void *buf, u32 len, u32 left,
 			struct mirage_miss *miss)
@@ -282,15 +285,16 @@ bool mirage_cursor_read(struct mirage_cursor *from, void *buf, u32 len, u32 left
 
 /**
  * mirage_cursor_write - copy a packet's worth into a message
- * @to: the message, in regions; as in mirage_cursor_read()
+ * @to: cursor of the message, in regions; as in mirage_cursor_read()
  * @buf: the bytes
- * @len: their number
+ * @len: number of bytes
  * @left: as in mirage_cursor_read()
  * @miss: as in mirage_cursor_read()
  *
  * BHs are off.
  *
- * Return: false: a page is missing, and some of the bytes may be there.
+ * Return: true if all bytes were copied; false if a page is missing: some bytes may have been
+ * copied.
  */
 bool mirage_cursor_write(struct mirage_cursor *to, const void *buf, u32 len, u32 left,
 			 struct mirage_miss *miss)
@@ -315,17 +319,18 @@ static void cursor_step_back(struct mirage_cursor *b, u32 n)
 }
 
 /**
- * mirage_cursor_move_rows - copy several packets' worth at once
- * @b: the message, in regions
- * @rows: the packets' payloads
- * @num: their number
+ * mirage_cursor_move_rows - copy the payloads of several packets at once
+ * @b: cursor of the message, in regions
+ * @rows: the payloads
+ * @num: number of packets
  * @left: bytes of the message from the position on, at least as many as in @rows
- * @write: to the message, or from it
- * @miss: filled on a miss, the caller puts @miss->mr; NULL: nobody wants to know
+ * @write: true to copy to the message, false to copy from it
+ * @miss: filled if a page is missing, then the caller puts @miss->mr; or NULL
  *
- * BHs are off. The position moves on by the packets that were copied.
+ * BHs are off. The position moves on by the packets that were copied whole.
  *
- * Return: their number; of one that misses a page some bytes may be there.
+ * Return: number of packets copied whole. If fewer than @num, a page of the next one is missing,
+ * and some of its bytes may have been copied.
  */
 u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_rows *rows, u32 num,
 			    u32 left,
@@ -354,9 +359,9 @@ u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_row
 }
 
 /**
- * mirage_cursor_seek - move the position
- * @b: the bytes
- * @to: bytes from the first one; not beyond the end
+ * mirage_cursor_seek - set the position
+ * @b: the cursor
+ * @to: offset from the first byte; not beyond the end
  */
 void mirage_cursor_seek(struct mirage_cursor *b, u32 to)
 {

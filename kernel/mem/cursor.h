@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Where the bytes of one side of a message are
+ * A cursor: the bytes of one side of a message, and a position in them
  *
- * The one form in which requester, responder and carriers hand each other data:
- * a list of pieces of regions, or a buffer of the kernel's, with a position.
+ * Requester, responder and carriers pass data to each other in this form alone. The bytes are a
+ * list of pieces of regions, or a kernel buffer.
  */
 #ifndef MIRAGE_CURSOR_H
 #define MIRAGE_CURSOR_H
@@ -15,7 +15,7 @@
 
 /**
  * struct mirage_piece - a piece of one region
- * @mr: the region; a reference is held
+ * @mr: the region; with a reference, unless the cursor is borrowed
  * @addr: its first byte, an iova
  * @len: its length, not 0
  */
@@ -26,15 +26,16 @@ struct mirage_piece {
 };
 
 /**
- * struct mirage_cursor - a byte sequence with a position
- * @buf: the bytes themselves, or NULL: they are in @seg
- * @num: pieces in @seg
- * @cur: the piece the position is in
- * @off: bytes of that piece, or of @buf, that are done
- * @single: length of the only piece, until the position moves; may be 0 at any time
- * @window: the key of the window that they were found by, or 0
+ * struct mirage_cursor - a sequence of bytes, and a position in it
+ * @buf: the kernel buffer with the bytes, or NULL if they are in @seg
+ * @num: number of pieces in @seg; 0 if the cursor is borrowed
+ * @cur: index of the piece that the position is in
+ * @off: offset of the position in that piece, or in @buf
+ * @single: length of the only piece until the position moves, or 0: then small messages take the
+ *	general way, which is always right
+ * @window: key of the window through which the region was found, or 0
  * @seg: the pieces
- * @found: with @window: how they were found, and the window while it is entered
+ * @found: if @window is not 0: the arguments of the lookup, and the window while it is entered
  */
 struct mirage_cursor {
 	void *buf;
@@ -54,11 +55,11 @@ struct mirage_cursor {
 };
 
 /**
- * struct mirage_miss - what has to be brought in before a move goes on
- * @mr: the region; a reference is held for the holder of this
- * @iova: the first missing byte
- * @len: bytes of the message from there on in this region
- * @write: they are going to be written
+ * struct mirage_miss - bytes that have to be in the table before a move goes on
+ * @mr: the region; whoever has the miss owns a reference on it
+ * @iova: the first of the bytes
+ * @len: number of bytes, to the end of the message or of its piece of this region
+ * @write: true if the bytes are going to be written
  */
 struct mirage_miss {
 	struct mirage_mr *mr;
@@ -101,7 +102,7 @@ u32 mirage_cursor_move_rows(struct mirage_cursor *b, const struct mirage_mtt_row
 			    bool write, struct mirage_miss *miss);
 void mirage_cursor_seek(struct mirage_cursor *b, u32 to);
 
-/** mirage_cursor_rewind - back to the first byte */
+/** mirage_cursor_rewind - move the position of @b to the first byte */
 static inline void mirage_cursor_rewind(struct mirage_cursor *b)
 {
 	b->cur = 0;
@@ -109,9 +110,9 @@ static inline void mirage_cursor_rewind(struct mirage_cursor *b)
 }
 
 /**
- * mirage_cursor_open_buf - bytes in memory of the kernel's, or in a ring
- * @b: filled; needs no release
- * @buf: the bytes; at least as many as will be moved
+ * mirage_cursor_open_buf - open a cursor on a kernel buffer, or on part of a ring
+ * @b: the cursor; needs no release
+ * @buf: the buffer, with at least as many bytes as will be moved
  */
 static inline void mirage_cursor_open_buf(struct mirage_cursor *b, const void *buf)
 {
@@ -122,7 +123,13 @@ static inline void mirage_cursor_open_buf(struct mirage_cursor *b, const void *b
 	mirage_cursor_rewind(b);
 }
 
-/* One piece of one region; the reference on it is ours. */
+/**
+ * mirage_cursor_open_mr - open a cursor on one piece of one region
+ * @b: the cursor
+ * @mr: the region; the caller's reference passes to the cursor
+ * @addr: first byte, an iova
+ * @len: number of bytes, not 0
+ */
 static __always_inline void mirage_cursor_open_mr(struct mirage_cursor *b, struct mirage_mr *mr,
 						  u64 addr,
 						  u32 len)
@@ -136,15 +143,15 @@ static __always_inline void mirage_cursor_open_mr(struct mirage_cursor *b, struc
 }
 
 /**
- * mirage_cursor_open_sges - the bytes that a validated SGE list names
- * @b: filled; released by mirage_cursor_release() even after a failure
+ * mirage_cursor_open_sges - open a cursor on the bytes that a validated SGE list names
+ * @b: the cursor; released by mirage_cursor_release(), after a failure too
  * @dev: the device
- * @pd: PD the keys must belong to
- * @sge: the list; empty SGEs are skipped with whatever key they have
- * @num: its length, at most MIRAGE_MAX_SGE
- * @access: rights needed, IB_ACCESS_*, 0 to read
+ * @pd: PD that the keys must belong to
+ * @sge: the list; empty SGEs are skipped, whatever their key
+ * @num: number of SGEs, at most MIRAGE_MAX_SGE
+ * @access: rights needed, IB_ACCESS_*; 0 to read
  *
- * Any context.
+ * Any context but hardirq.
  *
  * Return: 0, or the errno of mirage_mr_lookup().
  */
@@ -165,17 +172,17 @@ static __always_inline int mirage_cursor_open_sges(struct mirage_cursor *b, stru
 }
 
 /**
- * mirage_cursor_open_remote - the bytes that a remote key names
- * @b: filled; released by mirage_cursor_release()
+ * mirage_cursor_open_remote - open a cursor on the bytes that a remote key names
+ * @b: the cursor; released by mirage_cursor_release()
  * @dev: the device
- * @pd: PD the key must belong to
- * @qpn: the responder's QP: a window of type 2 is good through one QP only
+ * @pd: PD that the key must belong to
+ * @qpn: number of the responder's QP: a window of type 2 is valid for one QP only
  * @key: the rkey
  * @addr: first byte
- * @len: length; nothing is looked at when it is 0 (IBA 9.7.4.1.6)
+ * @len: number of bytes; if it is 0, nothing else is checked (IBA 9.7.4.1.6)
  * @access: rights needed, IB_ACCESS_*
  *
- * Any context.
+ * Any context but hardirq.
  *
  * Return: 0, or the errno of mirage_rkey_get().
  */
@@ -195,21 +202,21 @@ static __always_inline int mirage_cursor_open_remote(struct mirage_cursor *b,
 	return mirage_cursor_open_window(b, dev, pd, qpn, key, addr, len, access);
 }
 
-/* What a small message, tried once, gains without references. */
+/* Up to so many bytes, a message that is tried once gains from a borrowed cursor. */
 #define MIRAGE_CURSOR_BORROW_MAX	512
 
 /**
- * mirage_cursor_borrow - one piece without a reference on its region
- * @b: filled if so
+ * mirage_cursor_borrow - open a cursor on one piece, without a reference on its region
+ * @b: the cursor; opened if true is returned
  * @dev: the device
- * @pd: PD the key must belong to
+ * @pd: PD that the key must belong to
  * @sge: the piece, not empty
- * @access: rights needed, IB_ACCESS_*, 0 to read
+ * @access: rights needed, IB_ACCESS_*; 0 to read
  *
- * BHs off, and the bytes are forgotten or filled anew before they are on again. All
- * that can be done with them is mirage_cursor_move_small() and mirage_cursor_read_small().
+ * BHs are off. Before they are on again, the caller gives the cursor up or opens it anew. A
+ * borrowed cursor is good only for mirage_cursor_move_small() and mirage_cursor_read_small().
  *
- * Return: whether there is such a region.
+ * Return: true if the key names a suitable region; a DMA region is not suitable.
  */
 static __always_inline bool mirage_cursor_borrow(struct mirage_cursor *b, struct mirage_dev *dev,
 						 struct ib_pd *pd, const struct mirage_sge *sge,
@@ -227,39 +234,51 @@ static __always_inline bool mirage_cursor_borrow(struct mirage_cursor *b, struct
 	return true;
 }
 
-/** mirage_cursor_is_borrowed - are these mirage_cursor_borrow()'s? */
+/**
+ * mirage_cursor_is_borrowed - tell whether a cursor was opened by mirage_cursor_borrow()
+ * @b: the cursor, whose position has not moved
+ *
+ * Return: true if so.
+ */
 static __always_inline bool mirage_cursor_is_borrowed(const struct mirage_cursor *b)
 {
 	return !b->num && b->single;
 }
 
-/** mirage_cursor_is_open - is there anything to release? */
+/**
+ * mirage_cursor_is_open - tell whether a cursor has a buffer, or references on regions
+ * @b: the cursor
+ *
+ * Return: true if so; false for a borrowed cursor.
+ */
 static __always_inline bool mirage_cursor_is_open(const struct mirage_cursor *b)
 {
 	return b->num || b->buf;
 }
 
 /**
- * mirage_cursor_enter - before bytes move that a remote key named
- * @b: the bytes
+ * mirage_cursor_enter - keep the window valid while bytes move that a remote key named
+ * @b: the cursor
  *
- * BHs are off until mirage_cursor_leave(), which is soon: the owner of a window waits for it.
+ * BHs are off until mirage_cursor_leave(). The caller keeps that time short: whoever invalidates
+ * the window waits for it.
  *
- * Return: false: the window was invalidated or is another one now.
+ * Return: true if bytes may move, always so without a window; false if the window was
+ * invalidated, or leads to other bytes now.
  */
 static __always_inline bool mirage_cursor_enter(struct mirage_cursor *b)
 {
 	return likely(!b->window) || mirage_cursor_enter_window(b);
 }
 
-/** mirage_cursor_leave - the end of what mirage_cursor_enter() began */
+/** mirage_cursor_leave - let go of the window that mirage_cursor_enter() of @b kept valid */
 static __always_inline void mirage_cursor_leave(struct mirage_cursor *b)
 {
 	if (unlikely(b->window))
 		mirage_cursor_leave_window(b);
 }
 
-/** mirage_cursor_release - drop the references on regions; the sequence is empty then */
+/** mirage_cursor_release - drop the references of @b on regions; @b is empty afterwards */
 static __always_inline void mirage_cursor_release(struct mirage_cursor *b)
 {
 	u32 num = b->num;
@@ -275,13 +294,14 @@ static __always_inline void mirage_cursor_release(struct mirage_cursor *b)
 
 /**
  * mirage_cursor_move_small - copy all of a small message at once
- * @to: where the bytes go
- * @from: where they come from
+ * @to: cursor of the destination
+ * @from: cursor of the source
  * @left: bytes of the message still to move
  *
- * BHs are off.
+ * BHs are off. Neither position moves.
  *
- * Return: whether it was that small, and there; if not, see mirage_cursor_move().
+ * Return: true if all bytes were copied. If false, none was: the message is too long, or not
+ * contiguous in memory, or a page is missing. See mirage_cursor_move().
  */
 static __always_inline bool mirage_cursor_move_small(struct mirage_cursor *to,
 						     struct mirage_cursor *from, u32 left)
@@ -293,13 +313,14 @@ static __always_inline bool mirage_cursor_move_small(struct mirage_cursor *to,
 
 /**
  * mirage_cursor_read_small - copy all of a small message out at once
- * @from: the message; the position stays
- * @buf: where to
- * @len: its bytes
+ * @from: cursor of the message; the position does not move
+ * @buf: the destination
+ * @len: number of bytes of the message
  *
  * BHs are off.
  *
- * Return: whether it was that small, and there; if not, see mirage_cursor_read().
+ * Return: true if all bytes were copied. If false, none was: the message is too long, or not
+ * contiguous in memory, or a page is missing. See mirage_cursor_read().
  */
 static __always_inline bool mirage_cursor_read_small(struct mirage_cursor *from, void *buf, u32 len)
 {

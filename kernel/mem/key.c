@@ -2,9 +2,9 @@
 /*
  * The table of keys
  *
- * A key is, from the top: 7 bits at random, MIRAGE_KEY_SLOTS' worth of slot number, chosen
- * at random among the free ones, and 8 bits at random. So whoever knows one knows nothing
- * about the next, and a stale one finds nothing even where its slot is in use again.
+ * A key has three parts, from the top: 7 random bits; the number of a slot, chosen at random
+ * among the MIRAGE_KEY_SLOTS; and 8 random bits. So whoever knows one key can not tell others
+ * from it, and a stale key finds nothing as a rule, even if its slot is in use again.
  *
  * Slots are changed by cmpxchg and release stores, and read under RCU.
  */
@@ -16,8 +16,8 @@
 #include "mem/key.h"
 
 /*
- * At most half of all slots are in use: that many guesses in a row are as good as
- * never all taken.
+ * At most half of all slots are in use, so it practically never happens that so many random
+ * slots in a row are all taken.
  */
 #define KEY_TRIES	64
 
@@ -43,13 +43,13 @@ static unsigned long *key_slot_of(struct mirage_key_table *table, u32 key)
 }
 
 /**
- * mirage_key_reserve - a key for a region or a window
+ * mirage_key_reserve - reserve a key for a region or a window
  * @table: the device's table
- * @key: the key
+ * @key: set to the key
  *
- * Process context. Nothing is found by the key before mirage_key_set().
+ * Process context. The key finds nothing before mirage_key_set().
  *
- * Return: 0, -ENOSPC or -ENOMEM.
+ * Return: 0; -ENOSPC if no free slot was found; -ENOMEM.
  */
 int mirage_key_reserve(struct mirage_key_table *table, u32 *key)
 {
@@ -59,7 +59,7 @@ int mirage_key_reserve(struct mirage_key_table *table, u32 *key)
 		unsigned long *slot;
 
 		*key = get_random_u32();
-		/* Whoever forgot to fill in a key has 0 there. */
+		/* A key that an application forgot to set is 0, and must not find anything. */
 		if (!(*key >> 8))
 			continue;
 		slot = key_slot_of(table, *key);
@@ -72,24 +72,24 @@ int mirage_key_reserve(struct mirage_key_table *table, u32 *key)
 }
 
 /**
- * mirage_key_set - say what a reserved key names, or free it
+ * mirage_key_set - make a reserved key name something, or free it
  * @table: the device's table
  * @key: the key
- * @value: 0, or see enum mirage_key_kind
+ * @value: 0 to free the key, or see enum mirage_key_kind
  *
- * Any context. After a grace period nobody uses what was there before.
+ * Any context. A reader under RCU may still use the old value until a grace period is over.
  */
 void mirage_key_set(struct mirage_key_table *table, u32 key, unsigned long value)
 {
 	unsigned long *slot = key_slot_of(table, key);
 
-	/* What the value points to was written before. */
+	/* Whoever sees the value also sees what was written to the object that it points to. */
 	smp_store_release(slot, value);
 }
 
 /**
- * mirage_key_table_free - at the end of the device
- * @table: its table, empty
+ * mirage_key_table_free - free the memory of a table of keys, at the end of its device
+ * @table: the table, without keys
  */
 void mirage_key_table_free(struct mirage_key_table *table)
 {

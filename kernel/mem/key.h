@@ -11,7 +11,7 @@
 
 #include "base/tables.h"
 
-/* The low bits of a slot. All zero with others set: a region. */
+/* The low bits of a slot. If they are 0 and others are not, the slot points to a region. */
 enum mirage_key_kind {
 	MIRAGE_KEY_WINDOW	= 1,
 	MIRAGE_KEY_RESERVED	= 2,
@@ -20,13 +20,13 @@ enum mirage_key_kind {
 };
 
 /**
- * mirage_key_slot - what is in the slot of a key
+ * mirage_key_slot - read the slot of a key
  * @table: the device's table
- * @key: the key; that it is the one of what is found is for the caller to check
+ * @key: the key; other keys have the same slot, so the caller compares the key of what it finds
  *
  * Under RCU of any flavour.
  *
- * Return: 0, or see enum mirage_key_kind.
+ * Return: 0 if the slot is free, or see enum mirage_key_kind.
  */
 static __always_inline unsigned long mirage_key_slot(const struct mirage_key_table *table, u32 key)
 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory regions: rights, life
+ * Memory regions: their rights, and their life
  *
- * Life: registered, deregistered (dead: no lookup finds it, no byte moves through
- * its table, its pages are let go), freed. Operations and faults under way hold
- * references, and only the last of those steps waits for them.
+ * A region is registered, then deregistered, then freed. After deregistration it is dead: no
+ * lookup finds it, no byte moves through its table, and its pages have been released.
+ * Operations and faults under way have references. Only freeing waits for these;
+ * deregistration does not.
  */
 #include <linux/hugetlb_inline.h>
 #include <linux/mm.h>
@@ -20,14 +21,16 @@
 #include "mem/odp.h"
 #include "mem/pin.h"
 
-/* A flush to persistence would have to write caches back: not offered. */
+/*
+ * IB_ACCESS_FLUSH_PERSISTENT is not offered: such a flush would have to write CPU caches back.
+ */
 #define MR_ACCESS_SUPPORTED	(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE | \
 				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC | \
 				 IB_ACCESS_MW_BIND | IB_ACCESS_ON_DEMAND | \
 				 IB_ACCESS_HUGETLB | IB_ACCESS_OPTIONAL | \
 				 IB_ACCESS_FLUSH_GLOBAL)
 
-/** mirage_mr_publish - from here on the key leads to the region */
+/** mirage_mr_publish - let lookups find the region @mr by its key from now on */
 void mirage_mr_publish(struct mirage_mr *mr)
 {
 	mr->ibmr.lkey = mr->key;
@@ -36,7 +39,7 @@ void mirage_mr_publish(struct mirage_mr *mr)
 }
 
 /**
- * mirage_mr_get - mirage_mr_lookup() for who is not in a hurry
+ * mirage_mr_get - mirage_mr_lookup() as a function call, for paths that are not hot
  * @dev: the device
  * @pd: as mirage_mr_lookup()
  * @key: as mirage_mr_lookup()
@@ -65,7 +68,12 @@ static void mr_teardown_work(struct work_struct *work)
 	mr_free(container_of(work, struct mirage_mr, teardown));
 }
 
-/** mirage_mr_release_later - the last reference is gone, where one may not sleep; any context */
+/**
+ * mirage_mr_release_later - free a region whose last reference is gone; teardown() in a worker
+ * @ref: the region's reference count
+ *
+ * Any context.
+ */
 void mirage_mr_release_later(struct kref *ref)
 {
 	struct mirage_mr *mr = container_of(ref, struct mirage_mr, ref);
@@ -84,13 +92,14 @@ static void mr_release_now(struct kref *ref)
 }
 
 /**
- * mirage_mr_fault_now_gone - mirage_mr_backend.fault_now of who fills all of a table at once
+ * mirage_mr_fault_now_gone - mirage_mr_backend.fault_now of backends that fill all of a table
+ *	before the region is published
  * @mr: the region
- * @iova: ignored, as is what follows
- * @len: bytes
- * @write: for writing
+ * @iova: not used
+ * @len: not used
+ * @write: not used
  *
- * Only a region that is gone lacks a page.
+ * In such a table a page is missing only if the region is dead.
  *
  * Return: -ESRCH.
  */
@@ -100,12 +109,12 @@ int mirage_mr_fault_now_gone(struct mirage_mr *mr, u64 iova, u64 len, bool write
 }
 
 /**
- * mirage_mr_fault_raise_gone - the same as mirage_mr_backend.fault_raise
+ * mirage_mr_fault_raise_gone - mirage_mr_backend.fault_raise of the same backends
  * @mr: the region
- * @iova: ignored, as is what follows
- * @len: bytes
- * @write: for writing
- * @w: not woken
+ * @iova: not used
+ * @len: not used
+ * @write: not used
+ * @w: the waiter, which is not woken
  *
  * Return: -ESRCH.
  */
@@ -133,7 +142,7 @@ static bool mr_starts_in_hugetlb(unsigned long start)
 	return hugetlb;
 }
 
-/* What can be said without touching memory. Sets the bounds. */
+/* Checks bounds and access as far as that needs no page, and sets them in the region. */
 static int mr_check_bounds(struct mirage_mr *mr, u64 start, u64 length, u64 iova,
 			   int access)
 {
@@ -160,10 +169,11 @@ static int mr_check_bounds(struct mirage_mr *mr, u64 start, u64 length, u64 iova
 }
 
 /**
- * mirage_mr_check_access - rights that a region of this device can have
+ * mirage_mr_check_access - check that a region of this device can have these rights
  * @access: IB_ACCESS_*
  *
- * Return: 0; -EOPNOTSUPP unknown ones; -EINVAL some that need others.
+ * Return: 0; -EOPNOTSUPP if a right is not supported; -EINVAL if one needs another that is not
+ * in @access.
  */
 int mirage_mr_check_access(int access)
 {
@@ -176,14 +186,15 @@ int mirage_mr_check_access(int access)
 }
 
 /**
- * mirage_mr_alloc - a region of kernel memory, with a key that leads nowhere yet
- * @pd: its PD
- * @size: bytes of the structure that it is the start of
+ * mirage_mr_alloc - allocate a region of kernel memory; its key finds nothing yet
+ * @pd: the region's PD
+ * @size: size of the structure that begins with the region
  * @access: IB_ACCESS_*
  *
  * Process context.
  *
- * Return: the region. ERR_PTR: as mirage_mr_check_access(), -ENOSPC too many, -ENOMEM.
+ * Return: the region. ERR_PTR: as mirage_mr_check_access(); -ENOSPC if there are too many
+ * regions; -ENOMEM.
  */
 struct mirage_mr *mirage_mr_alloc(struct ib_pd *pd, size_t size, int access)
 {
@@ -215,7 +226,7 @@ put_limit:
 	return ERR_PTR(err);
 }
 
-/* Reserve the key, do all that can fail, publish. */
+/* Does all that can fail, then publishes the region. */
 static int mr_create(struct mirage_mr *mr)
 {
 	bool implicit = mr->last == U64_MAX;
@@ -225,7 +236,7 @@ static int mr_create(struct mirage_mr *mr)
 	err = mirage_key_reserve(&mr->dev->mrs, &mr->key);
 	if (err)
 		return err;
-	/* No page of the process is beyond that, and the table is so much flatter. */
+	/* The process has no page above TASK_SIZE_MAX, and the lower bound makes a flatter tree. */
 	mirage_mtt_init(&mr->mtt, mr->iova, implicit ? TASK_SIZE_MAX - 1 : mr->last, !odp);
 	err = odp ? mirage_odp_create(mr) : mirage_pin_create(mr);
 	if (err) {
@@ -248,8 +259,9 @@ static int mr_create(struct mirage_mr *mr)
  * @dmah: not supported
  * @udata: not used
  *
- * Return: the region. ERR_PTR: -EINVAL bounds, rights that need others;
- * -EOPNOTSUPP rights unknown; -ENOSPC too many; -ENOMEM; what pinning says.
+ * Return: the region. ERR_PTR: -EINVAL if the bounds are wrong; -EOPNOTSUPP if there is a @dmah;
+ * as mirage_mr_check_access(); -ENOSPC if there are too many regions; -ENOMEM; or the errno of
+ * the backend.
  */
 struct ib_mr *mirage_reg_user_mr(struct ib_pd *pd, u64 start, u64 length, u64 iova,
 				 int access, struct ib_dmah *dmah,
@@ -302,17 +314,18 @@ static bool mr_can_stay(const struct mirage_mr *mr, int access)
  * mirage_rereg_user_mr - ib_device_ops.rereg_user_mr
  * @ibmr: the region
  * @flags: what to change, IB_MR_REREG_*
- * @start: with IB_MR_REREG_TRANS; as @length and @iova
- * @length: see @start
- * @iova: see @start
- * @access: with IB_MR_REREG_ACCESS
- * @pd: with IB_MR_REREG_PD
+ * @start: the new user address, if @flags has IB_MR_REREG_TRANS
+ * @length: the new length, if @flags has IB_MR_REREG_TRANS
+ * @iova: the new iova, if @flags has IB_MR_REREG_TRANS
+ * @access: the new rights, if @flags has IB_MR_REREG_ACCESS
+ * @pd: the new PD, if @flags has IB_MR_REREG_PD
  * @udata: not used
  *
- * Operations under way may go on as they began. On error the region stays as it is.
+ * Operations under way may go on with the old rights and PD. On error the region does not
+ * change.
  *
- * Return: NULL, changed in place, with the same key; a new region that takes its
- * place; or ERR_PTR as from mirage_reg_user_mr().
+ * Return: NULL if the region was changed in place and keeps its key; a new region that replaces
+ * it; or ERR_PTR as from mirage_reg_user_mr().
  */
 struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
 				   u64 length, u64 iova, int access,
@@ -337,7 +350,7 @@ struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
 		start = mr->start;
 		length = mr->last - mr->iova + 1;
 		iova = mr->iova;
-		/* That of everything does not fit. */
+		/* The length of an implicit region is 2^64, which wraps to 0. */
 		length = length ?: U64_MAX;
 	}
 	return mirage_reg_user_mr(pd, start, length, iova, access, NULL, udata);
@@ -348,8 +361,8 @@ struct ib_mr *mirage_rereg_user_mr(struct ib_mr *ibmr, int flags, u64 start,
  * @ibmr: the region
  * @udata: not used
  *
- * Never waits for a fault. When it returns no byte moves to or from the region, and
- * its pages are not pinned any more.
+ * Never waits for a fault. When it returns, no byte moves to or from the region any more, and
+ * its pages are not pinned.
  *
  * Return: 0.
  */
@@ -370,10 +383,10 @@ int mirage_dereg_mr(struct ib_mr *ibmr, struct ib_udata *udata)
 
 /**
  * mirage_fill_stat_mr - ib_device_ops.fill_stat_mr_entry
- * @msg: netlink message
+ * @msg: the netlink message to add the counters to
  * @ibmr: the region; only ODP regions have counters
  *
- * Return: 0 or -EMSGSIZE.
+ * Return: 0; -EMSGSIZE if the message is full.
  */
 int mirage_fill_stat_mr(struct sk_buff *msg, struct ib_mr *ibmr)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Memory regions: rights, life
+ * Memory regions: their rights, and their life
  */
 #ifndef MIRAGE_MR_H
 #define MIRAGE_MR_H
@@ -20,13 +20,14 @@ struct mirage_mr;
 struct mirage_odp_waiter;
 
 /**
- * struct mirage_mr_backend - what fills the table of a region
- * @fault_now: bring [iova, iova + len) in without sleeping on I/O (task context)
- * @fault_raise: the same as an event; @w is woken when it is over (any context but
- *	hardirq, spinlocks may be held)
- * @dereg: after mirage_mtt_kill(), in the deregistration; references may be left; sleeps; or
- *	NULL
- * @teardown: after that, when the last reference is gone; sleeps; or NULL
+ * struct mirage_mr_backend - the operations of a backend, which fills the table of a region
+ * @fault_now: brings the pages of [iova, iova + len) in, and does not sleep for I/O (task
+ *	context)
+ * @fault_raise: raises a fault that brings them in; @w is woken when the fault is over (any
+ *	context but hardirq, spinlocks may be held)
+ * @dereg: called when the region is deregistered, after mirage_mtt_kill(); others may still have
+ *	references; may sleep; or NULL
+ * @teardown: called after that, when the last reference is gone; may sleep; or NULL
  */
 struct mirage_mr_backend {
 	int (*fault_now)(struct mirage_mr *mr, u64 iova, u64 len, bool write);
@@ -38,23 +39,23 @@ struct mirage_mr_backend {
 
 /**
  * struct mirage_mr - one region
- * @ibmr: the core's object; gone for the core after mirage_dereg_mr(), while an
- *	engine or a fault may still hold the rest
- * @ref: one of the registration, one of each operation and fault under way
- * @rcu: lookups are lockless
- * @teardown: where the last reference was dropped where one may not sleep
+ * @ibmr: the core's object; the core does not know it any more after mirage_dereg_mr(), but an
+ *	engine or a fault may still have a reference on the region
+ * @ref: the registration has a reference, and so has each operation and fault under way
+ * @rcu: to free the region: lookups take no lock
+ * @teardown: frees the region if its last reference was dropped where one may not sleep
  * @dev: the device; it may be gone once @dead is set, see mirage_odp_count()
  * @key: lkey and rkey
- * @pd: compared by address only, never followed after deregistration
- * @iova: the address peers and WQEs use for the first byte
- * @last: that of the last byte, inclusive
+ * @pd: the PD; compared by address only, never followed after deregistration
+ * @iova: the address that peers and WQEs use for the first byte
+ * @last: the iova of the last byte
  * @start: user address of the first byte (ODP)
  * @access: IB_ACCESS_*
- * @dma: a DMA region: filled where it is looked up
- * @dead: deregistered: every lookup and fault fails
- * @mtt: its table
- * @backend: pinned, ODP, or those of kernel memory
- * @priv: its own
+ * @dma: true for a DMA region, whose table is filled at each lookup
+ * @dead: true after deregistration: every lookup and fault fails
+ * @mtt: the region's table
+ * @backend: operations of the backend: pinned, ODP, or one of those for kernel memory
+ * @priv: the backend's own data
  */
 struct mirage_mr {
 	struct ib_mr ibmr;
@@ -75,6 +76,12 @@ struct mirage_mr {
 	void *priv;
 };
 
+/**
+ * to_mmr - from the core's object to ours
+ * @ibmr: the core's object
+ *
+ * Return: the region.
+ */
 static inline struct mirage_mr *to_mmr(struct ib_mr *ibmr)
 {
 	return container_of(ibmr, struct mirage_mr, ibmr);
@@ -90,6 +97,7 @@ int mirage_mr_fault_raise_gone(struct mirage_mr *mr, u64 iova, u64 len, bool wri
 struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 key,
 				u64 addr, u64 len, int access);
 
+/* Checks that a region has the key, the PD, the rights and the bytes. len is not 0. */
 static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd,
 				    u32 key, u64 addr, u64 len, int access)
 {
@@ -107,17 +115,17 @@ static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_
 /**
  * mirage_mr_find - find the region that a key names
  * @table: the device's table
- * @pd: the PD it has to belong to
+ * @pd: the PD that the region has to belong to
  * @key: lkey or rkey
- * @addr: first byte, in the region's own addresses
- * @len: bytes, not 0: there the caller has nothing to ask for
+ * @addr: first byte, an iova of the region
+ * @len: number of bytes, not 0: the caller needs no lookup for 0 bytes
  * @access: the rights needed, IB_ACCESS_*; 0 to read locally
  *
- * Under RCU, which is all that keeps the region: it may be deregistered at any moment,
- * and then its table has no page any more. Finds no windows: mirage_rkey_get() does.
+ * Under RCU, and only RCU keeps the region: it may be deregistered at any moment, and then its
+ * table has no page any more. A window is not found; mirage_rkey_get() finds windows, too.
  *
- * Return: the region. ERR_PTR: -ENOENT unknown or stale key, -EXDEV another PD,
- * -EACCES rights, -ERANGE bounds or wrap.
+ * Return: the region. ERR_PTR: -ENOENT if the key is unknown or stale, -EXDEV if the region is
+ * of another PD, -EACCES if it lacks a right, -ERANGE if a byte is outside it.
  */
 static __always_inline struct mirage_mr *
 mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,
@@ -133,7 +141,7 @@ mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32
 }
 
 /**
- * mirage_mr_lookup - mirage_mr_find() and take a reference
+ * mirage_mr_lookup - find the region that a key names, and take a reference on it
  * @table: as mirage_mr_find()
  * @pd: as mirage_mr_find()
  * @key: as mirage_mr_find()
@@ -141,7 +149,7 @@ mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32
  * @len: as mirage_mr_find()
  * @access: as mirage_mr_find()
  *
- * Any context but hardirq.
+ * Any context but hardirq. The table of a DMA region is filled for these bytes.
  *
  * Return: as mirage_mr_find().
  */
@@ -151,7 +159,7 @@ mirage_mr_lookup(const struct mirage_key_table *table, const struct ib_pd *pd, u
 {
 	struct mirage_mr *mr;
 
-	/* The flavour that is no function call. */
+	/* The flavour of RCU whose read side is no function call. */
 	rcu_read_lock_sched();
 	mr = mirage_mr_find(table, pd, key, addr, len, access);
 	if (!IS_ERR(mr) && unlikely(!kref_get_unless_zero(&mr->ref)))
@@ -163,10 +171,10 @@ mirage_mr_lookup(const struct mirage_key_table *table, const struct ib_pd *pd, u
 }
 
 /**
- * mirage_mr_put - drop a reference
+ * mirage_mr_put - drop a reference on a region
  * @mr: the region
  *
- * Any context; the teardown after the last one runs in a worker.
+ * Any context: if it was the last reference, the backend's teardown() runs in a worker.
  */
 static inline void mirage_mr_put(struct mirage_mr *mr)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The NIC's translation table: commit, zap, and the life of what they work on
+ * The NIC's translation table: commit, zap, and the life of its chunks and nodes
  *
- * Knows neither queue pairs nor address spaces. A backend (pin.c, odp.c) commits
- * pages to it, engines copy through it, and a zap takes pages away. An engine that
- * finds no page stops there and says so: whose business that is, others know.
+ * The table knows neither queue pairs nor address spaces. A backend (pin.c, odp.c) commits
+ * pages to it, engines copy through it, and a zap takes pages out of it. A copy that meets a
+ * missing page stops there and returns how far it came; its caller raises the fault.
  *
  * The table is sparse: one chunk per 2 MiB of iova, made by the first commit to it.
  * A shallow tree leads to it in a few loads: no level for a region of 2 MiB, one up to
@@ -18,10 +18,10 @@
  * Locking
  * -------
  *
- * What is in a chunk is protected by its own spinlock, taken with softirqs off,
- * because the wire carrier copies in softirq context. The holder of the lock may
- * use the pages it finds: a zap has to wait for it, and the page tables of the CPU
- * change after that, so the page can be neither freed nor reused meanwhile.
+ * The entries of a chunk are protected by its own spinlock, taken with softirqs off,
+ * because the wire carrier copies in softirq context. The holder of the lock may use the
+ * pages it finds: a zap waits for the lock, and the kernel changes the CPU's page tables
+ * only after the zap. So the page can be neither freed nor reused meanwhile.
  *
  *	copy					munmap
  *						invalidate: lock chunk (waits)
@@ -29,18 +29,18 @@
  *						clear, unlock
  *	lock chunk: not there			change page tables, free pages
  *
- * A copy holds the locks of two chunks, the one at the lower address first, and
- * moves at most MTT_COPY_MAX bytes under them. The whole order of locks, and its reason:
- * base/device.h.
+ * A copy between two regions holds the locks of two chunks, and moves at most MTT_COPY_MAX
+ * bytes under them. The whole order of locks, and its reason: base/device.h.
  *
  * The tree is changed by cmpxchg, and chunks are found in it with softirqs off,
- * which is an RCU read side. A chunk is dead before it is erased: whoever found it
- * earlier finds nothing in it, and whoever wants to commit to it makes another.
- * Whoever sets dead frees. The tree's nodes stay for the life of the table: the root
- * of 8 bytes a slot, at most 16 KiB, and where it does not reach down to the chunks
- * 4 KiB of slots for each GiB of addresses that was ever used. A few words in front
- * of the slots say which are; with them such a node takes 8 KiB of slab, the largest
- * root 32 KiB.
+ * which is an RCU read side. A chunk is made dead before it is erased from the tree. A copy
+ * that found it earlier finds no page in it, and a commit makes another chunk. Whoever makes
+ * a chunk dead frees it.
+ *
+ * The tree's nodes stay for the life of the table. The root has 8 bytes a slot, at most
+ * 16 KiB. Where the root's slots are not chunks, there are also 4 KiB of slots for each GiB
+ * of addresses that was ever used. A few words in front of the slots tell which of them are
+ * used; with these words such a node takes 8 KiB of slab, and the largest root 32 KiB.
  */
 #include <linux/atomic.h>
 #include <linux/bitops.h>
@@ -99,7 +99,7 @@ static struct mirage_mtt_chunk *mtt_chunk_alloc(const struct mirage_mtt *mtt, un
 	return chunk;
 }
 
-/* Whoever makes a chunk dead calls mtt_chunk_drop() once the lock is free again. */
+/* Makes a chunk dead. The caller calls mtt_chunk_drop() after it has dropped the lock. */
 static void mtt_chunk_die(struct mirage_mtt_chunk *chunk)
 	__must_hold(&chunk->lock)
 {
@@ -110,7 +110,7 @@ static void mtt_chunk_die(struct mirage_mtt_chunk *chunk)
 	chunk->huge = 0;
 }
 
-/* The slot of a chunk, or NULL when the tree does not reach there yet. */
+/* The slot of a chunk, or NULL if a node on the way has not been made yet. */
 static void **mtt_slot(struct mirage_mtt *mtt, unsigned long index)
 {
 	struct mirage_mtt_node *node = READ_ONCE(mtt->root);
@@ -132,7 +132,7 @@ static void **mtt_slot(struct mirage_mtt *mtt, unsigned long index)
 	return slot;
 }
 
-/* Allocates nothing, so this may run under reclaim. */
+/* Empties the slot of a chunk. Allocates nothing, so this may run under reclaim. */
 static void mtt_chunk_erase(struct mirage_mtt *mtt, unsigned long index,
 			    struct mirage_mtt_chunk *chunk)
 {
@@ -140,14 +140,14 @@ static void mtt_chunk_erase(struct mirage_mtt *mtt, unsigned long index,
 }
 
 /**
- * mirage_mtt_walk - find a chunk in the tree, as mtt_find() does when its hint does not help
- * @mtt: the table; it has a tree
+ * mirage_mtt_walk - mtt_find() without a hint, in a table that has a tree
+ * @mtt: the table, whose @span is not 0
  * @index: the chunk's number, at most @mtt->span
  *
- * Softirqs off. Chunks that share a hint would take it from each other all the time, so only
- * one walk in 16 sets it.
+ * Softirqs off. Chunks that share a hint would overwrite it all the time, so only one walk
+ * in 16 sets it.
  *
- * Return: the chunk, which may be dead; NULL: there is none.
+ * Return: as mtt_find().
  */
 struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long index)
 {
@@ -176,7 +176,7 @@ struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long i
 	return chunk;
 }
 
-/* The first used slot from slot i on, or size. */
+/* The first slot from i on that was ever used, or size if there is none. */
 static unsigned int mtt_used(const struct mirage_mtt_node *node, unsigned int i,
 			     unsigned int size)
 {
@@ -193,9 +193,10 @@ static unsigned int mtt_used(const struct mirage_mtt_node *node, unsigned int i,
 }
 
 /*
- * What is in the first used slot from *index on, of a node of 1 << bits slots for
- * 1 << shift chunks each. *index goes on to the first chunk of that slot; if it is
- * empty, or there is none, past it or past the node.
+ * Finds the first used slot from chunk number *index on, in a node of 1 << bits slots for
+ * 1 << shift chunks each. Returns what is in the slot, and moves *index on to the slot's first
+ * chunk, unless it is within the slot already. If the slot is empty, *index moves past it; if
+ * there is no used slot, past the node; and NULL is returned.
  */
 static __always_inline void *mtt_seek(const struct mirage_mtt_node *node, unsigned int bits,
 				      unsigned int shift, unsigned long *index)
@@ -213,7 +214,7 @@ static __always_inline void *mtt_seek(const struct mirage_mtt_node *node, unsign
 	return p;
 }
 
-/* The next chunk from number *index to last; *index becomes its number. */
+/* The first chunk from number *index to last, or NULL; *index is set to its number. */
 static struct mirage_mtt_chunk *mtt_next(const struct mirage_mtt *mtt, unsigned long *index,
 					 unsigned long last)
 {
@@ -239,12 +240,12 @@ static void mtt_chunk_drop(struct mirage_mtt *mtt, unsigned long index,
 			   struct mirage_mtt_chunk *chunk)
 {
 	mtt_chunk_erase(mtt, index, chunk);
-	/* It is dead, so nobody makes it a hint again. */
+	/* The chunk is dead, so nobody makes it a hint again. */
 	cmpxchg(&mtt->hint[index % MTT_HINTS], chunk, NULL);
 	call_rcu(&chunk->rcu, mtt_chunk_free_rcu);
 }
 
-/* Take a chunk out of the table, or only if nothing is in it. */
+/* Takes a chunk out of the table and frees it; with empty_only, only if it has no page. */
 static void mtt_chunk_reap(struct mirage_mtt *mtt, unsigned long index, bool empty_only)
 {
 	struct mirage_mtt_chunk *chunk;
@@ -266,11 +267,11 @@ static void mtt_chunk_reap(struct mirage_mtt *mtt, unsigned long index, bool emp
 }
 
 /**
- * mirage_mtt_init - an empty table
+ * mirage_mtt_init - initialize a table; it is empty
  * @mtt: the table
  * @first: first iova of the region
  * @last: last iova of the region, inclusive
- * @owned: the pages' owner will mark them dirty, the table need not
+ * @owned: the owner of the pages marks them dirty, so that the table need not
  */
 void mirage_mtt_init(struct mirage_mtt *mtt, u64 first, u64 last, bool owned)
 {
@@ -286,13 +287,13 @@ void mirage_mtt_init(struct mirage_mtt *mtt, u64 first, u64 last, bool owned)
 }
 
 /**
- * mirage_mtt_kill - from here on no byte moves through the table
+ * mirage_mtt_kill - empty a table for good
  * @mtt: the table
  *
- * Copies under way are over when this returns, and no commit succeeds any more,
- * so the pages can be let go without waiting for whoever still has a reference on
- * the region. Process context, may sleep; of an atomic table, any context but
- * hardirq. Time grows with the chunks there are.
+ * When this returns, copies under way are over, no byte moves through the table, and no
+ * commit succeeds any more. So the pages can be released without a wait for those who still
+ * have a reference on the region. Process context, may sleep; if @mtt->atomic, any context
+ * but hardirq. The time it takes grows with the number of chunks.
  */
 void mirage_mtt_kill(struct mirage_mtt *mtt)
 {
@@ -301,7 +302,7 @@ void mirage_mtt_kill(struct mirage_mtt *mtt)
 	WRITE_ONCE(mtt->dead, true);
 	/*
 	 * Pairs with the cmpxchg of mtt_chunk_insert(): a chunk inserted earlier is
-	 * found below; who inserts one later sees dead when it comes to commit.
+	 * found below; a commit that inserts one later sees mtt->dead.
 	 */
 	smp_mb();
 
@@ -323,17 +324,17 @@ static void mtt_free_nodes(struct mirage_mtt_node *node, unsigned int shift)
 			for_each_set_bit(bit, &node->used[word], BITS_PER_LONG)
 				mtt_free_nodes(node->slot[word * BITS_PER_LONG + bit],
 					       shift - MTT_NODE_SHIFT);
-	/* A copy under RCU may be on its way through it. */
+	/* A copy may be walking through the node, under RCU. */
 	kfree_rcu(node, rcu);
 }
 
 /**
- * mirage_mtt_destroy - free what is left
- * @mtt: a table after mirage_mtt_kill(), that nobody else knows any more
+ * mirage_mtt_destroy - free the nodes of a table
+ * @mtt: the table, without chunks, and no longer used by anybody else
  */
 void mirage_mtt_destroy(struct mirage_mtt *mtt)
 {
-	/* Who committed to a dead table has taken the chunk away again. */
+	/* There is no chunk: a commit to a dead table takes its chunk out again. */
 	if (mtt->span)
 		mtt_free_nodes(mtt->root, mtt->shift);
 }
@@ -349,7 +350,7 @@ static unsigned long mtt_entry_of(const struct mirage_mtt *mtt, struct page *pag
 	return entry;
 }
 
-/* Does a page stand for 2 MiB that are aligned like the chunk of its iova? */
+/* Tells whether pfn is of a huge page whose 2 MiB are aligned like the chunk of iova. */
 static bool mtt_huge_fits(u64 iova, unsigned long pfn)
 {
 	return mirror_pfn_valid(pfn) && mirror_pfn_order(pfn) >= MTT_CHUNK_ORDER &&
@@ -357,7 +358,7 @@ static bool mtt_huge_fits(u64 iova, unsigned long pfn)
 	       mtt_page_of(iova);
 }
 
-/* Reading and writing the same page: a write that was noted stays noted. */
+/* Sets an entry. If the page stays the same, MTT_DIRTIED is kept. */
 static void mtt_set(unsigned long *slot, unsigned long entry)
 {
 	if (((*slot ^ entry) & PAGE_MASK) == 0)
@@ -395,7 +396,7 @@ static void mtt_commit_pages(struct mirage_mtt *mtt, struct mirage_mtt_chunk *ch
 	}
 }
 
-/* -EAGAIN: the chunk can not take these entries, there has to be another. */
+/* Commits to a chunk. Returns -EAGAIN if the caller has to replace it by another chunk. */
 static int mtt_chunk_commit(struct mirage_mtt *mtt, struct mirage_mtt_chunk *chunk, u64 iova,
 			    unsigned long npages, const unsigned long *pfns,
 			    bool (*valid)(void *arg), void *arg, bool *drop)
@@ -429,7 +430,7 @@ static int mtt_chunk_commit(struct mirage_mtt *mtt, struct mirage_mtt_chunk *chu
 	return 0;
 }
 
-/* Slot i of the node in *slot; the node is made with so many slots if there is none. */
+/* Slot i of the node in *slot. If there is no node, makes one with size slots. */
 static void **mtt_node_slot(struct mirage_mtt *mtt, void **slot, unsigned long size,
 			    unsigned int i)
 {
@@ -448,13 +449,13 @@ static void **mtt_node_slot(struct mirage_mtt *mtt, void **slot, unsigned long s
 			node = fresh;
 	}
 	set_bit(i, node->used);
-	/* Whoever sees the bit of words finds one in used; mtt_used() depends on it. */
+	/* mtt_used() depends on it: if a bit of words is seen, so is one in its word of used. */
 	smp_mb__after_atomic();
 	set_bit(i / BITS_PER_LONG, &node->words);
 	return &node->slot[i];
 }
 
-/* As mtt_slot(), but makes the nodes on the way. NULL: no memory. */
+/* As mtt_slot(), but makes the nodes on the way. Returns NULL if there is no memory. */
 static void **mtt_slot_make(struct mirage_mtt *mtt, unsigned long index)
 {
 	unsigned int shift = mtt->shift;
@@ -476,7 +477,7 @@ static int mtt_chunk_insert(struct mirage_mtt *mtt, unsigned long index, bool hu
 	struct mirage_mtt_chunk *chunk;
 	void **slot;
 
-	/* The nodes have no slot for it. */
+	/* The root has no slot for such a chunk. */
 	if (WARN_ON_ONCE(index > mtt->span))
 		return -EINVAL;
 	chunk = mtt_chunk_alloc(mtt, index, huge);
@@ -487,8 +488,9 @@ static int mtt_chunk_insert(struct mirage_mtt *mtt, unsigned long index, bool hu
 		return -ENOMEM;
 	}
 	/*
-	 * Somebody else's is as good. A full barrier, too, before the commit asks whether
-	 * it is still right: an invalidation that found no chunk has been counted.
+	 * If somebody else has inserted a chunk, theirs is used. The cmpxchg is also a full
+	 * barrier before the commit calls valid(): an invalidation that found no chunk was
+	 * counted before, and valid() sees that.
 	 */
 	if (cmpxchg(slot, NULL, chunk))
 		mtt_chunk_free(chunk);
@@ -501,8 +503,8 @@ static bool mtt_chunk_empty(const struct mirage_mtt_chunk *chunk)
 }
 
 /*
- * A chunk is empty. It is likely to be filled again soon, so it stays until another is
- * emptied: there is at most one empty chunk to a table. Softirqs off.
+ * Notes that a chunk is empty. It is likely to be filled again soon, so it stays until another
+ * chunk is emptied: a table keeps at most one empty chunk. Softirqs off.
  */
 static void mtt_note_idle(struct mirage_mtt *mtt, unsigned long index)
 {
@@ -518,17 +520,17 @@ static void mtt_note_idle(struct mirage_mtt *mtt, unsigned long index)
 /**
  * mirage_mtt_commit - put pages into the table
  * @mtt: the table
- * @iova: of the first page; any address in it
- * @npages: their number; not beyond the region, nor across a chunk's end
- * @pfns: one for each, as struct mirror_range has them; invalid ones are left out
- * @valid: asked under the chunk's lock whether the pages are still right; or NULL
- * @arg: for @valid
+ * @iova: any address in the first page
+ * @npages: number of pages; they do not go beyond the region, nor beyond the chunk
+ * @pfns: one for each page, as in struct mirror_range; invalid ones are left out
+ * @valid: tells whether the pages may still be used, called under the chunk's lock; or NULL
+ * @arg: passed to @valid
  *
- * Where the first page stands for 2 MiB that are aligned like the chunk, all of the
- * chunk is committed. Process context; sleeps for memory, unless the table is atomic:
- * then any context but hardirq.
+ * If the first page is part of a huge page whose 2 MiB are aligned like the chunk, all of the
+ * chunk is committed. Process context, may sleep for memory; if @mtt->atomic, any context but
+ * hardirq.
  *
- * Return: 0; -EBUSY if @valid said no; -ESRCH after mirage_mtt_kill(); -ENOMEM.
+ * Return: 0; -EBUSY if @valid returned false; -ESRCH after mirage_mtt_kill(); -ENOMEM.
  */
 int mirage_mtt_commit(struct mirage_mtt *mtt, u64 iova, unsigned long npages,
 		      const unsigned long *pfns, bool (*valid)(void *arg), void *arg)
@@ -548,10 +550,10 @@ int mirage_mtt_commit(struct mirage_mtt *mtt, u64 iova, unsigned long npages,
 			err = mtt_chunk_commit(mtt, chunk, iova, npages, pfns,
 					       valid, arg, &drop);
 			spin_unlock(&chunk->lock);
-			/* It may have been made for this, and nothing else come to it. */
+			/* The chunk may have been made for this commit, and be empty still. */
 			if (unlikely(err == -EBUSY) && mtt_chunk_empty(chunk))
 				mtt_note_idle(mtt, index);
-			/* Not left to whoever made it dead, for that may take time. */
+			/* Whoever made it dead erases it, too, but perhaps much later. */
 			if (unlikely(err == -EAGAIN))
 				mtt_chunk_erase(mtt, index, chunk);
 			if (unlikely(drop))
@@ -565,7 +567,7 @@ int mirage_mtt_commit(struct mirage_mtt *mtt, u64 iova, unsigned long npages,
 	return err;
 }
 
-/* Pages lo to hi of the 512. Returns how many were there. */
+/* Takes pages lo to hi of the chunk out of it. Returns how many were there. */
 static unsigned long mtt_chunk_clear(struct mirage_mtt_chunk *chunk, int lo, int hi)
 	__must_hold(&chunk->lock)
 {
@@ -573,7 +575,10 @@ static unsigned long mtt_chunk_clear(struct mirage_mtt_chunk *chunk, int lo, int
 	int i, end;
 
 	lockdep_assert_held(&chunk->lock);
-	/* Splitting it would have to allocate, and the CPU splits its own as a rule. */
+	/*
+	 * All of a huge entry goes: to split it would take memory, and as a rule the kernel
+	 * splits its own huge page as well.
+	 */
 	if (unlikely(chunk->huge)) {
 		chunk->huge = 0;
 		return MTT_CHUNK_PAGES;
@@ -610,12 +615,12 @@ static unsigned long mtt_zap_chunk(struct mirage_mtt *mtt, unsigned long index,
  * @first: first iova
  * @last: last iova, inclusive; both may lie outside the region
  *
- * Page by page: a page that only shares a byte with the range goes too. No byte
- * goes through the old entries when this returns. Never sleeps nor allocates. Task
- * context, softirqs off, no lock of the table held. Time grows with the chunks there
- * are in the range.
+ * A page that shares only a byte with the range is taken out, too; so is all of a huge entry.
+ * When this returns, no byte moves through the old entries any more. Never sleeps nor
+ * allocates. Task context, softirqs off, no lock of the table held. The time it takes grows
+ * with the number of chunks in the range.
  *
- * Return: pages that were there.
+ * Return: how many pages were taken out.
  */
 unsigned long mirage_mtt_zap(struct mirage_mtt *mtt, u64 first, u64 last)
 {

@@ -15,33 +15,30 @@
 #define MTT_CHUNK_SIZE		BIT(MTT_CHUNK_SHIFT)
 #define MTT_CHUNK_PAGES		(MTT_CHUNK_SIZE >> PAGE_SHIFT)
 
-/* For big regions, so that they are as fast as small ones. */
+/* The table remembers so many chunks, to find them without a walk of the tree. */
 #define MTT_HINTS		8
 
 struct mirage_mtt_chunk;
 
-/*
- * A lock of the table is held for at most this many bytes of copying (a cache
- * of 64 KiB turns over in some 5 us).
- */
+/* At most so many bytes are copied in one hold of a chunk's lock; they take some 5 us. */
 #define MTT_COPY_MAX		SZ_64K
 
 /**
  * struct mirage_mtt - the table of one region
- * @root: the chunks, by number: a tree of nodes, or the chunk itself where there can
- *	be only one; read under RCU
- * @shift: bits of a chunk's number that the nodes below the root tell apart
- * @base: @first >> MTT_CHUNK_SHIFT, chunk number 0
+ * @root: root of the tree that finds a chunk by its number; or the chunk itself if @span is 0;
+ *	read under RCU
+ * @shift: how many low bits of a chunk's number select slots in nodes below the root
+ * @base: @first >> MTT_CHUNK_SHIFT, which is chunk number 0
  * @span: number of the last chunk
  * @first: first iova of the region
- * @last: last iova of the region, inclusive, so far as there can be memory
+ * @last: last iova of the region, inclusive; or the last that can have memory, if that is lower
  * @idle: 1 + number of the chunk that was emptied last; 0 for none
  * @owned: whoever fills the table marks pages dirty itself
- * @atomic: it is filled, killed and freed where nothing may sleep
- * @dead: set by mirage_mtt_kill(); a commit looks at it under the chunk's lock
+ * @atomic: the table is filled, killed and freed where nothing may sleep
+ * @dead: set by mirage_mtt_kill(); a commit reads it under the chunk's lock
  * @walks: counts walks of the tree, roughly
- * @hint: chunks by the low bits of their number: what a walk would find, or NULL;
- *	set under the chunk's lock while it lives, cleared before it is freed
+ * @hint: recently used chunks, at the low bits of their number, or NULL; set under the lock
+ *	of the chunk while it is not dead, cleared before it is freed
  */
 struct mirage_mtt {
 	void *root;
@@ -58,7 +55,7 @@ struct mirage_mtt {
 	struct mirage_mtt_chunk *hint[MTT_HINTS];
 };
 
-/* Which side of a copy was not there. */
+/* Which side of a copy misses a page. */
 enum mirage_mtt_miss {
 	MTT_MISS_NONE,
 	MTT_MISS_SRC,
@@ -66,9 +63,9 @@ enum mirage_mtt_miss {
 };
 
 /**
- * struct mirage_mtt_rows - kernel memory in equal pieces, as the payloads of packets are
- * @at: where each begins
- * @shift: of their length
+ * struct mirage_mtt_rows - pieces of kernel memory of one length, such as payloads of packets
+ * @at: the address of each piece
+ * @shift: the length of a piece is 1 << @shift
  */
 struct mirage_mtt_rows {
 	void *const *at;
@@ -96,10 +93,10 @@ int mirage_mtt_commit(struct mirage_mtt *mtt, u64 iova, unsigned long npages,
 unsigned long mirage_mtt_zap(struct mirage_mtt *mtt, u64 first, u64 last);
 
 /**
- * mirage_mtt_chunk_left - bytes from an address to the end of its chunk
+ * mirage_mtt_chunk_left - count the bytes from an address to the end of its chunk
  * @addr: the iova
  *
- * Return: that many bytes, at least 1.
+ * Return: 1 to MTT_CHUNK_SIZE.
  */
 static inline u64 mirage_mtt_chunk_left(u64 addr)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The inside of the translation table, for who fills it (mtt.c), who copies through
- * it (mtt_copy.c) and who takes pages away from it (odp.c)
+ * The inside of the translation table: for mtt.c, which fills it, mtt_copy.c, which copies
+ * through it, and odp.c, which takes pages out of it
  */
 #ifndef MIRAGE_MTT_CHUNK_H
 #define MIRAGE_MTT_CHUNK_H
@@ -20,7 +20,7 @@
 #define MTT_WRITE	BIT(1)
 #define MTT_DIRTIED	BIT(2)
 
-/* Only the root may have more slots than a node below it; it has as few as will do. */
+/* A node has MTT_NODE_SLOTS slots; the root as many as needed, up to MTT_ROOT_SLOTS. */
 #define MTT_NODE_SHIFT	9
 #define MTT_NODE_SLOTS	BIT(MTT_NODE_SHIFT)
 #define MTT_ROOT_SHIFT	11
@@ -29,15 +29,15 @@
 static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
 
 /**
- * struct mirage_mtt_node - one node of the tree that leads to the chunks
- * @rcu: frees it after the last walk
- * @words: has a bit for each word of @used that is not 0, so that nobody looks at the others;
- *	good for 4,096 slots
- * @used: a bit for each slot that was ever filled; set before the slot is filled for the first
- *	time, and never cleared
- * @slot: nodes of the next level, or chunks in a node of the lowest level
+ * struct mirage_mtt_node - a node of the tree that leads to the chunks
+ * @rcu: to free it, with the table
+ * @words: a bit for each word of @used that is not 0, so that a search skips the others;
+ *	its 64 bits are enough for 4,096 slots
+ * @used: a bit for each slot; it is set before the slot is filled for the first time, and
+ *	never cleared
+ * @slot: nodes, or chunks in a node of the lowest level; NULL is empty
  *
- * Nodes are only added while the table lives.
+ * Nodes are added while the table lives; none is removed before the table is destroyed.
  */
 struct mirage_mtt_node {
 	struct rcu_head rcu;
@@ -47,19 +47,19 @@ struct mirage_mtt_node {
 };
 
 /**
- * struct mirage_mtt_chunk - the entries for 2 MiB of a region
- * @lock: protects all that is not constant; taken with softirqs off
- * @dead: the chunk is empty for ever, and on its way out of the table
- * @first: which of the 512 pages has the first entry
- * @count: number of entries; 0 in a chunk that was made for one huge entry, and in a dead one
- * @resident: number of valid ones among @entries
+ * struct mirage_mtt_chunk - the entries of 2 MiB of a region
+ * @lock: protects the members below, up to @entries
+ * @dead: the chunk is empty for good, and is being taken out of the tree
+ * @first: number of the page of @entries[0]; pages are counted from the start of the 2 MiB
+ * @count: number of @entries in use; 0 if the chunk was made for a huge entry, or is dead
+ * @resident: how many of @entries are valid
  * @huge: one entry for all of the 2 MiB, or 0
- * @entries: one for each of the pages from @first on
- * @index: the chunk's number in the table; constant
- * @rcu: frees it after the last one who found it
+ * @entries: an entry per page; 0 if the page is missing
+ * @index: the chunk's number; constant
+ * @rcu: to free it
  */
 struct mirage_mtt_chunk {
-	spinlock_t lock;		/* everything but index and rcu */
+	spinlock_t lock;		/* see above */
 	bool dead;
 	u16 first;
 	u16 count;
@@ -70,11 +70,24 @@ struct mirage_mtt_chunk {
 	struct rcu_head rcu;
 };
 
+/**
+ * mtt_index - number of the chunk of an address
+ * @mtt: the table
+ * @addr: the iova
+ *
+ * Return: the number; above @mtt->span if the region has no such chunk.
+ */
 static inline unsigned long mtt_index(const struct mirage_mtt *mtt, u64 addr)
 {
 	return (addr >> MTT_CHUNK_SHIFT) - mtt->base;
 }
 
+/**
+ * mtt_page_of - number of the page of an address in its chunk
+ * @addr: the iova
+ *
+ * Return: 0 to MTT_CHUNK_PAGES - 1.
+ */
 static inline unsigned int mtt_page_of(u64 addr)
 {
 	return (addr & (MTT_CHUNK_SIZE - 1)) >> PAGE_SHIFT;
@@ -82,7 +95,15 @@ static inline unsigned int mtt_page_of(u64 addr)
 
 struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long index);
 
-/* The chunk with a number, or NULL; there is none above mtt->span. Softirqs off. */
+/**
+ * mtt_find - find a chunk by its number
+ * @mtt: the table
+ * @index: the number
+ *
+ * Softirqs off.
+ *
+ * Return: the chunk, which may be dead; or NULL, always so above @mtt->span.
+ */
 static __always_inline struct mirage_mtt_chunk *mtt_find(struct mirage_mtt *mtt,
 							 unsigned long index)
 {
@@ -95,13 +116,29 @@ static __always_inline struct mirage_mtt_chunk *mtt_find(struct mirage_mtt *mtt,
 	return mtt->span ? mirage_mtt_walk(mtt, index) : READ_ONCE(mtt->root);
 }
 
-/* The chunk of an address, or NULL. Softirqs off. */
+/**
+ * mtt_find_addr - find the chunk of an address
+ * @mtt: the table
+ * @addr: the iova
+ *
+ * Softirqs off.
+ *
+ * Return: as mtt_find().
+ */
 static __always_inline struct mirage_mtt_chunk *mtt_find_addr(struct mirage_mtt *mtt, u64 addr)
 {
 	return mtt_find(mtt, mtt_index(mtt, addr));
 }
 
-/* The entry for addr, and how many bytes it is good for from there. */
+/**
+ * mtt_entry - find the entry of an address
+ * @chunk: the address's chunk, locked
+ * @addr: the iova
+ * @run: set to the number of bytes from @addr on that the entry is for
+ *
+ * Return: the entry, which may be 0; or NULL if the chunk has none for this address, and @run
+ * is not set.
+ */
 static __always_inline unsigned long *mtt_entry(struct mirage_mtt_chunk *chunk, u64 addr,
 						size_t *run)
 	__must_hold(&chunk->lock)
@@ -120,15 +157,16 @@ static __always_inline unsigned long *mtt_entry(struct mirage_mtt_chunk *chunk, 
 }
 
 /**
- * mirage_mtt_zap_page - take one page out of a chunk, if that is all there is to do
- * @chunk: where it is; softirqs off, its lock not held
- * @addr: iova in it; may lie outside the region
+ * mirage_mtt_zap_page - take one page out of a chunk that has others
+ * @chunk: the chunk, its lock not held
+ * @addr: an iova in the page; may lie outside the region
  *
- * One page at a time is how memory goes as a rule, and every step of this counts for
- * the process it goes from: that is why it is here.
+ * Softirqs off. Most invalidations are of one page, and the process waits for each. So this
+ * is an inline function.
  *
- * Return: whether it was there, and is not any more. If not, see mirage_mtt_zap(), which knows
- * of huge entries and empty chunks as well.
+ * Return: true if the page was in the table and has been taken out. If false, nothing has
+ * changed, and the caller calls mirage_mtt_zap(), which also handles a huge entry, and a chunk
+ * that becomes empty.
  */
 static __always_inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, u64 addr)
 {
@@ -136,7 +174,7 @@ static __always_inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, 
 
 	spin_lock(&chunk->lock);
 	i = mtt_page_of(addr) - chunk->first;
-	/* Beside a huge entry there are no others, or only empty ones. */
+	/* In a chunk with a huge entry every entry of a page is 0, if it has any. */
 	if (unlikely(i >= chunk->count || !chunk->entries[i] || chunk->resident == 1)) {
 		spin_unlock(&chunk->lock);
 		return false;
@@ -149,9 +187,15 @@ static __always_inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, 
 
 void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry);
 
-/*
- * The page of an address, if its entry has a flag, and how many bytes it is good for
- * from there. The pointer is only good under the chunk's lock.
+/**
+ * mtt_map - find the memory of an address, if its entry has a flag
+ * @chunk: the address's chunk, locked
+ * @addr: the iova
+ * @flag: MTT_VALID to read; MTT_WRITE to write, which marks the page dirty
+ * @run: set to the number of bytes that are contiguous from there on
+ *
+ * Return: the address in the direct map, valid while the lock is held; or NULL, and @run is
+ * not set.
  */
 static __always_inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr,
 				     unsigned long flag, size_t *run)
@@ -177,20 +221,35 @@ static __always_inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr,
 	return (void *)((*entry & PAGE_MASK) + offset);
 }
 
-/* For reading: NULL when there is no page. */
+/**
+ * mtt_source - find the memory of an address, to read it
+ * @chunk: as mtt_map()
+ * @addr: as mtt_map()
+ * @run: as mtt_map()
+ *
+ * Return: as mtt_map(). NULL if the page is missing.
+ */
 static __always_inline void *mtt_source(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	return mtt_map(chunk, addr, MTT_VALID, run);
 }
 
-/* For writing: NULL when there is no page, or none to write to. */
+/**
+ * mtt_target - find the memory of an address, to write to it
+ * @chunk: as mtt_map()
+ * @addr: as mtt_map()
+ * @run: as mtt_map()
+ *
+ * Return: as mtt_map(). NULL if the page is missing, or may only be read.
+ */
 static __always_inline void *mtt_target(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	return mtt_map(chunk, addr, MTT_WRITE, run);
 }
 
+/* Locks two chunks, which may be the same, in the order of their addresses. */
 static __always_inline void mtt_lock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
 {
 	if (a > b)
@@ -212,8 +271,7 @@ static __always_inline void mtt_unlock_pair(struct mirage_mtt_chunk *a, struct m
 }
 
 /**
- * mirage_mtt_copy_small - mirage_mtt_copy() of what is in one page of either side, as small
- *	messages are
+ * mirage_mtt_copy_small - mirage_mtt_copy() of bytes that are in one page on either side
  * @dst: as mirage_mtt_copy()
  * @daddr: as mirage_mtt_copy()
  * @src: as mirage_mtt_copy()
@@ -222,7 +280,7 @@ static __always_inline void mtt_unlock_pair(struct mirage_mtt_chunk *a, struct m
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: whether all of it was copied. If not, nothing was, and mirage_mtt_copy() knows why.
+ * Return: true if all bytes were copied. If false, none was, and mirage_mtt_copy() tells why.
  */
 static __always_inline bool mirage_mtt_copy_small(struct mirage_mtt *dst, u64 daddr,
 						  struct mirage_mtt *src,
@@ -252,7 +310,7 @@ unlock:
 }
 
 /**
- * mirage_mtt_read_small - mirage_mtt_read() of what is in one page, as packets mostly are
+ * mirage_mtt_read_small - mirage_mtt_read() of bytes that are in one page
  * @src: as mirage_mtt_read()
  * @saddr: as mirage_mtt_read()
  * @buf: as mirage_mtt_read()
@@ -260,7 +318,8 @@ unlock:
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: whether all of it was copied. If not, nothing was, and mirage_mtt_read() knows why.
+ * Return: true if all bytes were copied. If false, none was: mirage_mtt_read() copies those
+ * that are there.
  */
 static __always_inline bool mirage_mtt_read_small(struct mirage_mtt *src, u64 saddr, void *buf,
 						  size_t len)
@@ -287,14 +346,15 @@ static __always_inline bool mirage_mtt_read_small(struct mirage_mtt *src, u64 sa
  * mirage_mtt_write_small - mirage_mtt_write() of a head and a body into one page
  * @dst: as mirage_mtt_write()
  * @daddr: as mirage_mtt_write()
- * @head: what comes first
- * @head_len: bytes of that, may be 0
- * @buf: what comes after it
- * @len: bytes of that, may be 0; the caller has checked the range of both
+ * @head: the head, which goes to @daddr
+ * @head_len: bytes of the head, may be 0
+ * @buf: the body, which goes behind the head
+ * @len: bytes of the body, may be 0; the caller has checked the range of both together
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: whether all of it was copied. If not, nothing was, and mirage_mtt_write() knows why.
+ * Return: true if all bytes were copied. If false, none was: mirage_mtt_write() copies those
+ * whose pages are there.
  */
 static __always_inline bool mirage_mtt_write_small(struct mirage_mtt *dst, u64 daddr,
 						   const void *head,

@@ -7,15 +7,17 @@
  * Dirty pages
  * -----------
  *
- * The device's writes leave no trace in the CPU's page tables, and the entry may
- * have been committed from a writable but clean PTE: of swapped-in or MADV_FREE'd
- * anonymous memory, of shmem read but never written. Reclaim would drop such a page
- * with the data in it. So the first write through an entry sets PG_dirty. That is
- * all dirty_folio() of anonymous memory, swap cache and shmem does; those of
- * filesystems take locks that must not be taken here (they are not softirq-safe),
- * and need not be called: filesystems that write back have every PTE made
- * read-only, which invalidates, when they clean a page, and see the page fault
- * that makes it writable again. So a writable mapping of theirs is of a dirty page.
+ * The device's writes leave no trace in the CPU's page tables, and the entry may have been
+ * committed from a PTE that is writable but clean: of anonymous memory that was swapped in or
+ * given to MADV_FREE, or of shmem that was read but never written. Reclaim would drop such a
+ * page with the data in it. So the first write through an entry sets PG_dirty. For anonymous
+ * memory, the swap cache and shmem, dirty_folio() does no more than that.
+ *
+ * The dirty_folio() of a filesystem takes locks that are not softirq-safe, so it must not be
+ * called here. It need not be called either. A filesystem that writes back makes every PTE of a
+ * page read-only when it cleans the page, and that invalidates our entry. The page fault that
+ * makes the PTE writable again tells the filesystem. So while a PTE of such a filesystem's page
+ * is writable, the page is dirty.
  */
 #include <linux/bottom_half.h>
 #include <linux/lockdep.h>
@@ -26,14 +28,12 @@
 #include "mem/mtt_chunk.h"
 
 /**
- * mirage_mtt_dirty - note the first write through an entry
- * @chunk: the entry's chunk; its lock is held
- * @entry: a valid entry, for writing
- *
- * Softirqs off. The page tables need not have the page dirty, since the CPU may never have
- * written to it: reclaim would drop what the device wrote.
+ * mirage_mtt_dirty - mark a page dirty, at the first write through its entry
+ * @chunk: the entry's chunk, locked
+ * @entry: the entry, which then has MTT_DIRTIED
  */
 void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry)
+	__must_hold(&chunk->lock)
 {
 	struct folio *folio = virt_to_folio((void *)(*entry & PAGE_MASK));
 
@@ -46,10 +46,13 @@ void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry)
 static __always_inline size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 daddr,
 					      struct mirage_mtt_chunk *src, u64 saddr,
 					      size_t len, enum mirage_mtt_miss *miss)
-	__must_hold(&dst->lock) __must_hold(&src->lock)
+	__must_hold(&dst->lock)
+	__must_hold(&src->lock)
 {
 	size_t done = 0;
 
+	lockdep_assert_held(&dst->lock);
+	lockdep_assert_held(&src->lock);
 	while (done < len) {
 		size_t srun, drun;
 		void *from, *to;
@@ -71,7 +74,7 @@ static __always_inline size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 
 	return done;
 }
 
-/* As much as one hold of the locks allows. */
+/* Copies as many bytes as one hold of the two locks allows. */
 static __always_inline size_t mtt_copy_some(struct mirage_mtt *dst, u64 daddr,
 					    struct mirage_mtt *src,
 					    u64 saddr, size_t len, enum mirage_mtt_miss *miss)
@@ -101,13 +104,13 @@ static __always_inline size_t mtt_copy_some(struct mirage_mtt *dst, u64 daddr,
  * @src: table of the region read from
  * @saddr: iova in it
  * @len: bytes; the caller has checked both ranges against their regions
- * @miss: which side ended the copy early, or MTT_MISS_NONE
+ * @miss: set to the side that ended the copy early, or to MTT_MISS_NONE
  *
- * Softirqs off, no lock of the table held. In order, so that what was
- * not copied is a tail.
+ * Softirqs off, no lock of the table held. The bytes are copied in order, so those that were
+ * not copied are the last ones.
  *
- * Return: bytes copied. Less than @len: the next byte of the side that @miss tells
- * is not in the table, or only for reading where it has to be written.
+ * Return: bytes copied. If fewer than @len, the page of the next byte is missing on the side
+ * that @miss names, or may only be read where it has to be written.
  */
 size_t mirage_mtt_copy(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src, u64 saddr,
 		       size_t len, enum mirage_mtt_miss *miss)
@@ -122,7 +125,10 @@ size_t mirage_mtt_copy(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src
 	return done;
 }
 
-/* As much as one hold of the lock allows, between a region and kernel memory. */
+/*
+ * Copies between a region and kernel memory as many bytes as one hold of the lock allows.
+ * *there is set to false if a page is missing.
+ */
 static __always_inline size_t mtt_move_some(struct mirage_mtt *mtt, u64 addr, void *buf,
 					    size_t len, bool write, bool *there)
 {
@@ -157,14 +163,15 @@ static __always_inline size_t mtt_move_some(struct mirage_mtt *mtt, u64 addr, vo
 
 /**
  * mirage_mtt_write - copy from kernel memory to a region
- * @dst: its table
+ * @dst: table of the region
  * @daddr: iova in it
  * @buf: the bytes
- * @len: their number; the caller has checked the range
+ * @len: number of bytes; the caller has checked the range
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: bytes copied; less than @len: the next is not there to be written.
+ * Return: bytes copied. If fewer than @len, the page of the next byte is missing, or may only
+ * be read.
  */
 size_t mirage_mtt_write(struct mirage_mtt *dst, u64 daddr, const void *buf, size_t len)
 {
@@ -180,14 +187,14 @@ size_t mirage_mtt_write(struct mirage_mtt *dst, u64 daddr, const void *buf, size
 
 /**
  * mirage_mtt_read - copy from a region to kernel memory
- * @src: its table
+ * @src: table of the region
  * @saddr: iova in it
- * @buf: where to
- * @len: bytes; the caller has checked the range
+ * @buf: the destination
+ * @len: number of bytes; the caller has checked the range
  *
  * Softirqs off, no lock of the table held.
  *
- * Return: bytes copied; less than @len: the next is not there.
+ * Return: bytes copied. If fewer than @len, the page of the next byte is missing.
  */
 size_t mirage_mtt_read(struct mirage_mtt *src, u64 saddr, void *buf, size_t len)
 {
@@ -201,7 +208,7 @@ size_t mirage_mtt_read(struct mirage_mtt *src, u64 saddr, void *buf, size_t len)
 	return done;
 }
 
-/* A piece of a page of the region; @off: see mirage_mtt_move_rows(). */
+/* Copies to or from a part of a page of the region. off is as in mirage_mtt_move_rows(). */
 static __always_inline void mtt_rows_copy(const struct mirage_mtt_rows *rows, size_t off,
 					  void *page,
 					  size_t len, bool write)
@@ -218,7 +225,7 @@ static __always_inline void mtt_rows_copy(const struct mirage_mtt_rows *rows, si
 	}
 }
 
-/* As much as one hold of the lock allows. */
+/* Copies as many bytes as one hold of the lock allows. */
 static size_t mtt_rows_some(struct mirage_mtt *mtt, u64 addr, const struct mirage_mtt_rows *rows,
 			    size_t off,
 			    size_t len, bool write)
@@ -244,12 +251,12 @@ static size_t mtt_rows_some(struct mirage_mtt *mtt, u64 addr, const struct mirag
 
 /**
  * mirage_mtt_move_rows - copy between a region and equal pieces of kernel memory
- * @mtt: its table
+ * @mtt: table of the region
  * @addr: iova in it
  * @rows: the pieces
- * @off: bytes of theirs to leave out
- * @len: bytes; the caller has checked the range
- * @write: to the region, or from it
+ * @off: how many bytes at the start of the pieces are skipped
+ * @len: number of bytes; the caller has checked the range
+ * @write: true to copy to the region, false to copy from it
  *
  * Softirqs off, no lock of the table held.
  *
@@ -273,17 +280,17 @@ size_t mirage_mtt_move_rows(struct mirage_mtt *mtt, u64 addr, const struct mirag
 
 /**
  * mirage_mtt_atomic - compare and swap, or fetch and add, 8 bytes in host order
- * @mtt: the region's table
+ * @mtt: table of the region
  * @addr: iova, a multiple of 8; the caller has checked the range
- * @op: which
- * @compare_add: what to compare with, or to add
- * @swap: what to store if equal
- * @old: what was there before
+ * @op: which of the two
+ * @compare_add: the value to compare with, or to add
+ * @swap: the value to store if the comparison succeeds
+ * @old: set to the value before the operation
  *
- * Atomic against the CPUs too. Softirqs off, no lock of the table held.
+ * The operation is atomic for the CPUs, too. Softirqs off, no lock of the table held.
  *
- * Return: 0; -EAGAIN if the page is not there to be written; -EINVAL if @addr is
- * not aligned.
+ * Return: 0; -EAGAIN if the page is missing, or may only be read; -EINVAL if @addr is not
+ * aligned.
  */
 int mirage_mtt_atomic(struct mirage_mtt *mtt, u64 addr, enum mirage_op_atomic op,
 		      u64 compare_add,
@@ -327,15 +334,15 @@ static bool mtt_chunk_present(struct mirage_mtt_chunk *chunk, u64 addr, size_t l
 }
 
 /**
- * mirage_mtt_present - tell whether all of a range is in the table
+ * mirage_mtt_present - tell whether a table has every page of a range
  * @mtt: the table
  * @addr: first iova
- * @len: bytes; the caller has checked the range
- * @write: for writing
+ * @len: number of bytes; the caller has checked the range
+ * @write: true if the pages have to be writable
  *
- * Any context but hardirq. The answer may be out of date when it arrives.
+ * Any context but hardirq. The answer may be out of date by the time the caller gets it.
  *
- * Return: whether every page of the range has an entry that allows the access.
+ * Return: true if no page is missing; always true for a @len of 0.
  */
 bool mirage_mtt_present(struct mirage_mtt *mtt, u64 addr, size_t len, bool write)
 {

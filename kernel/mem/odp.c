@@ -39,7 +39,7 @@
  * nor a queue pair's end, which cancels its wait. Only the module's exit does, and
  * the faults of the same process that are too many (odp_mm.c).
  *
- * Locking is described in mtt.c.
+ * Copies against invalidations: mtt.c; the order of locks: base/device.h.
  */
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
