@@ -57,7 +57,7 @@ static int dma_fill_chunk(struct mirage_mtt *mtt, u64 addr, u64 len)
 		pfn |= (unsigned long)(MTT_CHUNK_SHIFT - PAGE_SHIFT) << MIRROR_PFN_ORDER_SHIFT;
 		err = mirage_mtt_commit(mtt, addr, 1, &pfn, NULL, NULL);
 	}
-	/* If a chunk is not physically aligned, the commit above made an entry for one page only. */
+	/* If the chunk is not physically aligned, the commit above entered only one page. */
 	for (addr &= PAGE_MASK; !err && addr <= last; addr += PAGE_SIZE) {
 		unsigned long pfn;
 

@@ -278,7 +278,7 @@ static int fastreg_can_register(const struct fastreg *fast)
 	return fast->posted ? 0 : -EINVAL;
 }
 
-/* Under rcu_read_lock(). Makes the table without the lock, because that must not be done with IRQs off. */
+/* Under rcu_read_lock(). Makes the table without the lock: it must not be made with IRQs off. */
 static int fastreg_execute(struct fastreg *fast)
 	__must_hold(RCU)
 {
