@@ -27,9 +27,10 @@ struct mirror_ops {
 	/**
 	 * @invalidate: stop using [@start, @end); required
 	 *
-	 * The device has stopped, and can not start again from anything it
-	 * learned before, when this returns. The interval is page aligned,
-	 * rounded outward, and not clipped to the interval of the mirror.
+	 * When this returns the device must have stopped using the pages, and
+	 * must not use them again through anything that it read before. The
+	 * interval is page aligned, rounded outward, and not clipped to the
+	 * interval of the mirror.
 	 *
 	 * Runs with a spinlock of the mirror held and softirqs off, inside an mmu
 	 * notifier, maybe under reclaim: it must not sleep, nor allocate, nor
@@ -68,7 +69,7 @@ struct mirror {
 #define MIRROR_WRITE BIT(0)
 
 /**
- * struct mirror_range - [start, end) while the caller fills its table from it
+ * struct mirror_range - an interval whose pages the caller is copying to its table
  * @mirror: set by mirror_range_register()
  * @start: first address, rounded down by mirror_range_register()
  * @end: end, exclusive, rounded up by mirror_range_register()
@@ -89,8 +90,8 @@ struct mirror_range {
 	/* private: */
 	struct list_head entry;		/* in mirror->ranges; mm->lock */
 	unsigned long seq;		/* invalidations so far; written under mm->lock */
-	unsigned long quiet;		/* seq when registered, or 0: a flight was over it */
-	unsigned long sampled;		/* seq that pfns belong to; of the range's user */
+	unsigned long quiet;		/* seq at registration; 0 if a flight was over it */
+	unsigned long sampled;		/* seq for which pfns is valid; the user's thread only */
 };
 
 int mirror_register(struct mirror *m, struct mm_struct *mm, unsigned long start,

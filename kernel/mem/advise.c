@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Advice: pages of an ODP region that will be needed are brought in, now or by a worker
+ * Advice: bring in pages of ODP regions that the user will need, at once or in a worker
  */
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -10,7 +10,7 @@
 #include "mem/mr.h"
 #include "mem/odp.h"
 
-/* One range of an advice, or of what is left of it for a worker. */
+/* One range of an advice; @mr has a reference. */
 struct advise_range {
 	struct mirage_mr *mr;
 	u64 iova;
@@ -83,15 +83,16 @@ static int advise_add(struct advise *advise, struct ib_pd *pd, const struct ib_s
 /**
  * mirage_advise_mr - ib_device_ops.advise_mr
  * @pd: the PD
- * @advice: a prefetch, for reading, for writing, or without faulting
- * @flags: IB_UVERBS_ADVISE_MR_FLAG_FLUSH to have it done on return
- * @sg_list: ranges; empty ones are skipped
- * @num_sge: their number
+ * @advice: prefetch for reading, for writing, or only what is mapped
+ * @flags: with IB_UVERBS_ADVISE_MR_FLAG_FLUSH the prefetch is done when this returns
+ * @sg_list: the ranges; empty ones are skipped
+ * @num_sge: number of ranges
  * @attrs: not used
  *
- * Return: 0; -EOPNOTSUPP unknown advice or flag; -ENOENT unknown key; -EPERM
- * another PD's, or not to be written; -EFAULT out of the region, or with FLUSH, not
- * in the address space; -EINVAL not an ODP region.
+ * Return: 0; -EOPNOTSUPP for an unknown advice or flag; -ENOENT for an unknown key; -EPERM if the
+ * region is of another PD, or must not be written; -EFAULT if the range is not inside the region;
+ * -EINVAL if it is not an ODP region; -ENOMEM. With FLUSH also the errors of
+ * mirage_odp_prefetch().
  */
 int mirage_advise_mr(struct ib_pd *pd, enum ib_uverbs_advise_mr_advice advice,
 		     u32 flags, struct ib_sge *sg_list, u32 num_sge,

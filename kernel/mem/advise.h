@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Advice: pages of an ODP region that will be needed
+ * Advice: bring in pages of ODP regions that the user will need
  */
 #ifndef MIRAGE_ADVISE_H
 #define MIRAGE_ADVISE_H

@@ -2,13 +2,13 @@
 /*
  * The backend of DMA regions: all of the kernel's memory
  *
- * There is no hardware behind the device, so what kernel users call DMA addresses
- * are addresses of the kernel's direct map.
+ * There is no hardware behind the device, so the DMA addresses of kernel users are addresses in
+ * the kernel's direct map.
  *
- * A DMA region is all of the direct map: an address in it is its own iova. Its table
- * is filled where a key is looked up, before anybody can miss a page, because that
- * may be in a softirq with nobody to fault for: by 2 MiB as a rule, and for good,
- * since the direct map does not change.
+ * A DMA region is the whole direct map: an address in it is its own iova. A part of its table is
+ * filled when the key is looked up for it, usually in steps of 2 MiB. So no engine misses a page
+ * there in a softirq, where it could not wait for one. Entries stay as long as the region, since
+ * the direct map does not change.
  */
 #include <linux/mm.h>
 
@@ -17,16 +17,16 @@
 #include "mem/mtt.h"
 #include "mirror.h"
 
-/* More than the direct map of any machine; the table is flatter for it. */
+/* Larger than any direct map, but not all addresses: that keeps the table's tree low. */
 #define DMA_SPAN	BIT_ULL(52)
 
 /**
- * mirage_dma_pfn - an entry of mirage_mtt_commit() for a page of the direct map
- * @addr: an address in it
+ * mirage_dma_pfn - make the pfn of a page of the direct map for mirage_mtt_commit()
+ * @addr: an address in the page
  *
  * Any context.
  *
- * Return: the entry, for reading and writing.
+ * Return: the pfn, with the flags for reading and writing.
  */
 unsigned long mirage_dma_pfn(u64 addr)
 {
@@ -34,7 +34,7 @@ unsigned long mirage_dma_pfn(u64 addr)
 	       MIRROR_PFN_VALID | MIRROR_PFN_WRITE;
 }
 
-/* Is there memory in all of the 2 MiB around an address? */
+/* Tells whether all of the chunk around @addr is memory. */
 static bool dma_is_huge(u64 addr)
 {
 	u64 start = addr & ~(MTT_CHUNK_SIZE - 1), n;
@@ -45,7 +45,7 @@ static bool dma_is_huge(u64 addr)
 	return true;
 }
 
-/* Part of one chunk. */
+/* Fills the table for a range within one chunk. */
 static int dma_fill_chunk(struct mirage_mtt *mtt, u64 addr, u64 len)
 {
 	u64 last = addr + len - 1;
@@ -57,7 +57,7 @@ static int dma_fill_chunk(struct mirage_mtt *mtt, u64 addr, u64 len)
 		pfn |= (unsigned long)(MTT_CHUNK_SHIFT - PAGE_SHIFT) << MIRROR_PFN_ORDER_SHIFT;
 		err = mirage_mtt_commit(mtt, addr, 1, &pfn, NULL, NULL);
 	}
-	/* Where the direct map is aligned otherwise than memory, that was one page. */
+	/* If the chunk is not physically aligned, the commit above entered only one page. */
 	for (addr &= PAGE_MASK; !err && addr <= last; addr += PAGE_SIZE) {
 		unsigned long pfn;
 
@@ -86,7 +86,7 @@ static int dma_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 	return err;
 }
 
-/* Nothing to wait for but memory, of which the caller's next try may find some. */
+/* Only a lack of memory can make this fail for a while; then the caller tries again. */
 static int dma_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 			   struct mirage_odp_waiter *w)
 {
@@ -99,13 +99,13 @@ static const struct mirage_mr_backend dma_backend = {
 };
 
 /**
- * mirage_dma_fill - before somebody uses a part of a DMA region
+ * mirage_dma_fill - fill the table of a DMA region for a range that will be used
  * @mr: the region
  * @addr: first byte
  * @len: bytes, not 0
  *
- * Any context but hardirq. What can not be filled is missed later, and the backend's
- * faults say why.
+ * Any context but hardirq. A page that can not be entered is missed later; the fault then returns
+ * the error.
  */
 void mirage_dma_fill(struct mirage_mr *mr, u64 addr, u64 len)
 {
@@ -117,8 +117,8 @@ void mirage_dma_fill(struct mirage_mr *mr, u64 addr, u64 len)
  * @pd: a kernel user's PD
  * @access: IB_ACCESS_*
  *
- * Return: a region of all memory. ERR_PTR: -EOPNOTSUPP unknown rights, -ENOSPC too
- * many, -ENOMEM.
+ * Return: a region of all memory, or an ERR_PTR: -EOPNOTSUPP for unknown rights, -ENOSPC if there
+ * are too many regions, -ENOMEM.
  */
 struct ib_mr *mirage_get_dma_mr(struct ib_pd *pd, int access)
 {

@@ -2,14 +2,14 @@
 /*
  * Fast registration: regions of kernel memory that work requests register
  *
- * A fast-registration region is registered and invalidated by work requests, over
- * and over. Each registration is a region of its own, with its own table. Its
- * invalidation ends it like a deregistration does: whoever still holds it moves no
- * byte any more. What all of them share, and what the core knows, is struct fastreg.
+ * Work requests register and invalidate a fast-registration region, over and over. Each
+ * registration is a region of its own, with its own table. An invalidation ends the registration
+ * like a deregistration: nobody moves a byte through it any more, even with a reference on it.
+ * struct fastreg is what the core knows, and what all registrations share.
  *
- *	slot of the key		fast
- *	fast, marked		no registration in force
- *	a region		the one in force; its priv is fast
+ *	slot of the key		meaning
+ *	fast, marked		no registration is in force
+ *	a region		the registration in force; its priv is fast
  */
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -23,8 +23,8 @@
 #include "mem/mtt.h"
 
 /**
- * struct fastreg_request - what an IB_WR_REG_MR says
- * @key: the key it will have
+ * struct fastreg_request - the contents of an IB_WR_REG_MR
+ * @key: key of the registration
  * @access: IB_ACCESS_*
  * @iova: first byte
  * @length: bytes
@@ -38,16 +38,16 @@ struct fastreg_request {
 
 /**
  * struct fastreg - a fast-registration region
- * @mr: what the core knows: never in the table of keys itself, first for kfree_rcu()
- * @lock: protects what follows up to @live, and the slot; taken with IRQs off: who
- *	posts may hold locks of interrupts
- * @gone: deregistered
+ * @mr: what the core knows. It is never in the table of keys, and comes first for kfree_rcu()
+ * @lock: protects @gone to @live and the slot of the key; taken with IRQs off, because a caller
+ *	that posts may hold a lock that hardirqs take. The order: base/device.h
+ * @gone: the region is deregistered
  * @posted: an IB_WR_REG_MR was posted and not executed yet
- * @request: the last one
+ * @request: the last IB_WR_REG_MR that was posted
  * @live: the registration in force, or NULL
- * @max: room in @pfns
- * @num: pages mapped
- * @pfns: as mirage_mtt_commit() takes them; of who maps and posts
+ * @max: length of @pfns
+ * @num: pages that mirage_map_mr_sg() mapped
+ * @pfns: as mirage_mtt_commit() takes them; the user does not map while a request is posted
  */
 struct fastreg {
 	struct mirage_mr mr;
@@ -71,7 +71,7 @@ static const struct mirage_mr_backend fastreg_region_backend = {
 	.fault_raise = mirage_mr_fault_raise_gone,
 };
 
-/* Nobody finds it any more; the pages are not used when this returns. */
+/* Ends a registration that lookups find no more. After this nobody uses the pages through it. */
 static void fastreg_end_region(struct mirage_mr *mr)
 {
 	if (!mr)
@@ -102,10 +102,10 @@ static const struct mirage_mr_backend fastreg_backend = {
  * mirage_alloc_mr - ib_device_ops.alloc_mr
  * @pd: a kernel user's PD
  * @type: IB_MR_TYPE_MEM_REG
- * @max_num_sg: pages it will have at most
+ * @max_num_sg: largest number of pages of a registration
  *
- * Return: a region to be registered by work requests. ERR_PTR: -EOPNOTSUPP another
- * type, -EINVAL too large, -ENOSPC too many, -ENOMEM.
+ * Return: a region that work requests can register, or an ERR_PTR: -EOPNOTSUPP for another type,
+ * -EINVAL for a wrong number of pages, -ENOSPC if there are too many regions, -ENOMEM.
  */
 struct ib_mr *mirage_alloc_mr(struct ib_pd *pd, enum ib_mr_type type, u32 max_num_sg)
 {
@@ -144,13 +144,13 @@ static int fastreg_set_page(struct ib_mr *ibmr, u64 addr)
 /**
  * mirage_map_mr_sg - ib_device_ops.map_mr_sg
  * @ibmr: a fast-registration region
- * @sg: what it is to be of
- * @nents: entries of it
- * @offset: into the first one; or NULL
+ * @sg: the memory to map
+ * @nents: number of entries in @sg
+ * @offset: offset into the first entry, or NULL
  *
  * Any context.
  *
- * Return: as ib_map_mr_sg(); -EINVAL for another page size than the kernel's.
+ * Return: as ib_map_mr_sg(); -EINVAL if the page size is not the kernel's.
  */
 int mirage_map_mr_sg(struct ib_mr *ibmr, struct scatterlist *sg, int nents,
 		     unsigned int *offset)
@@ -193,16 +193,16 @@ static int fastreg_check(const struct fastreg *fast, u32 key, int access)
 }
 
 /**
- * mirage_fastreg_prepare - an IB_WR_REG_MR is posted
+ * mirage_fastreg_prepare - check and keep the contents of an IB_WR_REG_MR that is posted
  * @ibmr: the region
- * @key: the key it will have
+ * @key: key of the registration
  * @access: IB_ACCESS_*
  *
- * Any context but hardirq; IRQs may be off. The pages are those of
- * mirage_map_mr_sg(), which are left alone until the registration has ended.
+ * Any context but hardirq; IRQs may be off. The pages are those of mirage_map_mr_sg(). The user
+ * does not map others until the registration has ended.
  *
- * Return: 0; -EINVAL what was not mapped, or a key of another region; -EOPNOTSUPP
- * rights.
+ * Return: 0; -EINVAL if the region is not mapped, or the key is of another region; or the errno
+ * of mirage_mr_check_access().
  */
 int mirage_fastreg_prepare(struct ib_mr *ibmr, u32 key, int access)
 {
@@ -224,7 +224,7 @@ int mirage_fastreg_prepare(struct ib_mr *ibmr, u32 key, int access)
 	return 0;
 }
 
-/* Under rcu_read_lock(). The region that a key may be of, whatever its lower bits. */
+/* Finds the region of a key, whatever its lower bits are. Under rcu_read_lock(). */
 static struct fastreg *fastreg_find(struct mirage_dev *dev, const struct ib_pd *pd, u32 key)
 	__must_hold(RCU)
 {
@@ -278,7 +278,7 @@ static int fastreg_can_register(const struct fastreg *fast)
 	return fast->posted ? 0 : -EINVAL;
 }
 
-/* Under rcu_read_lock(). The table is made without the lock: not with IRQs off. */
+/* Under rcu_read_lock(). Makes the table without the lock: it must not be made with IRQs off. */
 static int fastreg_execute(struct fastreg *fast)
 	__must_hold(RCU)
 {
@@ -315,12 +315,12 @@ static int fastreg_execute(struct fastreg *fast)
  * mirage_fastreg_execute - execute an IB_WR_REG_MR
  * @dev: the device
  * @pd: the PD of the queue pair
- * @key: any key that the region had or is to have
+ * @key: any key that the region had or will have
  *
  * Any context but hardirq.
  *
- * Return: 0; -ENOENT no such region of this PD; -EBUSY registered already; -EINVAL nothing
- * was posted; -ENOMEM: again in a moment.
+ * Return: 0; -ENOENT if the PD has no such region; -EBUSY if a registration is in force; -EINVAL
+ * if nothing was posted; -ENOMEM if the caller has to try again in a moment.
  */
 int mirage_fastreg_execute(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 {
@@ -336,15 +336,15 @@ int mirage_fastreg_execute(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 }
 
 /**
- * mirage_fastreg_invalidate - end a registration, as a local or a remote request
+ * mirage_fastreg_invalidate - end a registration, as a local or a remote request asks
  * @dev: the device
  * @pd: the PD of the queue pair
- * @key: its key
+ * @key: key of the registration
  *
- * Any context but hardirq. No byte moves through it when this returns. What is
- * invalid already stays so without an error.
+ * Any context but hardirq. No byte moves through the registration after this has returned. It is
+ * no error if the registration is invalid already.
  *
- * Return: 0, or -ENOENT: not the key of such a region of this PD.
+ * Return: 0, or -ENOENT if no fast-registration region of the PD has this key.
  */
 int mirage_fastreg_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 key)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Regions of kernel memory that work requests register
+ * Fast registration: regions of kernel memory that work requests register
  */
 #ifndef MIRAGE_FASTREG_H
 #define MIRAGE_FASTREG_H

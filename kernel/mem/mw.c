@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Memory windows: remote rights to a part of a region, that come and go by work
- * requests
+ * Memory windows: remote rights to a part of a region, which work requests give and take
  *
- * The keys of windows and regions are of one space: a window is a marked pointer
- * where a region would be. It refers to its region by key, so that the region can
- * go at any time; the window then leads nowhere.
+ * Windows and regions share one table of keys: the slot of a window's key has a marked pointer to
+ * the window. A window refers to its region by key, so the region can be deregistered at any
+ * time; an access through the window then fails.
  *
- * Type 1 is good through every queue pair of its PD, type 2 only through the one
- * that bound it, and can be invalidated from there, from either end. With that queue
- * pair it becomes invalid, and free to be bound through another.
+ * A type 1 window can be used through every queue pair of its PD. A type 2 window can be used
+ * only through the queue pair that bound it, and either end of that connection can invalidate it.
+ * When the queue pair is destroyed the window becomes invalid, and another queue pair may bind it.
  */
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -25,16 +24,17 @@
 
 /**
  * struct mirage_mw - a window as lookups see it
- * @rcu: found without a reference
- * @node: in dev->mws, of type 2
- * @lock: protects what follows but @pd and @type2; taken in softirqs too; who moves
- *	bytes through the window reads under it: nothing moves after an invalidation
- * @pd: compared by address only
- * @type2: bound to one queue pair
- * @bound: everything below is good
- * @key: rkey
- * @qpn: of the queue pair that bound it
- * @lkey: the region
+ * @rcu: frees the struct; a lookup takes no reference
+ * @node: in dev->mws, if the window is of type 2
+ * @lock: protects the members from @bound on; taken in softirqs too. It is held for reading while
+ *	bytes move through the window, so none move after an invalidation. The order:
+ *	base/device.h
+ * @pd: the PD; only its address is compared
+ * @type2: the window is of type 2
+ * @bound: the window is bound, and the members from @qpn on are valid
+ * @key: the rkey
+ * @qpn: number of the queue pair that bound it
+ * @lkey: key of the region
  * @first: first byte, in the region's addresses
  * @last: last byte, inclusive
  * @access: IB_ACCESS_REMOTE_*
@@ -72,7 +72,7 @@ static int mw_check(const struct mirage_mw *mw, const struct ib_pd *pd, u32 qpn,
 	return 0;
 }
 
-/* Under rcu_read_lock(). */
+/* Finds the window of a key, whatever its lower bits are. Under rcu_read_lock(). */
 static struct mirage_mw *mw_find(struct mirage_dev *dev, u32 rkey)
 	__must_hold(RCU)
 {
@@ -103,10 +103,10 @@ static struct mirage_mr *mw_get(struct mirage_dev *dev, struct ib_pd *pd, u32 qp
 }
 
 /**
- * mirage_rkey_get - find the region that a remote key names, itself or by a window
+ * mirage_rkey_get - find the region of a remote key, which may be a window's
  * @dev: the device
- * @pd: the PD of the queue pair that was asked
- * @qpn: its number
+ * @pd: the PD of the queue pair that got the request
+ * @qpn: number of that queue pair
  * @rkey: the key
  * @addr: first byte, in the region's own addresses
  * @len: bytes, not 0
@@ -127,19 +127,19 @@ struct mirage_mr *mirage_rkey_get(struct mirage_dev *dev, struct ib_pd *pd, u32 
 }
 
 /**
- * mirage_mw_enter - hold a window as it is while bytes move through it
+ * mirage_mw_enter - take the lock of a window for reading, to move bytes through it
  * @dev: the device
- * @pd: as in mirage_rkey_get(), and so on
- * @qpn: that
- * @rkey: that
- * @addr: that
- * @len: that
- * @access: that
- * @lkey: the key of the region that it led to then
+ * @pd: as in mirage_rkey_get()
+ * @qpn: as in mirage_rkey_get()
+ * @rkey: as in mirage_rkey_get()
+ * @addr: as in mirage_rkey_get()
+ * @len: as in mirage_rkey_get()
+ * @access: as in mirage_rkey_get()
+ * @lkey: key of the region that mirage_rkey_get() found
  *
- * BHs are off, and stay so until mirage_mw_leave(), which is soon.
+ * BHs are off until mirage_mw_leave(), which the caller calls soon.
  *
- * Return: the window; NULL: it does not lead there any more.
+ * Return: the window; NULL if it does not give that access to that region any more.
  */
 struct mirage_mw *mirage_mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey,
 				  u64 addr, u64 len, int access, u32 lkey)
@@ -153,7 +153,7 @@ struct mirage_mw *mirage_mw_enter(struct mirage_dev *dev, struct ib_pd *pd, u32 
 		goto gone;
 	read_lock(&mw->lock);
 	if (!mw_check(mw, pd, qpn, rkey, addr, len, access) && mw->lkey == lkey) {
-		/* For sparse, which knows of no lock that is there if the result is. */
+		/* Sparse can not express that the locks are held if the result is not NULL. */
 		__release(&mw->lock);
 		__release(RCU);
 		return mw;
@@ -164,7 +164,7 @@ gone:
 	return NULL;
 }
 
-/** mirage_mw_leave - what mirage_mw_enter() returned may change again */
+/** mirage_mw_leave - drop the locks that mirage_mw_enter() took, when it returned @mw */
 void mirage_mw_leave(struct mirage_mw *mw)
 {
 	lockdep_assert_held(&mw->lock);
@@ -174,14 +174,14 @@ void mirage_mw_leave(struct mirage_mw *mw)
 	rcu_read_unlock();
 }
 
-/* What a bind may ask of its region. */
+/* Checks that the region allows the rights and the range of a bind. */
 static int mw_check_region(struct mirage_dev *dev, struct ib_pd *pd,
 			   const struct mirage_mw_bind *bind)
 {
 	int need = IB_ACCESS_MW_BIND;
 	struct mirage_mr *mr;
 
-	/* The local right is for the region to have: it is let through. */
+	/* IB_ACCESS_LOCAL_WRITE is a right of the region. A bind may name it, without effect. */
 	if (bind->access & ~(MW_ACCESS | IB_ACCESS_LOCAL_WRITE))
 		return -EINVAL;
 	if (bind->access & (IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_ATOMIC))
@@ -223,9 +223,9 @@ static int mw_bind_locked(struct mirage_mw *mw, struct ib_pd *pd, u32 qpn,
  *
  * Any context but hardirq.
  *
- * Return: 0; -ENOENT no such window or region; -EXDEV another PD's; -EACCES, -ERANGE
- * the region does not have what is asked for; -EBUSY a type 2 window that is bound;
- * -EINVAL rights or keys that can not be.
+ * Return: 0; -ENOENT if there is no such window or region; -EXDEV if it is of another PD; -EACCES
+ * if the region lacks a right; -ERANGE if the range is not inside the region; -EBUSY for a type 2
+ * window that is bound; -EINVAL for invalid rights, or if the two rkeys are not of one window.
  */
 int mirage_mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 		   const struct mirage_mw_bind *bind)
@@ -250,17 +250,17 @@ int mirage_mw_bind(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn,
 }
 
 /**
- * mirage_mw_invalidate - end what a key is good for, as a local or a remote request
+ * mirage_mw_invalidate - invalidate a key, as a local or a remote request asks
  * @dev: the device
  * @pd: the PD of the queue pair
  * @qpn: its number
- * @rkey: of a type 2 window or a fast registration
+ * @rkey: key of a type 2 window or a fast registration
  *
- * Any context but hardirq. No byte moves through the window after that: of a request
- * under way what is left does not, and it fails.
+ * Any context but hardirq. No byte moves through the window after this has returned: a request
+ * that has moved a part of its bytes fails.
  *
- * Return: 0; -ENOENT nothing that could be invalidated; -EXDEV another PD's or queue
- * pair's; -EACCES a window not of type 2.
+ * Return: 0; -ENOENT if nothing with this key can be invalidated; -EXDEV for a window of another
+ * PD or queue pair; -EACCES for a window of type 1.
  */
 int mirage_mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 rkey)
 {
@@ -281,7 +281,7 @@ int mirage_mw_invalidate(struct mirage_dev *dev, struct ib_pd *pd, u32 qpn, u32 
 	return mw ? err : mirage_fastreg_invalidate(dev, pd, rkey);
 }
 
-/** mirage_mw_table_init - no windows */
+/** mirage_mw_table_init - initialize @table, without windows */
 void mirage_mw_table_init(struct mirage_mw_table *table)
 {
 	spin_lock_init(&table->lock);
@@ -303,9 +303,9 @@ static void mw_table_del(struct mirage_mw_table *table, struct mirage_mw *mw)
 }
 
 /**
- * mirage_mw_end_qp - make the windows invalid that were bound through a queue pair
+ * mirage_mw_end_qp - invalidate the windows of type 2 that a queue pair bound
  * @dev: the device
- * @qpn: the queue pair's number, that no other has yet; nothing runs on it any more
+ * @qpn: number of the queue pair, which no new one has yet; the queue pair executes nothing more
  *
  * Process context.
  */
@@ -325,10 +325,10 @@ void mirage_mw_end_qp(struct mirage_dev *dev, u32 qpn)
 
 /**
  * mirage_alloc_mw - ib_device_ops.alloc_mw
- * @ibmw: with its type, IB_MW_TYPE_1 or IB_MW_TYPE_2
+ * @ibmw: the window; its type is set: IB_MW_TYPE_1 or IB_MW_TYPE_2
  * @udata: not used
  *
- * Windows count as regions for the device's limit.
+ * The device's limit is for the sum of its windows and regions.
  *
  * Return: 0, -ENOSPC or -ENOMEM.
  */
@@ -367,7 +367,9 @@ put_limit:
 
 /**
  * mirage_dealloc_mw - ib_device_ops.dealloc_mw
- * @ibmw: the window, bound or not; no byte moves through it after that
+ * @ibmw: the window, bound or not
+ *
+ * No byte moves through the window after this has returned.
  *
  * Return: 0.
  */

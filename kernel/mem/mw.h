@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Memory windows: remote rights to a part of a region, that come and go by work
- * requests
+ * Memory windows: remote rights to a part of a region, which work requests give and take
  */
 #ifndef MIRAGE_MW_H
 #define MIRAGE_MW_H
@@ -15,9 +14,9 @@ struct mirage_mr;
 struct mirage_mw;
 
 /**
- * struct mirage_ibmw - one window
+ * struct mirage_ibmw - a window as the core sees it
  * @ibmw: the core's object
- * @mw: what lookups see; outlives @ibmw by a grace period
+ * @mw: the window as lookups see it; outlives @ibmw by a grace period
  */
 struct mirage_ibmw {
 	struct ib_mw ibmw;
@@ -26,11 +25,11 @@ struct mirage_ibmw {
 
 /**
  * struct mirage_mw_bind - a bind work request
- * @rkey: the window's key, or an older one of it
- * @new_rkey: its key from now on
- * @lkey: the region
+ * @rkey: the window's key, or an older key of it
+ * @new_rkey: the window's key after the bind
+ * @lkey: key of the region
  * @access: IB_ACCESS_REMOTE_*
- * @addr: first byte, in the region's addresses
+ * @addr: first byte, an address of the region
  * @length: bytes; 0 to unbind
  */
 struct mirage_mw_bind {

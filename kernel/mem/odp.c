@@ -1,45 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The backend of ODP regions: nothing is pinned, pages come when they are missed
- * and go when the CPU takes them.
+ * The backend of ODP regions: nothing is pinned. A page enters the region's table when it is
+ * missed, and leaves the table when the CPU's page tables change.
  *
  * Vocabulary
  * ----------
  *
  * miss
- *	An engine has found no page for a byte it has to move.
+ *	An engine found no page in the table for a byte that it has to move.
  *
  * fault
- *	What becomes of a miss that can not be mended on the spot: an object with
- *	waiters, serviced by a worker, which may sleep as long as it has to. Another
- *	miss of the same pages joins the fault in flight.
+ *	What becomes of a miss that takes a wait: an object with waiters. A worker
+ *	services it, and may sleep as long as it has to. Another miss of a page of its
+ *	demand joins the fault in flight.
  *
  * demand
- *	The first ODP_BATCH pages from the miss on. They are brought in before
- *	anything else, then the waiters go on.
+ *	The first pages from the miss on, ODP_BATCH at most. The fault brings them in
+ *	first; then its waiters go on.
  *
  * read-ahead
- *	What is likely to be missed next: the rest of the message, all of it, by the
- *	worker; the pages after it when misses walk through a region, by whoever
- *	misses. Best effort: it never waits for I/O that nobody asked for, and its
- *	errors are nobody's. A fault in what is being read ahead brings in its
- *	demand and leaves the rest to who is at it.
+ *	Pages that are likely to be missed next. A worker reads ahead the whole rest of
+ *	the message. When misses walk through a region, mirage_odp_fault_now() also
+ *	brings in the pages behind the one that was missed. Errors of the read-ahead are
+ *	ignored. A fault on pages that another fault reads ahead brings in its demand,
+ *	and leaves the rest to the other fault.
  *
  * Errors
  * ------
  *
- * -EFAULT, -EPERM and -ESRCH (mm or region gone) are permanent: the operation ends
- * with a protection error. Everything else is transient and is tried again, for
- * ever if need be: -EBUSY (invalidated meanwhile), -EAGAIN (would sleep), -EINTR,
- * -ENOMEM. A worker gives up on those after ODP_TRIES with growing pauses, and lets
- * its waiters ask again, so that those who are gone do not keep it.
+ * -EFAULT, -EPERM and -ESRCH (the mm or the region is gone) are permanent: the operation
+ * ends with a protection error. All others are transient and the miss is tried again, for
+ * ever if need be: -EBUSY (invalidated meanwhile), -EAGAIN (would sleep), -EINTR, -ENOMEM.
+ * After ODP_TRIES attempts with growing pauses a worker gives up and wakes its waiters, which
+ * raise the fault again. So a fault whose waiters are gone does not occupy a worker for ever.
  *
- * A fault can sleep for ever (userfaultfd). It holds a reference on its region, and
- * nothing waits for it: not the region's deregistration, which tells the waiters,
- * nor a queue pair's end, which cancels its wait. Only the module's exit does, and
- * the faults of the same process that are too many (odp_mm.c).
+ * A fault can sleep for ever (userfaultfd). It has a reference on its region. The region's
+ * deregistration does not wait for it, but wakes the waiters; the end of a queue pair does not
+ * wait for it either, but cancels its own wait. Only the module's exit waits for it, and so do
+ * further faults of the same process when it has too many (odp_mm.c).
  *
- * Copies against invalidations: mtt.c; the order of locks: base/device.h.
+ * The order of the locks: base/device.h.
  */
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -56,18 +56,19 @@
 #include "mem/odp_fill.h"
 #include "mirror.h"
 
-/* Batches that a worker reads ahead before others of the process have their turn. */
+/* Batches that a worker reads ahead before it lets other jobs of the process run. */
 #define ODP_AHEAD_TURN	16
 
 /**
  * struct odp_fault - a fault in flight
- * @node: in odp.faults while it can be joined, then in odp.aheads; odp.lock
- * @waiters: struct mirage_odp_waiter; odp.lock
- * @job: its service
+ * @node: in odp.faults while it can be joined, then in odp.aheads; under odp.lock
+ * @waiters: list of struct mirage_odp_waiter; under odp.lock
+ * @job: services the fault, then reads ahead
  * @mr: the region, with a reference
- * @iova: first page
- * @pages: its demand; 0 once that is over
- * @ahead: pages after those, to be read ahead; odp.lock, with @iova, in odp.aheads
+ * @iova: the first page of the demand, later the first page to read ahead
+ * @pages: pages of the demand; 0 once they were serviced
+ * @ahead: pages behind the demand, to be read ahead. While the fault is in odp.aheads, odp.lock
+ *	protects @ahead and @iova
  * @write: the pages have to be writable
  */
 struct odp_fault {
@@ -94,10 +95,13 @@ static_assert((int)ODP_PREFETCH == MIRAGE_STAT_PAGE_PREFETCH);
 
 struct workqueue_struct *mirage_odp_wq;
 
-/* What is counted for devices that may be gone. */
+/* Counters of deregistered regions, whose device may be gone. Nobody reads them. */
 static DEFINE_PER_CPU(struct mirage_stats, odp_gone);
 
-/* The device can not go here: it is the caller, or this is an RCU read side. */
+/*
+ * The device can not be removed meanwhile: the caller is an operation of the device, or is in an
+ * RCU read side.
+ */
 static __always_inline void odp_count_here(struct mirage_odp *odp, enum mirage_odp_event event,
 					   unsigned long n)
 {
@@ -108,14 +112,14 @@ static __always_inline void odp_count_here(struct mirage_odp *odp, enum mirage_o
 }
 
 /**
- * mirage_odp_count - count for the region, and for its device if that is still there
+ * mirage_odp_count - count an event for the region, and for its device if that still exists
  * @odp: the region
- * @event: what
- * @n: pages
+ * @event: the event
+ * @n: number of pages
  *
- * The device can go before the last reference on a region, but not within an RCU
- * read side that began before the region was deregistered: its removal takes grace
- * periods.
+ * The device can be removed before the last reference on a region is dropped. But its removal
+ * takes grace periods, so it does not end within an RCU read side that began before the region
+ * was deregistered.
  */
 void mirage_odp_count(struct mirage_odp *odp, enum mirage_odp_event event, unsigned long n)
 {
@@ -124,15 +128,15 @@ void mirage_odp_count(struct mirage_odp *odp, enum mirage_odp_event event, unsig
 	rcu_read_unlock();
 }
 
-/* No page beyond the region's last one. */
+/* The number of pages from @iova on, at most @pages and not beyond the region's last page. */
 static unsigned int odp_clip(const struct mirage_mr *mr, u64 iova, unsigned int pages)
 {
 	return min_t(u64, pages, ((mr->last >> PAGE_SHIFT) - (iova >> PAGE_SHIFT)) + 1);
 }
 
 /*
- * How many pages to bring in at once for a miss that needs some: more where misses
- * walk forward, up to a batch.
+ * The number of pages to bring in at once for a miss that needs @pages: more than these if
+ * misses walk forward through the region, but at most a batch.
  */
 static unsigned int odp_stream(struct mirage_odp *odp, u64 iova, unsigned int pages)
 {
@@ -149,7 +153,7 @@ static unsigned int odp_stream(struct mirage_odp *odp, u64 iova, unsigned int pa
 	return pages;
 }
 
-/* What is to be read ahead is there up to an iova. */
+/* The pages below @end are in the table: @fault need not read them ahead any more. */
 static void odp_ahead_pass(struct mirage_odp *odp, struct odp_fault *fault, u64 end)
 	__must_hold(&odp->lock)
 {
@@ -163,7 +167,7 @@ static void odp_ahead_pass(struct mirage_odp *odp, struct odp_fault *fault, u64 
 	fault->ahead -= n;
 }
 
-/* These pages need not be read ahead any more. */
+/* These pages were brought in: no fault need read them ahead any more. */
 static noinline void odp_ahead_skip(struct mirage_odp *odp, u64 iova, unsigned int pages,
 				    bool write)
 {
@@ -178,17 +182,18 @@ static noinline void odp_ahead_skip(struct mirage_odp *odp, u64 iova, unsigned i
 }
 
 /**
- * mirage_odp_fault_now - bring missed pages in here, if that takes no waiting
+ * mirage_odp_fault_now - bring missed pages in at once, if that takes no wait
  * @mr: an ODP region
  * @iova: the first missing byte; checked against the region by the caller
  * @len: bytes the operation needs from there on
- * @write: to be written
+ * @write: whether the operation writes to the pages
  *
- * Task context, no locks held. Sleeps for nothing longer than memory that has to be
- * cleared: not for I/O, not for mmap_lock, not for another process.
+ * Task context, no locks held. May sleep to allocate and clear memory, but not for I/O, for
+ * mmap_lock, or for another process.
  *
- * Return: 0, all of it, or as much as one bounded attempt covers, is there or was;
- * -EAGAIN, raise it instead; -EFAULT, -EPERM, -ESRCH, permanent.
+ * Return: 0 if the first page, and as many more as one attempt covers, were brought in, though
+ * they may be invalid again; -EAGAIN if the caller has to raise a fault instead; -EFAULT, -EPERM
+ * or -ESRCH for a permanent error.
  */
 int mirage_odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 {
@@ -210,7 +215,7 @@ int mirage_odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 		total = pages;
 		err = mirage_odp_fill(odp, iova, total, how);
 	}
-	/* What is wrong may be with a later page: only the first one's word counts. */
+	/* The error may be that of a later page: only an error of the first page counts. */
 	if (unlikely(err && pages > 1)) {
 		pages = 1;
 		total = 1;
@@ -228,7 +233,10 @@ int mirage_odp_fault_now(struct mirage_mr *mr, u64 iova, u64 len, bool write)
 	return err;
 }
 
-/* As above, but whatever it takes. 0 also means: ask again. *done: the pages there. */
+/*
+ * Brings in the demand of a fault, and sleeps as long as that takes. Sets *@done to the number of
+ * pages that were brought in. Returns a permanent error, or 0; after 0 the waiters look again.
+ */
 static int odp_service(struct odp_fault *fault, unsigned int *done)
 {
 	enum mirage_odp_how how = ODP_BLOCK | (fault->write ? ODP_WRITE : ODP_READ);
@@ -248,7 +256,7 @@ static int odp_service(struct odp_fault *fault, unsigned int *done)
 	return err == -EAGAIN ? 0 : err;
 }
 
-/* Detach a waiter from its fault: from here on nobody else will wake it. */
+/* Detaches a waiter from its fault: only the caller may wake it from now on. */
 static void odp_detach(struct mirage_odp *odp, struct mirage_odp_waiter *w)
 	__must_hold(&odp->lock)
 {
@@ -278,7 +286,7 @@ static void odp_fault_free(struct odp_fault *fault)
 	kfree(fault);
 }
 
-/* The next pages to read ahead; 0: there are none. */
+/* Sets *@iova to the next page to read ahead. Returns the number of pages; 0 if none is left. */
 static unsigned int odp_ahead_next(struct mirage_odp *odp, const struct odp_fault *fault,
 				   u64 *iova)
 {
@@ -292,7 +300,7 @@ static unsigned int odp_ahead_next(struct mirage_odp *odp, const struct odp_faul
 	return n;
 }
 
-/* The message's rest, while its engine is at work on what came first. */
+/* Reads the rest of the message ahead, while the engine moves the bytes of the demand. */
 static void odp_ahead_work(struct mirage_odp_job *job)
 {
 	struct odp_fault *fault = container_of(job, struct odp_fault, job);
@@ -342,7 +350,7 @@ static void odp_fault_work(struct mirage_odp_job *job)
 
 	kref_get(&mr->ref);
 	if (ahead) {
-		/* Waking runs the engine right here, so reading ahead is another's. */
+		/* The engine runs in this worker when it is woken: another worker reads ahead. */
 		mirage_odp_job_queue(odp->mm, &fault->job, odp_ahead_work);
 	} else {
 		odp_fault_free(fault);
@@ -369,7 +377,7 @@ static struct odp_fault *odp_fault_alloc(struct mirage_mr *mr, u64 iova, u64 len
 	return fault;
 }
 
-/* One in flight whose demand has the missing page. */
+/* Finds a fault in flight whose demand includes the missing page. */
 static struct odp_fault *odp_fault_find(struct mirage_odp *odp, u64 iova, bool write)
 	__must_hold(&odp->lock)
 {
@@ -385,7 +393,7 @@ static struct odp_fault *odp_fault_find(struct mirage_odp *odp, u64 iova, bool w
 	return NULL;
 }
 
-/* Is somebody reading ahead all of what comes after that fault's demand? */
+/* Tells whether another fault reads ahead all pages of @fault, those of the demand included. */
 static bool odp_ahead_covers(struct mirage_odp *odp, const struct odp_fault *fault)
 	__must_hold(&odp->lock)
 {
@@ -408,17 +416,17 @@ static bool odp_ahead_covers(struct mirage_odp *odp, const struct odp_fault *fau
  * @mr: an ODP region, with a reference; the fault takes its own
  * @iova: the first missing byte; checked against the region by the caller
  * @len: bytes the operation needs from there on
- * @write: to be written
- * @w: woken when at least the first page was there, or can not be; its wake is set
+ * @write: whether the operation writes to the pages
+ * @w: the waiter, whose @w->wake is set; woken when the fault is over
  *
- * Joins a fault in flight, if there is one of that page. Brings in all of @len: the
- * first pages before @w is woken, the rest behind its back.
+ * Joins a fault in flight if the demand of one includes the first page. A new fault covers all of
+ * @len: it brings in the first pages before it wakes @w, and reads the rest ahead.
  *
- * Any context but hardirq: softirqs too, and with spinlocks held, those that @w->wake
- * takes among them. It neither sleeps nor calls @w->wake itself.
+ * Any context but hardirq. The caller may hold spinlocks, also those that @w->wake takes: this
+ * function neither sleeps nor calls @w->wake.
  *
- * Return: 0, @w->wake will be called; or it will not: -ENOMEM, try later; -ESRCH,
- * deregistered.
+ * Return: 0 if @w->wake will be called. If it will not: -ENOMEM, try again later; -ESRCH, the
+ * region was deregistered.
  */
 int mirage_odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 			   struct mirage_odp_waiter *w)
@@ -455,20 +463,20 @@ int mirage_odp_fault_raise(struct mirage_mr *mr, u64 iova, u64 len, bool write,
 }
 
 /**
- * mirage_odp_fault_cancel - wait no longer
- * @w: a waiter, waiting or not
+ * mirage_odp_fault_cancel - stop waiting for a fault
+ * @w: the waiter, whether it waits or not
  *
- * The fault goes on, for others or for nobody. Any context but hardirq.
+ * The fault goes on, even if it has no other waiter. Any context but hardirq.
  *
- * Return: true, its wake will not be called. False, it is not waiting: its wake was
- * called, or is being called right now.
+ * Return: true if @w->wake will not be called. False if @w does not wait: if it ever did, @w->wake
+ * was called, or is about to be called.
  */
 bool mirage_odp_fault_cancel(struct mirage_odp_waiter *w)
 {
 	struct mirage_mr *mr;
 	bool waiting = false;
 
-	/* A region that w still waits for was freed by nobody yet. */
+	/* The region has a reference while w waits, and is freed by RCU after that. */
 	rcu_read_lock();
 	mr = READ_ONCE(w->mr);
 	if (mr) {
@@ -484,14 +492,14 @@ bool mirage_odp_fault_cancel(struct mirage_odp_waiter *w)
 	return waiting;
 }
 
-/* That many pages, from first to last, are not the region's any more. */
+/* Counts and traces that @n pages between @first and @last left the table. */
 static __always_inline void odp_zapped(struct mirage_odp *odp, u64 first, u64 last,
 				       unsigned long n)
 {
 	if (!n)
 		return;
 	trace_mirage_odp_invalidate(odp->mr->key, first, last, n);
-	/* The mirror's spinlock is an RCU read side. */
+	/* The caller is a callback of the mirror; its spinlock makes this an RCU read side. */
 	odp_count_here(odp, ODP_INVALIDATIONS, n);
 }
 
@@ -500,7 +508,7 @@ static noinline void odp_invalidate_many(struct mirage_odp *odp, unsigned long s
 {
 	u64 first, last;
 
-	/* A region's pages have both a start and an end in the address space. */
+	/* Clip user addresses, not iovas: outside of the region the sum may wrap. */
 	first = max(start, odp->va_first) + odp->va_to_iova;
 	last = min(end - 1, odp->va_last) + odp->va_to_iova;
 	odp_zapped(odp, first, last, mirage_mtt_zap(&odp->mr->mtt, first, last));
@@ -542,7 +550,7 @@ static const struct mirror_ops odp_mirror_ops = {
 	.release = odp_release,
 };
 
-/* Nobody waits any longer for pages of a region that is gone. */
+/* Wakes all who wait for pages of the region, because it is deregistered. */
 static void odp_dereg(struct mirage_mr *mr)
 {
 	struct mirage_odp *odp = mr->priv;
@@ -575,8 +583,10 @@ static const struct mirage_mr_backend odp_backend = {
 };
 
 /**
- * mirage_odp_region - tell whether a region is one with on-demand paging
+ * mirage_odp_region - is this an ODP region?
  * @mr: the region
+ *
+ * Any context.
  *
  * Return: whether it is.
  */
@@ -586,10 +596,12 @@ bool mirage_odp_region(const struct mirage_mr *mr)
 }
 
 /**
- * mirage_odp_queue - have something done that may sleep for a region's pages
+ * mirage_odp_queue - queue a job that may sleep for a region's pages
  * @mr: an ODP region, with a reference
- * @job: see mirage_odp_job_queue()
- * @run: what to do
+ * @job: the job; see mirage_odp_job_queue()
+ * @run: the function that a worker calls
+ *
+ * Any context but hardirq; spinlocks may be held.
  */
 void mirage_odp_queue(struct mirage_mr *mr, struct mirage_odp_job *job,
 		      void (*run)(struct mirage_odp_job *job))
@@ -600,17 +612,19 @@ void mirage_odp_queue(struct mirage_mr *mr, struct mirage_odp_job *job,
 }
 
 /**
- * mirage_odp_event_count - one of a region's counters
+ * mirage_odp_event_count - read one of a region's counters
  * @mr: an ODP region
- * @event: which
+ * @event: the event that it counts
  *
- * Return: its value, in pages.
+ * Any context.
+ *
+ * Return: the number of pages that were counted.
  */
 u64 mirage_odp_event_count(const struct mirage_mr *mr, enum mirage_odp_event event)
 {
 	const struct mirage_odp *odp = mr->priv;
 
-	/* What is told of is dealt with at once. */
+	/* An invalidation is handled at once, so that one counter serves both events. */
 	if (event == ODP_INVALIDATIONS_HANDLED)
 		event = ODP_INVALIDATIONS;
 	return atomic64_read(&odp->events[event]);
@@ -620,9 +634,9 @@ u64 mirage_odp_event_count(const struct mirage_mr *mr, enum mirage_odp_event eve
  * mirage_odp_create - make a region an ODP region of the caller's address space
  * @mr: the region, with its bounds and rights set, and the table initialised
  *
- * Touches no page. Process context, takes mmap_lock.
+ * Brings no page in. Process context, takes mmap_lock.
  *
- * Return: 0 or the errno of mirror_register().
+ * Return: 0, -ENOMEM, or the errno of mirror_register().
  */
 int mirage_odp_create(struct mirage_mr *mr)
 {
@@ -648,7 +662,7 @@ int mirage_odp_create(struct mirage_mr *mr)
 	}
 	mr->priv = odp;
 	mr->backend = &odp_backend;
-	/* The end of all addresses wraps to 0. */
+	/* If the region ends at the last address, end has wrapped to 0. */
 	err = mirror_register(&odp->mirror, current->mm, mr->start, end ?: ULONG_MAX,
 			      &odp_mirror_ops);
 	if (err) {
@@ -659,13 +673,13 @@ int mirage_odp_create(struct mirage_mr *mr)
 }
 
 /**
- * mirage_odp_init - at module init
+ * mirage_odp_init - at module init: allocate the workqueue
  *
  * Return: 0 or -ENOMEM.
  */
 int mirage_odp_init(void)
 {
-	/* Faults sleep in the workers, so as many of those as can be had. */
+	/* Faults sleep in the workers, so there may be as many as a workqueue can have. */
 	mirage_odp_wq = alloc_workqueue("mirage_odp", WQ_UNBOUND, WQ_UNBOUND_MAX_ACTIVE);
 	return mirage_odp_wq ? 0 : -ENOMEM;
 }
@@ -673,11 +687,11 @@ int mirage_odp_init(void)
 /**
  * mirage_odp_exit - at module exit, when no device is left
  *
- * Waits for faults in flight and for the end of the regions they hold.
+ * Waits for faults in flight, and so for the end of the regions that they have references on.
  */
 void mirage_odp_exit(void)
 {
 	destroy_workqueue(mirage_odp_wq);
-	/* Chunks are freed by code of this module. */
+	/* RCU callbacks in this module free chunks: wait for the last one. */
 	rcu_barrier();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * On-demand paging: faults as events
+ * On-demand paging: faults, and those who wait for them
  */
 #ifndef MIRAGE_ODP_H
 #define MIRAGE_ODP_H
@@ -15,10 +15,10 @@ struct mirage_mr;
 struct workqueue_struct;
 
 /**
- * struct mirage_odp_waiter - somebody a fault is serviced for
- * @wake: called once, in process context without locks, when the fault is over;
- *	@err is 0 (try again: the page may already be gone) or the permanent answer:
- *	-EFAULT, -EPERM, -ESRCH
+ * struct mirage_odp_waiter - one who waits for a fault
+ * @wake: called once, in process context without locks, when the fault is over. @err is 0, or
+ *	a permanent error: -EFAULT, -EPERM, -ESRCH. After 0 the waiter looks for the page again,
+ *	and may miss it again
  *
  * Embedded in the waiter's object, which must live until @wake has been called or
  * mirage_odp_fault_cancel() returned true. All zero before it is first used.
@@ -26,11 +26,11 @@ struct workqueue_struct;
 struct mirage_odp_waiter {
 	void (*wake)(struct mirage_odp_waiter *w, int err);
 	/* private: */
-	struct list_head node;		/* in odp_fault.waiters; odp.lock */
-	struct mirage_mr *mr;		/* NULL when not waiting; odp.lock */
+	struct list_head node;		/* in odp_fault.waiters; under odp.lock */
+	struct mirage_mr *mr;		/* NULL when not waiting; under odp.lock */
 };
 
-/* What a region has gone through; in the order of enum mirage_stat. */
+/* What a region counts; in the order of enum mirage_stat. */
 enum mirage_odp_event {
 	ODP_FAULTS,
 	ODP_FAULTS_HANDLED,
@@ -42,7 +42,7 @@ enum mirage_odp_event {
 
 extern const char *const mirage_odp_event_names[ODP_EVENTS];
 
-/* Unbound; for what sleeps for a region's sake. */
+/* An unbound workqueue for jobs that may sleep for a region's pages. */
 extern struct workqueue_struct *mirage_odp_wq;
 
 int mirage_odp_create(struct mirage_mr *mr);

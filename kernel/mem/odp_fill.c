@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Filling the table of an ODP region from the process' page tables
+ * Filling the table of an ODP region from the page tables of the process
  *
- * The populate loop stands here once, for faults, read-ahead and prefetching.
+ * Faults, read-ahead and prefetches share one populate loop, odp_fill_with().
  */
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -20,12 +20,12 @@
 #define ODP_TRIES_NOW	3
 #define ODP_TRIES	12
 
-/* For an invalidation over the range to end. */
+/* How long one attempt waits for the end of an invalidation that overlaps the range. */
 #define ODP_WAIT	(HZ / 10 + 1)
 
 /*
- * The one translation of iova to user address. The two are different numbers: they
- * agree modulo the page size only.
+ * Translates iovas to user addresses; nothing else does so. The two are different numbers: they
+ * agree only modulo the page size.
  */
 static int odp_va(const struct mirage_mr *mr, u64 iova, unsigned int pages,
 		  unsigned long *start, unsigned long *end)
@@ -66,7 +66,7 @@ struct odp_filling {
 	bool secret;
 };
 
-/* Only memfd_secret takes its pages, one at a time, out of the direct map. */
+/* Pages of memfd_secret() are not in the direct map. They are neither anonymous nor large. */
 static bool odp_page_is_secret(struct page *page)
 {
 	struct folio *folio = page_folio(page);
@@ -80,9 +80,9 @@ static bool odp_page_is_secret(struct page *page)
 }
 
 /*
- * May these pages be committed? Asked under the chunk's lock, where a page that is
- * valid can not go away. HMM returns secret pages too, but the kernel must not
- * touch the address it knows them by.
+ * Tells whether the pages may be committed. Called under the chunk's lock, where a page that is
+ * valid can not go away. HMM returns secret pages too, but the kernel must not access them: their
+ * addresses in the direct map are not mapped.
  */
 static bool odp_fill_valid(void *arg)
 {
@@ -114,7 +114,7 @@ static int odp_fill_once(struct mirage_odp *odp, struct odp_filling *fill, u64 i
 		ret = mirror_range_snapshot(r);
 	else
 		ret = mirror_range_fault(r, block);
-	/* Nothing is mapped: no table for that, holes can be as large as one likes. */
+	/* Where nothing is mapped, make no chunk: a hole can have any size. */
 	if (ret <= 0)
 		return ret;
 	ret = mirage_mtt_commit(&odp->mr->mtt, iova, mirror_range_pages(r), r->pfns,
@@ -123,8 +123,8 @@ static int odp_fill_once(struct mirage_odp *odp, struct odp_filling *fill, u64 i
 }
 
 /*
- * The populate loop: brings pages from the process' page tables to the region's.
- * They must not cross a chunk. 0; -EAGAIN: something transient; or permanent.
+ * The populate loop: copies pages from the page tables of the process to the region's table. The
+ * pages must be in one chunk. Returns 0, -EAGAIN for a transient error, or a permanent error.
  */
 static __always_inline int odp_fill_with(struct mirage_odp *odp, u64 iova, unsigned int pages,
 					 enum mirage_odp_how how, unsigned long *pfns)
@@ -166,36 +166,36 @@ static noinline int odp_fill_batch(struct mirage_odp *odp, u64 iova, unsigned in
 }
 
 /**
- * mirage_odp_fill - bring pages in, with what the situation allows
+ * mirage_odp_fill - bring pages in: all of them, or with ODP_LOOK those that are mapped
  * @odp: the region
- * @iova: in the first page
- * @pages: their number, at most ODP_BATCH, not across a chunk's end
- * @how: for what, and how long it may take
+ * @iova: an address in the first page
+ * @pages: number of pages, at most ODP_BATCH; they must be in one chunk
+ * @how: for reading or writing, and whether to sleep
  *
- * Task context. All of them, or an error; with ODP_LOOK, those that are mapped.
+ * Task context.
  *
- * Return: 0; -EAGAIN, something transient; or permanent, see odp.c.
+ * Return: 0; -EAGAIN for a transient error; or a permanent error, see odp.c.
  */
 int mirage_odp_fill(struct mirage_odp *odp, u64 iova, unsigned int pages, enum mirage_odp_how how)
 {
 	unsigned long pfn;
 
-	/* A kernel that clears its stack frames would clear a batch for one page. */
+	/* A kernel that initializes stack variables would clear the array for one page. */
 	return pages == 1 ? odp_fill_with(odp, iova, pages, how, &pfn) :
 			    odp_fill_batch(odp, iova, pages, how);
 }
 
 /**
- * mirage_odp_fill_patiently - the same, over transient errors
+ * mirage_odp_fill_patiently - bring pages in, and try again after transient errors
  * @odp: the region
- * @iova: in the first page
- * @pages: their number; goes down on errors, to one: what is wrong may be with a
- *	later page, and a long range is invalidated more often
- * @how: for what, with ODP_BLOCK
+ * @iova: an address in the first page
+ * @pages: number of pages, as for mirage_odp_fill(). Errors reduce it, down to 1: a permanent
+ *	error may be that of a later page, and a long range is invalidated more often
+ * @how: as for mirage_odp_fill(), with ODP_BLOCK
  *
  * Task context, sleeps.
  *
- * Return: as mirage_odp_fill(), for what *@pages is then.
+ * Return: as mirage_odp_fill(), for the first *@pages pages; -ESRCH if the region is deregistered.
  */
 int mirage_odp_fill_patiently(struct mirage_odp *odp, u64 iova, unsigned int *pages,
 			      enum mirage_odp_how how)
@@ -221,16 +221,16 @@ int mirage_odp_fill_patiently(struct mirage_odp *odp, u64 iova, unsigned int *pa
 }
 
 /**
- * mirage_odp_prefetch - bring a range in because somebody says it will be used
+ * mirage_odp_prefetch - bring in the pages of a range that the user said it will need
  * @mr: an ODP region, with a reference
  * @iova: first byte; checked against the region by the caller
  * @len: bytes
- * @advice: for reading, for writing, or only what is mapped already
+ * @advice: bring pages in for reading, for writing, or only those that are mapped already
  *
  * Process context, sleeps.
  *
- * Return: 0; -EFAULT, -EPERM or -ESRCH where a page can not be had; -EAGAIN where
- * there was no getting at it for seconds; -EINTR if the caller was killed.
+ * Return: 0; -EFAULT, -EPERM or -ESRCH if a page can not be brought in; -EAGAIN if transient
+ * errors did not end; -EINTR if the caller was killed.
  */
 int mirage_odp_prefetch(struct mirage_mr *mr, u64 iova, u64 len,
 			enum ib_uverbs_advise_mr_advice advice)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Regions with on-demand paging: what faulting (odp.c) and filling (odp_fill.c)
- * share
+ * ODP regions: what faults (odp.c) and the populate loop (odp_fill.c) share
  */
 #ifndef MIRAGE_ODP_FILL_H
 #define MIRAGE_ODP_FILL_H
@@ -18,34 +17,34 @@
 #include "mem/odp_mm.h"
 #include "mirror.h"
 
-/* Pages brought in at once: their pfns are on the stack, where 512 bytes fit. */
+/* Pages that are brought in at once. Their pfns take 512 bytes of the stack. */
 #define ODP_BATCH	64U
 
 /* How to bring pages in. */
 enum mirage_odp_how {
 	ODP_READ	= 0,
 	ODP_WRITE	= BIT(0),
-	ODP_BLOCK	= BIT(1),	/* sleep for as long as it takes */
-	ODP_LOOK	= BIT(2),	/* take what is mapped, fault nothing */
+	ODP_BLOCK	= BIT(1),	/* sleep for I/O and for other processes, too */
+	ODP_LOOK	= BIT(2),	/* bring in what is mapped, cause no faults */
 };
 
 /**
- * struct mirage_odp - what makes a region an ODP region
- * @mirror: follows the region's part of the address space
+ * struct mirage_odp - the ODP backend's part of a region
+ * @mirror: tells of changes to the region's part of the address space
  * @mr: the region
- * @stats: its device's; nobody's once it is deregistered
- * @mm: whose turn its faults take
- * @va_first: first byte of its first page, a user address
- * @va_last: last byte of its last page
- * @va_to_iova: what to add, modulo 2^64
- * @rcu: mirage_odp_fault_cancel() may come late
- * @lock: taken in softirqs too
- * @faults: in flight and joinable
- * @aheads: faults whose demand is over, while the rest is read ahead
- * @dead: deregistered; no fault is added any more
- * @next: iova where the next miss is expected when misses walk through the region
- * @window: pages to read ahead then; both are guesses, and nobody's lock protects
- *	them
+ * @stats: the device's counters; those of no device once the region is deregistered
+ * @mm: the jobs of the address space, among which the region's faults are queued
+ * @va_first: first byte of the region's first page, a user address
+ * @va_last: last byte of its last page, a user address
+ * @va_to_iova: iova minus user address, modulo 2^64
+ * @rcu: frees the struct; mirage_odp_fault_cancel() may use it until its RCU read side ends
+ * @lock: protects @faults, @aheads, @dead and the waiters; taken in softirqs too. The order:
+ *	base/device.h
+ * @faults: faults in flight that can be joined
+ * @aheads: faults whose demand was serviced, and that still read ahead
+ * @dead: the region is deregistered; no fault is added any more
+ * @next: iova of the next miss, if misses walk through the region
+ * @window: pages to read ahead in that case. @next and @window are guesses; no lock protects them
  * @events: counters
  */
 struct mirage_odp {
@@ -57,7 +56,7 @@ struct mirage_odp {
 	unsigned long va_last;
 	u64 va_to_iova;
 	struct rcu_head rcu;
-	spinlock_t lock;		/* @faults, @aheads, waiters, @dead */
+	spinlock_t lock;		/* see above */
 	struct list_head faults;
 	struct list_head aheads;
 	bool dead;
@@ -66,7 +65,7 @@ struct mirage_odp {
 	atomic64_t events[ODP_EVENTS];
 };
 
-/* Pages that [iova, iova + len) touches, up to max and to the end of the chunk. */
+/* The number of pages in [iova, iova + len), at most max, and not beyond the end of the chunk. */
 static inline unsigned int odp_pages(u64 iova, u64 len, unsigned int max)
 {
 	len = min(len, mirage_mtt_chunk_left(iova));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * Work that sleeps for an address space's sake, so much of it at a time
+ * Jobs that may sleep for the pages of an address space, a limited number at a time
  *
- * A fault can sleep for as long as the process likes (userfaultfd, FUSE), and keeps a
- * worker that long; and there are not more workers than a workqueue allows. So no
- * address space has more than ODP_MM_WORKERS of them. What it has besides waits in a
- * queue of its own, behind its own.
+ * A fault can sleep for as long as the process likes (userfaultfd, FUSE), and occupies a worker
+ * that long. The number of workers of a workqueue is limited. So an address space has at most
+ * ODP_MM_WORKERS jobs with a worker at a time. Its further jobs wait in a queue of the address
+ * space, and delay no other process.
  */
 #include <linux/hashtable.h>
 #include <linux/kref.h>
@@ -16,17 +16,17 @@
 #include "mem/odp.h"
 #include "mem/odp_mm.h"
 
-/* A workqueue has 512: so it takes 32 processes to fill it. */
+/* If a workqueue may have 512 workers, it takes 32 processes to occupy all of them. */
 #define ODP_MM_WORKERS	16
 
 /**
- * struct mirage_odp_mm - the work of one address space
- * @node: in odp_mms; odp_mms_lock
- * @ref: one for each region, one for each job
- * @mm: which; a reference on the struct alone
- * @lock: protects the rest; taken in softirqs too
- * @active: jobs that a worker has or will have
- * @pending: jobs that wait until @active goes down
+ * struct mirage_odp_mm - the jobs of one address space
+ * @node: in odp_mms; under odp_mms_lock
+ * @ref: a reference for each region, and one for each job
+ * @mm: the address space; only the mm_struct is kept (mm_count)
+ * @lock: protects @active and @pending; taken in softirqs too. The order: base/device.h
+ * @active: number of jobs that are given to the workqueue
+ * @pending: jobs that wait until one of these has ended
  */
 struct mirage_odp_mm {
 	struct hlist_node node;
@@ -65,7 +65,7 @@ static void odp_mm_release(struct kref *ref)
 
 /**
  * mirage_odp_mm_put - drop a reference
- * @om: what mirage_odp_mm_get() gave
+ * @om: what mirage_odp_mm_get() returned
  *
  * Process context.
  */
@@ -75,12 +75,12 @@ void mirage_odp_mm_put(struct mirage_odp_mm *om)
 }
 
 /**
- * mirage_odp_mm_get - find or make the fault queue of an address space
+ * mirage_odp_mm_get - find the struct mirage_odp_mm of an address space, or make it
  * @mm: the address space
  *
  * Process context.
  *
- * Return: the queue, with a reference; NULL: no memory.
+ * Return: the struct, with a reference; NULL if there is no memory.
  */
 struct mirage_odp_mm *mirage_odp_mm_get(struct mm_struct *mm)
 {
@@ -113,7 +113,7 @@ struct mirage_odp_mm *mirage_odp_mm_get(struct mm_struct *mm)
 	return om;
 }
 
-/* A worker is free again: for the next one that waits. */
+/* A job has ended: gives the next pending job to the workqueue. */
 static void odp_job_next(struct mirage_odp_mm *om)
 {
 	struct mirage_odp_job *next;
@@ -140,12 +140,12 @@ static void odp_job_work(struct work_struct *work)
 }
 
 /**
- * mirage_odp_job_queue - have something done by a worker, when it is its turn
- * @om: of the address space it may sleep for; whoever queues has a reference
- * @job: not queued now; @job->run may queue it again
- * @run: what to do
+ * mirage_odp_job_queue - queue a job for a worker
+ * @om: of the address space that the job may sleep for; the caller has a reference
+ * @job: the job, which is not queued now; @run may queue it again
+ * @run: the function that a worker calls
  *
- * Any context but hardirq, spinlocks may be held.
+ * Any context but hardirq; spinlocks may be held.
  */
 void mirage_odp_job_queue(struct mirage_odp_mm *om, struct mirage_odp_job *job,
 			  void (*run)(struct mirage_odp_job *job))

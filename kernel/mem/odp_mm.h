@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * Work that sleeps for an address space's sake, so much of it at a time
+ * Jobs that may sleep for the pages of an address space, a limited number at a time
  */
 #ifndef MIRAGE_ODP_MM_H
 #define MIRAGE_ODP_MM_H
@@ -12,11 +12,11 @@ struct mm_struct;
 struct mirage_odp_mm;
 
 /**
- * struct mirage_odp_job - a piece of that work
- * @work: runs it
- * @node: in odp_mm.pending while it waits for its turn
- * @mm: whose it is
- * @run: what to do; may free the job, or queue it again
+ * struct mirage_odp_job - a job that may sleep for the pages of an address space
+ * @work: calls @run in a worker
+ * @node: in mirage_odp_mm.pending while the job waits for its turn
+ * @mm: of the address space; with a reference while the job is queued or runs
+ * @run: what the job does; may free the job, or queue it again
  */
 struct mirage_odp_job {
 	struct work_struct work;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
 /*
- * The backend of ordinary regions: all pages, pinned, from the start
+ * The backend of pinned regions: all pages are pinned and in the table from the start
  */
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
@@ -13,7 +13,7 @@
 #include "mem/pin.h"
 #include "mirror.h"
 
-/* The table was killed, so the pages need not wait for the last reference. */
+/* The table was killed, so nobody uses the pages, even if the region still has references. */
 static void pin_dereg(struct mirage_mr *mr)
 {
 	ib_umem_release(mr->priv);
@@ -25,7 +25,7 @@ static const struct mirage_mr_backend pin_backend = {
 	.dereg = pin_dereg,
 };
 
-/* Physically contiguous and aligned, so that they need one entry. */
+/* Tells whether a chunk's pages are physically contiguous and aligned: one entry is enough then. */
 static bool pin_is_huge(const unsigned long *pfns, unsigned long n)
 {
 	unsigned long first = page_to_pfn(mirror_pfn_page(pfns[0])), i;
@@ -84,8 +84,8 @@ static int pin_fill(struct mirage_mr *mr, struct ib_umem *umem)
  *
  * Process context. On error the caller kills the table.
  *
- * Return: 0, or the errno of ib_umem_get_va(): -ENOMEM for RLIMIT_MEMLOCK too,
- * -EFAULT where no memory is.
+ * Return: 0; -ENOMEM, also if RLIMIT_MEMLOCK is exceeded; -EFAULT if a page is not mapped; or
+ * another errno of ib_umem_get_va().
  */
 int mirage_pin_create(struct mirage_mr *mr)
 {
@@ -108,7 +108,7 @@ int mirage_pin_create(struct mirage_mr *mr)
 }
 
 /**
- * mirage_pin_writable - were the pages pinned for writing?
+ * mirage_pin_writable - were a region's pages pinned for writing?
  * @mr: a pinned region
  *
  * Return: whether they were.

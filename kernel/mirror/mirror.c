@@ -2,18 +2,17 @@
 /**
  * DOC: address-space mirror
  *
- * A device that uses the memory of a process through a table of its own has to
- * fill that table with the pages the process has, and to stop using them when the
- * process loses them. This file does the part of both that has to do with mm, for
- * any kind of table; mirror_read.c reads the page tables for it. Neither knows of
- * RDMA.
+ * A device that uses the memory of a process through a table of its own has to fill that table
+ * with the pages of the process, and to stop using a page when the process loses it. This file
+ * does the part of both that concerns mm, for any kind of table; mirror_read.c reads the page
+ * tables for it. Neither knows of RDMA.
  *
  * mirror:
  *	one user's interest in an interval of an mm. Its ops->invalidate() is told
  *	of every change to the page tables that overlaps the interval.
  * range:
- *	the addresses that one thread is just now copying from the CPU's page tables
- *	to the device's. It notices invalidations that come in between.
+ *	the addresses whose pages one thread is just now copying from the CPU's page
+ *	tables to the device's table. It notices invalidations that come in between.
  * flight:
  *	an invalidation between its start and its end. The page tables under it can
  *	change at any moment, so nothing read from them may be used.
@@ -21,9 +20,8 @@
  * What the user writes
  * --------------------
  *
- * A table with a lock that can be taken where sleeping is forbidden; the two
- * callbacks, which clear entries of the table under its lock; and this loop, here
- * without its error paths::
+ * The user writes a table with a spinlock; the two callbacks, which clear entries of the table
+ * under that lock; and this loop, shown without its error paths::
  *
  *	struct mirror_range r = { .pfns = pfns, .default_flags = MIRROR_WRITE };
  *
@@ -42,7 +40,7 @@
  *	mirror_range_unregister(&r);
  *
  * The user never holds mmap_lock: the functions here take and drop it themselves.
- * The user bounds the loop.
+ * The user limits the number of rounds.
  *
  * mirror.ko exports the functions to any module whose licence is compatible with the
  * GPL. include/mirror.h is the only header such a module needs. A module that is built
@@ -52,8 +50,8 @@
  * Why it is right
  * ---------------
  *
- * A start counts up mirror_range.seq of every range it overlaps and calls
- * ops->invalidate() after that; the two meet in the table's lock::
+ * The start of a flight counts up mirror_range.seq of every range it overlaps, and calls
+ * ops->invalidate() after that. The callback and the loop both take the table's lock::
  *
  *	start                              loop
  *	                                   sampled = seq, no flight over the range
@@ -65,58 +63,53 @@
  *	                                     yes: commit, unlock
  *	clear what was committed
  *
- * A commit that saw the old seq got the table's lock before invalidate() did, so
- * invalidate() clears it. One that got the lock later sees the new seq. It is a
- * count and not a flag, because a flag can be back where it was after a whole
- * invalidation has passed.
+ * A commit that saw the old seq got the table's lock before invalidate() did, so invalidate()
+ * clears what it committed. A commit that got the lock later sees the new seq. seq is a count and
+ * not a flag, because a flag can have its old value again after a whole invalidation.
  *
- * An invalidate() that sees nothing to clear may do without the lock, for what a
- * commit makes known between two full barriers, or by a cmpxchg(), before it asks
- * mirror_range_valid(): there is one between seq++ and invalidate() too, so that one of
- * the two sees the other.
+ * An invalidate() that finds nothing to clear may do so without the lock, if the commit publishes
+ * what is to be found with a full barrier, or by a cmpxchg(), before it calls
+ * mirror_range_valid(). There is a full barrier between seq++ and invalidate() too, so at least
+ * one of the two sees the other.
  *
  * Flights
  * -------
  *
- * A range can be registered, or can sample, in the middle of a flight, so flights
- * are recorded, even where no mirror is (one may come). start must not fail, nor
- * sleep, nor allocate for that: it runs under the OOM reaper. So there is a fixed
- * number of slots per mm. A start that finds none free is only counted, and is
- * taken to overlap everything until that count is zero again: then ranges wait
- * longer than they must, and nothing is wrong. It takes as many invalidations at
- * the same instant in one mm as there are slots to get there.
+ * A range can be registered, or can sample, in the middle of a flight. So flights are recorded,
+ * even where no mirror is, since one may be registered meanwhile. The start of a flight must not
+ * fail, sleep or allocate, because the OOM reaper may be the caller. So there is a fixed number
+ * of slots for each mm. A flight that finds no free slot is only counted, and while that count is
+ * not zero every range is taken to be overlapped. Ranges then wait longer than they must, which
+ * is correct. That needs more invalidations at one instant in one mm than there are slots.
  *
- * An end gives back the slot of its start, which it knows by the task, since both
- * run in the same one, and by the addresses, since a task can have several flights
- * (one that splits a huge page is nested in the one that needs it split). Two
- * slots of one task with the same addresses are as good as each other. An end that
- * finds no slot belongs to a start that was counted. Slots are taken under the lock
- * and given back without: see mirror_flight_remove().
+ * The end of a flight frees the slot that its start took. It finds the slot by the task, since
+ * start and end run in the same task, and by the addresses, since a task can have several flights
+ * (a flight that splits a huge page is nested in the flight that needs the split). If a task has
+ * two slots with the same addresses, it may free either. An end that finds no slot belongs to a
+ * start that was only counted. A slot is taken under the lock, but freed without it: see
+ * mirror_flight_remove().
  *
- * Counting flights per bucket of addresses needs no slots, but lets a storm delay a
- * fault elsewhere that shares the bucket, and one fork() is in every bucket.
+ * To count flights for each bucket of addresses would need no slots. But then many invalidations
+ * would delay a fault elsewhere in the same bucket, and one fork() is in every bucket.
  *
  * Locking
  * -------
  *
- * mirror_mm.lock is the one lock here. It protects the tree of mirrors, their
- * lists of ranges and every mirror_range.seq, flights start under it, and it is
- * held, with softirqs off, over the callbacks: that is what makes mirror_unregister()
- * wait for them, without a reference count on the hot path. Order::
- *
- *	mmap_lock, reclaim, i_mmap_rwsem, anon_vma lock, page locks
- *	  -> mirror_mm.lock
- *	    -> the lock of the user's table, which softirq may take too
+ * mirror_mm.lock is the only lock here. It protects the tree of mirrors, their lists of ranges
+ * and every mirror_range.seq; flights start under it. It is held, with softirqs off, over the
+ * callbacks: so mirror_unregister() waits for them without a reference count on the hot path.
+ * The callbacks take the lock of the user's table inside it; softirqs may take that lock too. The
+ * order: kernel/base/device.h.
  *
  * Lifetime
  * --------
  *
  * All mirrors of an mm share one mirror_mm with one MMU notifier, counted by
  * mmu_notifier_get_locked() and freed through SRCU after mmu_notifier_put(). It
- * keeps the mm_struct (mm_count) but not the address space (mm_users): a process
- * exits under its mirrors, ops->release() tells of it, and what is asked later is
- * answered with -ESRCH. mm_users is held only while page tables are read or faulted,
- * and dropped with mmput_async(), because the last one calls back into the mirror.
+ * keeps the mm_struct (mm_count) but not the address space (mm_users). So a process can exit
+ * while it has mirrors: ops->release() is called, and later calls return -ESRCH. mm_users is held
+ * only while page tables are read or faulted. It is dropped with mmput_async(), because the last
+ * mmput() calls back into the mirror.
  *
  * Once all its mirrors are unregistered, a user's module can be unloaded: callbacks run
  * under mirror_mm.lock, which mirror_unregister() takes. mirror.ko itself can be
@@ -144,7 +137,7 @@ static_assert(MIRROR_FLIGHTS < BITS_PER_LONG);
 /* Every mirror_mm that was allocated and not freed yet: see mirror_exit(). */
 static atomic_t mirror_mm_count = ATOMIC_INIT(0);
 
-/* The library's is out of line: two calls more for every invalidation. */
+/* The kernel's own interval tree is out of line and would cost two calls for each invalidation. */
 #define MIRROR_NODE_START(node) ((node)->start)
 #define MIRROR_NODE_LAST(node) ((node)->last)
 INTERVAL_TREE_DEFINE(struct interval_tree_node, rb, unsigned long, __subtree_last,
@@ -178,10 +171,9 @@ static void mirror_flight_add(struct mirror_mm *mm, unsigned long start,
 }
 
 /*
- * Without the lock. A slot that was busy when busy was read, and has current in it,
- * is a slot of this task's: nobody else gives it back, so it does not change while
- * it is compared. Another task's slot may be given back and taken at any time, but
- * never by this task meanwhile.
+ * Runs without the lock. A slot whose bit was set in busy and whose task is current belongs to
+ * this task: nobody else frees it, so it does not change while it is compared. A slot of another
+ * task may be freed and taken again at any time, but not by this task meanwhile.
  */
 static void mirror_flight_remove(struct mirror_mm *mm, unsigned long start,
 				 unsigned long end)
@@ -195,12 +187,12 @@ static void mirror_flight_remove(struct mirror_mm *mm, unsigned long start,
 
 		if (READ_ONCE(f->task) == current && f->start == start &&
 		    f->end == end) {
-			/* Who sees it clear sees the new page tables. */
+			/* A reader that sees the bit clear sees the new page tables. */
 			clear_bit_unlock(i, &mm->busy);
 			return;
 		}
 	}
-	/* As with clear_bit_unlock(). */
+	/* A reader that sees the lower count sees the new page tables. */
 	smp_mb__before_atomic();
 	WARN_ON_ONCE(atomic_dec_if_positive(&mm->unslotted) < 0);
 }
@@ -224,7 +216,7 @@ static bool mirror_flight_over(struct mirror_mm *mm, unsigned long start,
 	return false;
 }
 
-/* Whoever samples m's ranges over [start, end) from now on samples another seq. */
+/* Expires what was sampled for m's ranges that overlap [start, end): their seq changes. */
 static void mirror_ranges_expire(struct mirror *m, unsigned long start,
 				 unsigned long end)
 	__must_hold(&m->mm->lock)
@@ -260,13 +252,13 @@ static noinline void mirror_tell_all(struct mirror_mm *mm, unsigned long start,
 		mirror_tell(container_of(node, struct mirror, node), start, end);
 }
 
-/* Never fails, also not where it may not block: it takes no lock to sleep on. */
+/* Never fails, not even where it must not block: it takes only a spinlock. */
 static int mirror_mn_start(struct mmu_notifier *mn,
 			   const struct mmu_notifier_range *range)
 {
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
 	unsigned long last = (range->end - 1) | ~PAGE_MASK;
-	/* The last page of the address space has no end: do without it. */
+	/* The end of the last page is not a number: leave that page out. */
 	unsigned long end = last + 1 ? : PAGE_MASK;
 	unsigned long start = range->start & PAGE_MASK;
 	struct mirror *only;
@@ -291,14 +283,14 @@ static void mirror_mn_end(struct mmu_notifier *mn,
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
 
 	mirror_flight_remove(mm, range->start, range->end);
-	/* A waiter queues itself, and looks for flights after that. */
+	/* Pairs with the waiter, which queues itself before it looks for flights. */
 	smp_mb__after_atomic();
-	/* Nearly always nobody is there, and the queue's lock is left alone. */
+	/* Nearly always nobody waits; then the lock of the queue is not taken. */
 	if (unlikely(waitqueue_active(&mm->wait)))
 		wake_up_all(&mm->wait);
 }
 
-/* No callback follows that of release(), whatever is still in flight. */
+/* After ops->release() no callback is called, whatever is still in flight. */
 static void mirror_mn_release(struct mmu_notifier *mn, struct mm_struct *mm_struct)
 {
 	struct mirror_mm *mm = container_of(mn, struct mirror_mm, mn);
@@ -328,7 +320,7 @@ static struct mmu_notifier *mirror_mn_alloc(struct mm_struct *mm_struct)
 	init_waitqueue_head(&mm->wait);
 	atomic_inc(&mirror_mm_count);
 
-	/* Reclaim invalidates: nothing may allocate under the lock. */
+	/* Reclaim invalidates, so nothing may allocate under the lock: tell lockdep. */
 	fs_reclaim_acquire(GFP_KERNEL);
 	might_lock(&mm->lock);
 	fs_reclaim_release(GFP_KERNEL);
@@ -350,7 +342,7 @@ static const struct mmu_notifier_ops mirror_mn_ops = {
 	.free_notifier = mirror_mn_free,
 };
 
-/* One region of the whole address space, as a rule: it is found without a search. */
+/* If there is only one mirror, which is common, it is found without a search. */
 static void mirror_count(struct mirror_mm *mm)
 	__must_hold(&mm->lock)
 {
@@ -362,16 +354,16 @@ static void mirror_count(struct mirror_mm *mm)
 }
 
 /**
- * mirror_register - start to be told of changes to an interval of an mm
+ * mirror_register - start calls of @ops for changes to an interval of an mm
  * @m: the mirror, in the caller's object, uninitialised
  * @mm: the address space; the caller keeps mm_count over the call
  * @start: first address of interest
  * @end: end of it, exclusive; ULONG_MAX for the whole address space
  * @ops: the callbacks
  *
- * The interval is rounded outward to pages. Costs the same for any interval, and
- * the first mirror of an mm more than the others. The mm may be any, not only the
- * caller's own. Callbacks can come before this returns. Sleeps, takes mmap_lock.
+ * The interval is rounded outward to pages. The cost does not depend on its length; the first
+ * mirror of an mm costs more than others. The mm need not be the caller's own. Callbacks can come
+ * before this returns. Sleeps, takes mmap_lock.
  *
  * Return: 0; -EINVAL if @end is not above @start; -ESRCH if the mm is dead;
  * -EINTR if the caller was killed; -ENOMEM. On error @m is not registered.
@@ -412,11 +404,11 @@ out:
 EXPORT_SYMBOL_GPL(mirror_register);
 
 /**
- * mirror_unregister - stop to be told
+ * mirror_unregister - stop the calls of a mirror's callbacks
  * @m: a registered mirror without ranges
  *
- * When this returns no callback runs nor will run, so @m can be freed and the module
- * that has the callbacks unloaded. Must not be called with a lock held that the
+ * When this returns no callback of @m runs or will run, so @m can be freed and the module that
+ * has the callbacks can be unloaded. Must not be called with a lock held that the
  * callbacks take. Sleeps.
  */
 void mirror_unregister(struct mirror *m)
@@ -468,7 +460,7 @@ int mirror_range_register(struct mirror_range *r, struct mirror *m,
 		err = -ESRCH;
 	} else {
 		list_add(&r->entry, &m->ranges);
-		/* Spares the wait the lock, as a rule. */
+		/* With this mirror_range_wait_until_valid() need not take the lock, as a rule. */
 		r->quiet = mirror_flight_over(mm, start, last + 1) ? 0 : 1;
 	}
 	spin_unlock(&mm->lock);
@@ -477,11 +469,11 @@ int mirror_range_register(struct mirror_range *r, struct mirror *m,
 EXPORT_SYMBOL_GPL(mirror_range_register);
 
 /**
- * mirror_range_unregister - stop to track
+ * mirror_range_unregister - stop tracking a range
  * @r: a registered range
  *
- * Once for every mirror_range_register() that succeeded, whatever came between,
- * also when the mm has died. Does not sleep.
+ * The caller calls this once for each mirror_range_register() that succeeded, also after errors
+ * and after the mm has died. Does not sleep.
  */
 void mirror_range_unregister(struct mirror_range *r)
 {
@@ -494,10 +486,10 @@ void mirror_range_unregister(struct mirror_range *r)
 EXPORT_SYMBOL_GPL(mirror_range_unregister);
 
 /**
- * mirror_range_sample - take the range as valid from here on
+ * mirror_range_sample - make the range valid from now on, if no flight overlaps it
  * @r: a registered range
  *
- * Return: 0; -EBUSY, an invalidation is over it; -ESRCH, the mm is dead.
+ * Return: 0; -EBUSY if an invalidation is over the range; -ESRCH if the mm is dead.
  */
 int mirror_range_sample(struct mirror_range *r)
 {
@@ -520,9 +512,9 @@ int mirror_range_sample(struct mirror_range *r)
  * @r: a registered range
  * @timeout_jiffies: how long at most; 0 does not sleep
  *
- * Only invalidations that overlap the range are waited for (but see "Flights"
- * above). What is read by mirror_range_snapshot() or mirror_range_fault() after
- * this is valid until the next one. The range stays registered on any outcome.
+ * Waits only for invalidations that overlap the range (but see "Flights" above). What
+ * mirror_range_snapshot() or mirror_range_fault() reads after this is valid until the next one.
+ * The range stays registered, whatever this returns.
  *
  * Return: 0; -ETIMEDOUT; -EINTR if the caller was killed; -ESRCH if the mm is
  * dead.
@@ -554,7 +546,7 @@ int mirror_range_wait_until_valid(struct mirror_range *r,
 EXPORT_SYMBOL_GPL(mirror_range_wait_until_valid);
 
 /**
- * mirror_range_valid - is what was read from the page tables still so?
+ * mirror_range_valid - is what was read from the page tables still valid?
  * @r: a registered range
  *
  * The answer is of use only under the lock of the caller's table, the one that

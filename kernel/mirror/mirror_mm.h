@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
 /*
- * The inside of a mirror, for who follows the address space (mirror.c) and who reads
- * its page tables (mirror_read.c)
+ * The inside of a mirror, which mirror.c (it follows the address space) and mirror_read.c (it
+ * reads the page tables) share
  */
 #ifndef MIRROR_MM_H
 #define MIRROR_MM_H
@@ -14,11 +14,11 @@
 
 #include "mirror.h"
 
-#define MIRROR_FLIGHTS 32	/* at a time, with a slot */
+#define MIRROR_FLIGHTS 32	/* that can have a slot at a time */
 
 /**
  * struct mirror_flight - an invalidation that has started and not ended
- * @task: whose it is; to compare with, not to look into
+ * @task: the task that invalidates; only compared, never dereferenced
  * @start: first address, as the MMU notifier gave it
  * @end: end, exclusive, as the MMU notifier gave it
  */
@@ -30,15 +30,16 @@ struct mirror_flight {
 
 /**
  * struct mirror_mm - what all mirrors of one mm share
- * @mn: the MMU notifier, by which this is found and counted
- * @lock: protects @mirrors, @only, @dead, and setting bits of @busy
- * @dead: release() has run; constant then
+ * @mn: the MMU notifier; the kernel finds it by the mm and counts its users
+ * @lock: protects @mirrors, @only and @dead; bits of @busy are set under it. The order:
+ *	kernel/base/device.h
+ * @dead: release() was called; never cleared
  * @unslotted: flights that found no slot
  * @busy: bitmap of the slots of @flights in use; atomic
  * @mirrors: of mirror.node
- * @only: the one of @mirrors, if it is one
- * @wait: for the end of flights, and for death
- * @flights: written under @lock while the bit in @busy is clear, constant while set
+ * @only: the only one of @mirrors; NULL if there are several or none
+ * @wait: woken at the end of a flight, and by release()
+ * @flights: slots; written under @lock while the bit in @busy is clear, constant while it is set
  */
 struct mirror_mm {
 	struct mmu_notifier mn;

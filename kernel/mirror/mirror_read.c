@@ -2,10 +2,14 @@
 /*
  * Reading the page tables for a mirror's range, and faulting in what is missing
  *
- * The overview is in mirror.c. Three ways lead to the pages: faults one by one with a
- * look at each page, which is the cheapest, waits for nothing, and is for small pages of
- * anonymous memory alone; a walk by HMM, which can do everything and may sleep; and a
- * walk with faults one by one, for the rest of what has to be had without waiting.
+ * The overview is in mirror.c. There are three ways to get the pages:
+ *
+ * - mirror_fault_peek() looks at each page table entry and faults pages one by one. It is the
+ *   cheapest, waits for nothing, and works for small pages of anonymous memory only.
+ * - mirror_fault_wait() has HMM walk the page tables and fault, which works for all memory and
+ *   may sleep; it peeks first.
+ * - mirror_fault_walk() has HMM walk without faults, and faults what is missing one by one. It is
+ *   for what the first way can not do, if the caller must not wait.
  */
 #include <linux/export.h>
 #include <linux/hmm.h>
@@ -19,8 +23,8 @@
 #include "mirror/mirror_mm.h"
 
 /*
- * Translate what HMM wrote to the caller's array, in place. Returns how many
- * entries have all of the flags in want.
+ * Translates in place what HMM wrote to the caller's array. Returns the number of entries that
+ * have all flags of @want.
  */
 static long mirror_pfns_import(struct mirror_range *r, unsigned long want)
 {
@@ -51,9 +55,9 @@ static unsigned long mirror_range_want(const struct mirror_range *r)
 }
 
 /*
- * HMM finds the mm through an interval notifier and stops early if its sequence
- * moves. The one that mirror_hmm_init() gives it was never inserted and never
- * moves: mirror_range_valid() is asked afterwards.
+ * HMM finds the mm through an interval notifier, and stops early if its sequence changes. The
+ * notifier of mirror_hmm_init() was never inserted, so its sequence never changes. Instead
+ * mirror_range_valid() is called afterwards.
  */
 struct mirror_hmm {
 	struct hmm_range range;
@@ -78,8 +82,8 @@ static void mirror_hmm_init(struct mirror_hmm *hmm, struct mirror_range *r,
 }
 
 /*
- * GUP does not write to a shadow stack. HMM takes its pages for what they are to the CPU's
- * own calls, writable, and knows of no such areas: so they are not mirrored at all.
+ * GUP does not write to a shadow stack. HMM does not know of shadow stacks and reports their pages
+ * as writable, because the CPU's call instructions write to them. So they are not mirrored.
  */
 static int mirror_areas_allowed(const struct mirror_range *r, struct mm_struct *mm)
 {
@@ -93,7 +97,7 @@ static int mirror_areas_allowed(const struct mirror_range *r, struct mm_struct *
 	return 0;
 }
 
-/* Read the page tables. Returns how many entries have the flags in want. */
+/* Reads the page tables. Returns the number of entries that have all flags of @want. */
 static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
 			unsigned long want)
 {
@@ -107,16 +111,16 @@ static long mirror_walk(struct mirror_range *r, struct mm_struct *mm,
 }
 
 /*
- * The area over an address, if a fault there does no I/O: file systems and shmem do in
- * spite of FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge pages under a mutex. So
- * that is anonymous memory only; other memory is answered with -EAGAIN.
+ * Finds the area of an address, if a fault there does no I/O. File systems and shmem do I/O in
+ * spite of FAULT_FLAG_RETRY_NOWAIT, and hugetlb clears huge pages under a mutex. So this returns
+ * -EAGAIN for all but anonymous memory.
  */
 static int mirror_area(struct mm_struct *mm, unsigned long addr, bool write,
 		       struct vm_area_struct **area)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
 
-	/* HMM too takes what can not be read for what can not be written. */
+	/* An area that can not be read can not be written either; HMM does the same. */
 	if (!vma || (vma->vm_flags & (VM_READ | VM_SHADOW_STACK)) != VM_READ)
 		return -EFAULT;
 	if (write && !(vma->vm_flags & VM_WRITE))
@@ -159,7 +163,7 @@ static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
 		err = mirror_area(mm, addr, write, &vma) ?:
 		      mirror_touch(vma, addr, write);
 	}
-	/* Faults invalidate too, when they replace a page: copy on write. */
+	/* A fault that replaces a page (copy on write) invalidates the range, too. */
 	if (!err && !mirror_range_valid(r))
 		err = mirror_range_sample(r);
 	if (err)
@@ -169,8 +173,8 @@ static long mirror_fault_walk(struct mirror_range *r, struct mm_struct *mm)
 }
 
 /*
- * Where the PMD of an address in an area is; NULL also where a larger page is mapped
- * than a PMD can. It stays there as long as mmap_lock is held.
+ * Finds the PMD of an address in an area. Returns NULL if there is none, also where a page is
+ * mapped that is larger than a PMD maps. The PMD stays as long as mmap_lock is held.
  */
 static pmd_t *mirror_pmd(struct mm_struct *mm, unsigned long addr)
 {
@@ -192,11 +196,11 @@ static pmd_t *mirror_pmd(struct mm_struct *mm, unsigned long addr)
 }
 
 /*
- * What is mapped at an address of anonymous memory, as an entry of pfns; 0 for nothing,
- * and for a large page, whose mapping HMM tells better. *next_none: nothing is at the
- * page after it, for all that was seen. Every entry is read once: it can change
- * meanwhile, which mirror_range_valid() tells of. But a table that is let go of stays
- * what it was as long as interrupts are off here, as for get_user_pages_fast().
+ * Returns what is mapped at an address of anonymous memory, as an entry of pfns. Returns 0 if
+ * nothing is, and for a large page, whose order HMM reports. Sets *@next_none if the next page was
+ * seen not to be mapped. Each entry is read once: it can change meanwhile, and
+ * mirror_range_valid() then returns false. A page table that the mm frees meanwhile stays intact
+ * while interrupts are off here, as for get_user_pages_fast().
  */
 static __always_inline unsigned long mirror_peek(pmd_t *pmdp, unsigned long addr,
 						 bool *next_none)
@@ -227,12 +231,12 @@ out:
 	return out;
 }
 
-/* Where a look for one page after the other is. */
+/* The state of mirror_look(), which is called for one page after the other. */
 struct mirror_look {
 	struct mm_struct *mm;
 	pmd_t *pmd;
-	unsigned long pmd_end;		/* the first address that is another PMD's */
-	bool none;			/* nothing was at the next page */
+	unsigned long pmd_end;		/* the first address of the next PMD */
+	bool none;			/* the next page was not mapped */
 };
 
 static __always_inline unsigned long mirror_look(struct mirror_look *l,
@@ -247,9 +251,9 @@ static __always_inline unsigned long mirror_look(struct mirror_look *l,
 }
 
 /*
- * Look and fault, page by page. Missing pages come in rows: the look that follows a
- * fault is one at the next page, too. Returns -EOPNOTSUPP if that can not tell what is
- * mapped where, and -EAGAIN where it might do I/O to go on.
+ * Looks at each page and faults it if it is missing. Missing pages come in rows, so the look after
+ * a fault also looks at the next page. Returns -EOPNOTSUPP if a look can not tell what is mapped,
+ * and -EAGAIN if a fault might do I/O.
  */
 static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm)
 {
@@ -281,7 +285,7 @@ static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm)
 	return mirror_range_pages(r);
 }
 
-/* A walk of HMM costs a third of a page fault, whatever its length: it comes last. */
+/* A walk of HMM costs a third of a page fault, whatever its length, so it is the last resort. */
 static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 {
 	unsigned int noio;
@@ -291,10 +295,10 @@ static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 		return -EAGAIN;
 	noio = memalloc_noio_save();
 	ret = mirror_fault_peek(r, mm);
-	/* It was a copy on write, as a rule; of what was read some may be old now. */
+	/* A fault, usually a copy on write, invalidated the range: some entries may be old. */
 	if (ret > 0 && unlikely(!mirror_range_valid(r)))
 		ret = mirror_range_sample(r) ?: -EOPNOTSUPP;
-	/* What could not be peeked at, nor be faulted, can still be mapped. */
+	/* Pages that could not be looked at or faulted here may still be mapped. */
 	if (ret == -EOPNOTSUPP || ret == -EAGAIN)
 		ret = mirror_fault_walk(r, mm);
 	memalloc_noio_restore(noio);
@@ -302,7 +306,7 @@ static long mirror_fault_nowait(struct mirror_range *r, struct mm_struct *mm)
 	return ret;
 }
 
-/* What needs no waiting comes the cheap way here, too. */
+/* Tries the cheap way first, for pages that need no wait. */
 static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
 {
 	bool write = r->default_flags & MIRROR_WRITE;
@@ -321,7 +325,7 @@ static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
 	err = hmm_range_fault_unlocked_timeout(&hmm.range, 0) ?: mmap_read_lock_killable(mm);
 	if (err)
 		return err;
-	/* Areas that changed since then invalidated the range. */
+	/* An area that has changed since the walk has invalidated the range. */
 	err = mirror_areas_allowed(r, mm);
 	mmap_read_unlock(mm);
 	return err ?: mirror_pfns_import(r, mirror_range_want(r));
@@ -329,7 +333,7 @@ static long mirror_fault_wait(struct mirror_range *r, struct mm_struct *mm)
 
 /**
  * mirror_range_snapshot - read what is mapped now
- * @r: a registered range that was waited for
+ * @r: a registered range, after mirror_range_wait_until_valid()
  *
  * Causes no fault. Entries of @r->pfns are not valid where nothing is mapped, and
  * not writable where the CPU would have to fault to write. Sleeps, takes
@@ -361,12 +365,12 @@ EXPORT_SYMBOL_GPL(mirror_range_snapshot);
 
 /**
  * mirror_range_fault - fault in what is missing
- * @r: a registered range that was waited for
+ * @r: a registered range, after mirror_range_wait_until_valid()
  * @block: whether to sleep for I/O, for userspace (userfaultfd) and for mmap_lock
  *
- * All pages of the range, for write if @r->default_flags has MIRROR_WRITE, or an
- * error. Not for atomic context, also without @block: pages are allocated, cleared
- * and copied.
+ * Faults in all pages of the range, or returns an error. The pages are faulted for write if
+ * @r->default_flags has MIRROR_WRITE. Not for atomic context, not even without @block, because
+ * pages are allocated, cleared and copied.
  *
  * Return: the number of pages. Or, of the errors that go away:
  * -EBUSY, the range was invalidated: wait and do it again;

@@ -11,7 +11,7 @@
  * Nothing here verifies the UDP checksum: the ICRC covers more and is stronger.
  *
  * Locking: net_mutex protects hosts, their sockets and lists of devices; the data path
- * reads these under RCU.
+ * reads these under RCU. The order: base/device.h.
  */
 #include <linux/if_vlan.h>
 #include <linux/mutex.h>
