@@ -19,7 +19,7 @@ static bool direct_same_gid(const union ib_gid *a, const union ib_gid *b)
 	       a->global.subnet_prefix == b->global.subnet_prefix;
 }
 
-static __always_inline bool direct_may_receive(const struct mirage_qp *peer)
+static bool direct_may_receive(const struct mirage_qp *peer)
 {
 	lockdep_assert_held(&peer->lock);
 	return peer->state >= IB_QPS_RTR && peer->state < IB_QPS_ERR;
@@ -34,8 +34,7 @@ static bool direct_is_connected(const struct mirage_qp *peer, const struct mirag
 }
 
 /* Tells whether the peer is still connected: no address of a QP has changed since the check. */
-static __always_inline bool direct_still_connected(const struct mirage_qp *peer,
-						   const struct mirage_qp *qp)
+static bool direct_still_connected(const struct mirage_qp *peer, const struct mirage_qp *qp)
 {
 	return direct_may_receive(peer) && qp->req.addressed == atomic_read(&qp->dev->addressed);
 }
