@@ -18,30 +18,30 @@
 #define MIRAGE_COPY_SMALL	64
 
 #ifdef CONFIG_X86_64
-static __always_inline void mirage_copy_words(void *dst, const void *src, size_t words)
+static inline void mirage_copy_words(void *dst, const void *src, size_t words)
 {
 	asm volatile("rep movsq"
 		     : "+D" (dst), "+S" (src), "+c" (words) : : "memory");
 }
 #else
-static __always_inline void mirage_copy_words(void *dst, const void *src, size_t words)
+static inline void mirage_copy_words(void *dst, const void *src, size_t words)
 {
 	memcpy(dst, src, words * sizeof(u64));
 }
 #endif
 
-static __always_inline void mirage_copy_8(void *dst, const void *src)
+static inline void mirage_copy_8(void *dst, const void *src)
 {
 	__builtin_memcpy(dst, src, sizeof(u64));
 }
 
-static __always_inline void mirage_copy_4(void *dst, const void *src)
+static inline void mirage_copy_4(void *dst, const void *src)
 {
 	__builtin_memcpy(dst, src, sizeof(u32));
 }
 
 /* Copies fewer than 8 bytes; from 4 bytes on by two moves, which overlap. */
-static __always_inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len)
+static inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len)
 {
 	if (len >= sizeof(u32)) {
 		mirage_copy_4(dst, src);
@@ -53,7 +53,7 @@ static __always_inline void mirage_copy_bytes(u8 *dst, const u8 *src, size_t len
 		*dst++ = *src++;
 }
 
-static __always_inline void mirage_copy_16(void *dst, const void *src)
+static inline void mirage_copy_16(void *dst, const void *src)
 {
 	mirage_copy_8(dst, src);
 	mirage_copy_8(dst + 8, src + 8);
@@ -63,7 +63,7 @@ static __always_inline void mirage_copy_16(void *dst, const void *src)
  * Copies all but the last 8 of 8 to MIRAGE_COPY_SMALL bytes. Some bytes may be moved twice: that
  * is faster than to count the rest.
  */
-static __always_inline void mirage_copy_small(void *dst, const void *src, size_t len)
+static inline void mirage_copy_small(void *dst, const void *src, size_t len)
 {
 	if (len > 32) {
 		mirage_copy_16(dst, src);
@@ -88,7 +88,7 @@ static __always_inline void mirage_copy_small(void *dst, const void *src, size_t
  * last byte of @dst is stored last. Eight bytes are a single store. There is no check for
  * KCSAN: such races are the processes' own.
  */
-static __always_inline void mirage_copy(void *dst, const void *src, size_t len)
+static inline void mirage_copy(void *dst, const void *src, size_t len)
 {
 	if (unlikely(len < sizeof(u64))) {
 		mirage_copy_bytes(dst, src, len);
