@@ -130,9 +130,8 @@ static inline void mirage_cursor_open_buf(struct mirage_cursor *b, const void *b
  * @addr: first byte, an iova
  * @len: number of bytes, not 0
  */
-static __always_inline void mirage_cursor_open_mr(struct mirage_cursor *b, struct mirage_mr *mr,
-						  u64 addr,
-						  u32 len)
+static inline void mirage_cursor_open_mr(struct mirage_cursor *b, struct mirage_mr *mr, u64 addr,
+					 u32 len)
 {
 	b->buf = NULL;
 	b->num = 1;
@@ -155,9 +154,9 @@ static __always_inline void mirage_cursor_open_mr(struct mirage_cursor *b, struc
  *
  * Return: 0, or the errno of mirage_mr_lookup().
  */
-static __always_inline int mirage_cursor_open_sges(struct mirage_cursor *b, struct mirage_dev *dev,
-						   struct ib_pd *pd, const struct mirage_sge *sge,
-						   u32 num, int access)
+static inline int mirage_cursor_open_sges(struct mirage_cursor *b, struct mirage_dev *dev,
+					  struct ib_pd *pd, const struct mirage_sge *sge, u32 num,
+					  int access)
 {
 	if (likely(num == 1 && sge->length)) {
 		struct mirage_mr *mr = mirage_mr_lookup(&dev->mrs, pd, sge->lkey, sge->addr,
@@ -186,10 +185,9 @@ static __always_inline int mirage_cursor_open_sges(struct mirage_cursor *b, stru
  *
  * Return: 0, or the errno of mirage_rkey_get().
  */
-static __always_inline int mirage_cursor_open_remote(struct mirage_cursor *b,
-						     struct mirage_dev *dev,
-						     struct ib_pd *pd, u32 qpn, u32 key, u64 addr,
-						     u32 len, int access)
+static inline int mirage_cursor_open_remote(struct mirage_cursor *b, struct mirage_dev *dev,
+					    struct ib_pd *pd, u32 qpn, u32 key, u64 addr, u32 len,
+					    int access)
 {
 	if (likely(len)) {
 		struct mirage_mr *mr = mirage_mr_lookup(&dev->mrs, pd, key, addr, len, access);
@@ -218,9 +216,8 @@ static __always_inline int mirage_cursor_open_remote(struct mirage_cursor *b,
  *
  * Return: true if the key names a suitable region; a DMA region is not suitable.
  */
-static __always_inline bool mirage_cursor_borrow(struct mirage_cursor *b, struct mirage_dev *dev,
-						 struct ib_pd *pd, const struct mirage_sge *sge,
-						 int access)
+static inline bool mirage_cursor_borrow(struct mirage_cursor *b, struct mirage_dev *dev,
+					struct ib_pd *pd, const struct mirage_sge *sge, int access)
 {
 	struct mirage_mr *mr = mirage_mr_find(&dev->mrs, pd, sge->lkey, sge->addr, sge->length,
 					      access);
@@ -240,7 +237,7 @@ static __always_inline bool mirage_cursor_borrow(struct mirage_cursor *b, struct
  *
  * Return: true if so.
  */
-static __always_inline bool mirage_cursor_is_borrowed(const struct mirage_cursor *b)
+static inline bool mirage_cursor_is_borrowed(const struct mirage_cursor *b)
 {
 	return !b->num && b->single;
 }
@@ -251,7 +248,7 @@ static __always_inline bool mirage_cursor_is_borrowed(const struct mirage_cursor
  *
  * Return: true if so; false for a borrowed cursor.
  */
-static __always_inline bool mirage_cursor_is_open(const struct mirage_cursor *b)
+static inline bool mirage_cursor_is_open(const struct mirage_cursor *b)
 {
 	return b->num || b->buf;
 }
@@ -266,20 +263,20 @@ static __always_inline bool mirage_cursor_is_open(const struct mirage_cursor *b)
  * Return: true if bytes may move, always so without a window; false if the window was
  * invalidated, or leads to other bytes now.
  */
-static __always_inline bool mirage_cursor_enter(struct mirage_cursor *b)
+static inline bool mirage_cursor_enter(struct mirage_cursor *b)
 {
 	return likely(!b->window) || mirage_cursor_enter_window(b);
 }
 
 /** mirage_cursor_leave - let go of the window that mirage_cursor_enter() of @b kept valid */
-static __always_inline void mirage_cursor_leave(struct mirage_cursor *b)
+static inline void mirage_cursor_leave(struct mirage_cursor *b)
 {
 	if (unlikely(b->window))
 		mirage_cursor_leave_window(b);
 }
 
 /** mirage_cursor_release - drop the references of @b on regions; @b is empty afterwards */
-static __always_inline void mirage_cursor_release(struct mirage_cursor *b)
+static inline void mirage_cursor_release(struct mirage_cursor *b)
 {
 	u32 num = b->num;
 
@@ -303,8 +300,8 @@ static __always_inline void mirage_cursor_release(struct mirage_cursor *b)
  * Return: true if all bytes were copied. If false, none was: the message is too long, or not
  * contiguous in memory, or a page is missing. See mirage_cursor_move().
  */
-static __always_inline bool mirage_cursor_move_small(struct mirage_cursor *to,
-						     struct mirage_cursor *from, u32 left)
+static inline bool mirage_cursor_move_small(struct mirage_cursor *to, struct mirage_cursor *from,
+					    u32 left)
 {
 	return left - 1 < PAGE_SIZE && left <= to->single && left <= from->single &&
 	       likely(mirage_mtt_copy_small(&to->seg[0].mr->mtt, to->seg[0].addr,
@@ -322,7 +319,7 @@ static __always_inline bool mirage_cursor_move_small(struct mirage_cursor *to,
  * Return: true if all bytes were copied. If false, none was: the message is too long, or not
  * contiguous in memory, or a page is missing. See mirage_cursor_read().
  */
-static __always_inline bool mirage_cursor_read_small(struct mirage_cursor *from, void *buf, u32 len)
+static inline bool mirage_cursor_read_small(struct mirage_cursor *from, void *buf, u32 len)
 {
 	return len - 1 < PAGE_SIZE && len <= from->single &&
 	       likely(mirage_mtt_read_small(&from->seg[0].mr->mtt, from->seg[0].addr, buf, len));
