@@ -28,7 +28,7 @@ enum mirage_key_kind {
  *
  * Return: 0 if the slot is free, or see enum mirage_key_kind.
  */
-static __always_inline unsigned long mirage_key_slot(const struct mirage_key_table *table, u32 key)
+static inline unsigned long mirage_key_slot(const struct mirage_key_table *table, u32 key)
 {
 	unsigned int index = (key >> 8) % MIRAGE_KEY_SLOTS;
 	const struct mirage_key_leaf *leaf = READ_ONCE(table->leaf[index >> MIRAGE_KEY_LEAF_SHIFT]);
