@@ -98,8 +98,8 @@ struct mirage_mr *mirage_mr_get(struct mirage_dev *dev, struct ib_pd *pd, u32 ke
 				u64 addr, u64 len, int access);
 
 /* Checks that a region has the key, the PD, the rights and the bytes. len is not 0. */
-static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd,
-				    u32 key, u64 addr, u64 len, int access)
+static inline int mr_check(const struct mirage_mr *mr, const struct ib_pd *pd, u32 key, u64 addr,
+			   u64 len, int access)
 {
 	if (unlikely(mr->key != key || READ_ONCE(mr->dead)))
 		return -ENOENT;
@@ -127,7 +127,7 @@ static __always_inline int mr_check(const struct mirage_mr *mr, const struct ib_
  * Return: the region. ERR_PTR: -ENOENT if the key is unknown or stale, -EXDEV if the region is
  * of another PD, -EACCES if it lacks a right, -ERANGE if a byte is outside it.
  */
-static __always_inline struct mirage_mr *
+static inline struct mirage_mr *
 mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,
 	       u64 len,
 	       int access)
@@ -153,7 +153,7 @@ mirage_mr_find(const struct mirage_key_table *table, const struct ib_pd *pd, u32
  *
  * Return: as mirage_mr_find().
  */
-static __always_inline struct mirage_mr *
+static inline struct mirage_mr *
 mirage_mr_lookup(const struct mirage_key_table *table, const struct ib_pd *pd, u32 key, u64 addr,
 		 u64 len, int access)
 {
