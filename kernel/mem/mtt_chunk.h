@@ -104,8 +104,7 @@ struct mirage_mtt_chunk *mirage_mtt_walk(struct mirage_mtt *mtt, unsigned long i
  *
  * Return: the chunk, which may be dead; or NULL, always so above @mtt->span.
  */
-static __always_inline struct mirage_mtt_chunk *mtt_find(struct mirage_mtt *mtt,
-							 unsigned long index)
+static inline struct mirage_mtt_chunk *mtt_find(struct mirage_mtt *mtt, unsigned long index)
 {
 	struct mirage_mtt_chunk *chunk = READ_ONCE(mtt->hint[index % MTT_HINTS]);
 
@@ -125,7 +124,7 @@ static __always_inline struct mirage_mtt_chunk *mtt_find(struct mirage_mtt *mtt,
  *
  * Return: as mtt_find().
  */
-static __always_inline struct mirage_mtt_chunk *mtt_find_addr(struct mirage_mtt *mtt, u64 addr)
+static inline struct mirage_mtt_chunk *mtt_find_addr(struct mirage_mtt *mtt, u64 addr)
 {
 	return mtt_find(mtt, mtt_index(mtt, addr));
 }
@@ -139,8 +138,7 @@ static __always_inline struct mirage_mtt_chunk *mtt_find_addr(struct mirage_mtt 
  * Return: the entry, which may be 0; or NULL if the chunk has none for this address, and @run
  * is not set.
  */
-static __always_inline unsigned long *mtt_entry(struct mirage_mtt_chunk *chunk, u64 addr,
-						size_t *run)
+static inline unsigned long *mtt_entry(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	unsigned int i;
@@ -168,7 +166,7 @@ static __always_inline unsigned long *mtt_entry(struct mirage_mtt_chunk *chunk, 
  * changed, and the caller calls mirage_mtt_zap(), which also handles a huge entry, and a chunk
  * that becomes empty.
  */
-static __always_inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, u64 addr)
+static inline bool mirage_mtt_zap_page(struct mirage_mtt_chunk *chunk, u64 addr)
 {
 	unsigned int i;
 
@@ -197,8 +195,8 @@ void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry);
  * Return: the address in the direct map, valid while the lock is held; or NULL, and @run is
  * not set.
  */
-static __always_inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr,
-				     unsigned long flag, size_t *run)
+static inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr, unsigned long flag,
+			    size_t *run)
 	__must_hold(&chunk->lock)
 {
 	unsigned long *entry = &chunk->huge;
@@ -229,7 +227,7 @@ static __always_inline void *mtt_map(struct mirage_mtt_chunk *chunk, u64 addr,
  *
  * Return: as mtt_map(). NULL if the page is missing.
  */
-static __always_inline void *mtt_source(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
+static inline void *mtt_source(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	return mtt_map(chunk, addr, MTT_VALID, run);
@@ -243,14 +241,14 @@ static __always_inline void *mtt_source(struct mirage_mtt_chunk *chunk, u64 addr
  *
  * Return: as mtt_map(). NULL if the page is missing, or may only be read.
  */
-static __always_inline void *mtt_target(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
+static inline void *mtt_target(struct mirage_mtt_chunk *chunk, u64 addr, size_t *run)
 	__must_hold(&chunk->lock)
 {
 	return mtt_map(chunk, addr, MTT_WRITE, run);
 }
 
 /* Locks two chunks, which may be the same, in the order of their addresses. */
-static __always_inline void mtt_lock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
+static inline void mtt_lock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
 {
 	if (a > b)
 		swap(a, b);
@@ -261,7 +259,7 @@ static __always_inline void mtt_lock_pair(struct mirage_mtt_chunk *a, struct mir
 		__acquire(&b->lock);
 }
 
-static __always_inline void mtt_unlock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
+static inline void mtt_unlock_pair(struct mirage_mtt_chunk *a, struct mirage_mtt_chunk *b)
 {
 	spin_unlock(&a->lock);
 	if (a != b)
@@ -282,9 +280,8 @@ static __always_inline void mtt_unlock_pair(struct mirage_mtt_chunk *a, struct m
  *
  * Return: true if all bytes were copied. If false, none was, and mirage_mtt_copy() tells why.
  */
-static __always_inline bool mirage_mtt_copy_small(struct mirage_mtt *dst, u64 daddr,
-						  struct mirage_mtt *src,
-						  u64 saddr, size_t len)
+static inline bool mirage_mtt_copy_small(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src,
+					 u64 saddr, size_t len)
 {
 	struct mirage_mtt_chunk *s = mtt_find_addr(src, saddr);
 	struct mirage_mtt_chunk *d = mtt_find_addr(dst, daddr);
@@ -321,8 +318,7 @@ unlock:
  * Return: true if all bytes were copied. If false, none was: mirage_mtt_read() copies those
  * that are there.
  */
-static __always_inline bool mirage_mtt_read_small(struct mirage_mtt *src, u64 saddr, void *buf,
-						  size_t len)
+static inline bool mirage_mtt_read_small(struct mirage_mtt *src, u64 saddr, void *buf, size_t len)
 {
 	struct mirage_mtt_chunk *chunk = mtt_find_addr(src, saddr);
 	bool copied = false;
@@ -356,9 +352,8 @@ static __always_inline bool mirage_mtt_read_small(struct mirage_mtt *src, u64 sa
  * Return: true if all bytes were copied. If false, none was: mirage_mtt_write() copies those
  * whose pages are there.
  */
-static __always_inline bool mirage_mtt_write_small(struct mirage_mtt *dst, u64 daddr,
-						   const void *head,
-						   size_t head_len, const void *buf, size_t len)
+static inline bool mirage_mtt_write_small(struct mirage_mtt *dst, u64 daddr, const void *head,
+					  size_t head_len, const void *buf, size_t len)
 {
 	struct mirage_mtt_chunk *chunk = mtt_find_addr(dst, daddr);
 	bool copied = false;
