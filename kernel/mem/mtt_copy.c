@@ -43,9 +43,8 @@ void mirage_mtt_dirty(struct mirage_mtt_chunk *chunk, unsigned long *entry)
 	*entry |= MTT_DIRTIED;
 }
 
-static __always_inline size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 daddr,
-					      struct mirage_mtt_chunk *src, u64 saddr,
-					      size_t len, enum mirage_mtt_miss *miss)
+static size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 daddr, struct mirage_mtt_chunk *src,
+			      u64 saddr, size_t len, enum mirage_mtt_miss *miss)
 	__must_hold(&dst->lock)
 	__must_hold(&src->lock)
 {
@@ -75,9 +74,8 @@ static __always_inline size_t mtt_copy_locked(struct mirage_mtt_chunk *dst, u64 
 }
 
 /* Copies as many bytes as one hold of the two locks allows. */
-static __always_inline size_t mtt_copy_some(struct mirage_mtt *dst, u64 daddr,
-					    struct mirage_mtt *src,
-					    u64 saddr, size_t len, enum mirage_mtt_miss *miss)
+static size_t mtt_copy_some(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src, u64 saddr,
+			    size_t len, enum mirage_mtt_miss *miss)
 {
 	struct mirage_mtt_chunk *d, *s;
 	size_t done = 0;
@@ -129,8 +127,8 @@ size_t mirage_mtt_copy(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src
  * Copies between a region and kernel memory as many bytes as one hold of the lock allows.
  * *there is set to false if a page is missing.
  */
-static __always_inline size_t mtt_move_some(struct mirage_mtt *mtt, u64 addr, void *buf,
-					    size_t len, bool write, bool *there)
+static size_t mtt_move_some(struct mirage_mtt *mtt, u64 addr, void *buf, size_t len, bool write,
+			    bool *there)
 {
 	struct mirage_mtt_chunk *chunk;
 	size_t done = 0;
@@ -209,9 +207,8 @@ size_t mirage_mtt_read(struct mirage_mtt *src, u64 saddr, void *buf, size_t len)
 }
 
 /* Copies to or from a part of a page of the region. off is as in mirage_mtt_move_rows(). */
-static __always_inline void mtt_rows_copy(const struct mirage_mtt_rows *rows, size_t off,
-					  void *page,
-					  size_t len, bool write)
+static void mtt_rows_copy(const struct mirage_mtt_rows *rows, size_t off, void *page, size_t len,
+			  bool write)
 {
 	void *const *row = &rows->at[off >> rows->shift];
 	size_t in = off & (BIT(rows->shift) - 1), n;
