@@ -102,8 +102,7 @@ static DEFINE_PER_CPU(struct mirage_stats, odp_gone);
  * The device can not be removed meanwhile: the caller is an operation of the device, or is in an
  * RCU read side.
  */
-static __always_inline void odp_count_here(struct mirage_odp *odp, enum mirage_odp_event event,
-					   unsigned long n)
+static void odp_count_here(struct mirage_odp *odp, enum mirage_odp_event event, unsigned long n)
 {
 	struct mirage_stats __percpu *stats = READ_ONCE(odp->stats);
 
@@ -493,8 +492,7 @@ bool mirage_odp_fault_cancel(struct mirage_odp_waiter *w)
 }
 
 /* Counts and traces that @n pages between @first and @last left the table. */
-static __always_inline void odp_zapped(struct mirage_odp *odp, u64 first, u64 last,
-				       unsigned long n)
+static void odp_zapped(struct mirage_odp *odp, u64 first, u64 last, unsigned long n)
 {
 	if (!n)
 		return;
