@@ -126,8 +126,8 @@ static int odp_fill_once(struct mirage_odp *odp, struct odp_filling *fill, u64 i
  * The populate loop: copies pages from the page tables of the process to the region's table. The
  * pages must be in one chunk. Returns 0, -EAGAIN for a transient error, or a permanent error.
  */
-static __always_inline int odp_fill_with(struct mirage_odp *odp, u64 iova, unsigned int pages,
-					 enum mirage_odp_how how, unsigned long *pfns)
+static int odp_fill_with(struct mirage_odp *odp, u64 iova, unsigned int pages,
+			 enum mirage_odp_how how, unsigned long *pfns)
 {
 	struct odp_filling fill = {
 		.range.pfns = pfns,
