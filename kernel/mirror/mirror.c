@@ -231,8 +231,7 @@ static void mirror_ranges_expire(struct mirror *m, unsigned long start,
 	smp_mb();
 }
 
-static __always_inline void mirror_tell(struct mirror *m, unsigned long start,
-					unsigned long end)
+static void mirror_tell(struct mirror *m, unsigned long start, unsigned long end)
 	__must_hold(&m->mm->lock)
 {
 	if (unlikely(!list_empty(&m->ranges)))
