@@ -202,8 +202,7 @@ static pmd_t *mirror_pmd(struct mm_struct *mm, unsigned long addr)
  * mirror_range_valid() then returns false. A page table that the mm frees meanwhile stays intact
  * while interrupts are off here, as for get_user_pages_fast().
  */
-static __always_inline unsigned long mirror_peek(pmd_t *pmdp, unsigned long addr,
-						 bool *next_none)
+static unsigned long mirror_peek(pmd_t *pmdp, unsigned long addr, bool *next_none)
 {
 	unsigned long flags, pfn, out = 0;
 	pte_t pte, *ptep;
@@ -239,8 +238,7 @@ struct mirror_look {
 	bool none;			/* the next page was not mapped */
 };
 
-static __always_inline unsigned long mirror_look(struct mirror_look *l,
-						 unsigned long addr)
+static unsigned long mirror_look(struct mirror_look *l, unsigned long addr)
 {
 	if (unlikely(!l->pmd || addr >= l->pmd_end)) {
 		l->pmd = mirror_pmd(l->mm, addr);
