@@ -30,8 +30,7 @@ void mirage_complete_flush_recvs(struct mirage_qp *qp);
  *
  * Return: 0, or -EOVERFLOW as mirage_cq_post().
  */
-static __always_inline int mirage_complete_send(struct mirage_qp *qp, enum ib_wc_status status,
-						int err)
+static inline int mirage_complete_send(struct mirage_qp *qp, enum ib_wc_status status, int err)
 {
 	mirage_ring_consume(&qp->sq);
 	if (likely(status == IB_WC_SUCCESS) && !qp->sig_all &&
@@ -45,8 +44,7 @@ static __always_inline int mirage_complete_send(struct mirage_qp *qp, enum ib_wc
  * @qp: the QP; its lock is held
  * @slot: from mirage_cq_begin(); the caller fills in the fields that describe the message
  */
-static __always_inline void mirage_complete_fill_recv(const struct mirage_qp *qp,
-						      struct mirage_cqe *slot)
+static inline void mirage_complete_fill_recv(const struct mirage_qp *qp, struct mirage_cqe *slot)
 {
 	lockdep_assert_held(&qp->lock);
 	slot->wr_id = qp->resp.wqe.wr_id;
