@@ -143,7 +143,7 @@ static inline struct ib_pd *mirage_qp_recv_pd(const struct mirage_qp *qp)
  * Return: 0 if it is in qp->resp.wqe; -ENOENT if there is none; -ENXIO if the domain of an XRC
  * target has no such SRQ; any other error is for mirage_responder_wqe_failed().
  */
-static __always_inline int mirage_qp_pop_recv(struct mirage_qp *qp)
+static inline int mirage_qp_pop_recv(struct mirage_qp *qp)
 {
 	struct mirage_recv_copy *wqe = &qp->resp.wqe;
 	int ret;
@@ -184,7 +184,7 @@ static inline enum mirage_pkt_transport mirage_qp_packets(const struct mirage_qp
  *
  * Return: as mirage_qp_get(), but without a reference.
  */
-static __always_inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, u32 qpn)
+static inline struct mirage_qp *mirage_qp_find(struct mirage_dev *dev, u32 qpn)
 {
 	struct mirage_qp *qp = READ_ONCE(dev->recent_qp[qpn % MIRAGE_RECENT_QPS]);
 
