@@ -22,7 +22,7 @@
 #include "qp/completer.h"
 #include "qp/qp.h"
 
-static __always_inline void responder_release_bytes(struct mirage_responder *resp)
+static void responder_release_bytes(struct mirage_responder *resp)
 {
 	mirage_cursor_release(&resp->bytes);
 	resp->busy = false;
@@ -115,7 +115,7 @@ static noinline enum mirage_verdict responder_not_taken(struct mirage_qp *qp, in
 	}
 }
 
-static __always_inline enum mirage_verdict responder_take_wqe(struct mirage_qp *qp)
+static enum mirage_verdict responder_take_wqe(struct mirage_qp *qp)
 {
 	int ret = mirage_qp_pop_recv(qp);
 
@@ -171,7 +171,7 @@ static noinline enum mirage_verdict responder_too_long(struct mirage_qp *qp)
 	return responder_nak_wqe(qp, RESP_NAK_INVALID, IB_WC_LOC_LEN_ERR, -EMSGSIZE);
 }
 
-static __always_inline enum mirage_verdict
+static enum mirage_verdict
 responder_open_recv_bytes(struct mirage_qp *qp, const struct mirage_request *hdr)
 {
 	struct mirage_responder *resp = &qp->resp;
@@ -374,8 +374,8 @@ static noinline enum mirage_verdict responder_end_xrc_recv(struct mirage_qp *qp,
 }
 
 /* Completes the receive work request of a request, writing the CQE in its place in the CQ. */
-static __always_inline enum mirage_verdict responder_end_recv(struct mirage_qp *qp,
-							      const struct mirage_request *hdr)
+static enum mirage_verdict responder_end_recv(struct mirage_qp *qp,
+					      const struct mirage_request *hdr)
 {
 	const struct mirage_op *op = hdr->op;
 	struct mirage_cqe *slot;
