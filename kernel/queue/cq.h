@@ -54,7 +54,7 @@ int mirage_cq_post(struct mirage_cq *cq, const struct mirage_cqe *cqe,
  * Return: the CQE, to be filled by the caller but for the timestamps (they are 0 where
  * the CQ has none); NULL: the CQ is full.
  */
-static __always_inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
+static inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
 	__acquires(&cq->lock)
 {
 	const struct mirage_ring *ring = &cq->ring;
@@ -78,8 +78,7 @@ static __always_inline struct mirage_cqe *mirage_cq_begin(struct mirage_cq *cq)
  *
  * Return: as mirage_cq_post().
  */
-static __always_inline int mirage_cq_end(struct mirage_cq *cq, struct mirage_cqe *slot,
-					 bool solicited)
+static inline int mirage_cq_end(struct mirage_cq *cq, struct mirage_cqe *slot, bool solicited)
 	__releases(&cq->lock)
 {
 	struct mirage_ring_hdr *hdr = cq->ring.hdr;
