@@ -43,8 +43,8 @@ struct mirage_recv_copy {
 u32 mirage_wqe_send_stride(u32 max_sge, u32 max_inline);
 u32 mirage_wqe_recv_stride(u32 max_sge);
 
-static __always_inline int mirage_wqe_copy_sges(struct mirage_sge *to, const void *from,
-						u32 num, u32 room, u32 *length)
+static inline int mirage_wqe_copy_sges(struct mirage_sge *to, const void *from, u32 num, u32 room,
+				       u32 *length)
 {
 	u64 sum = 0;
 	u32 i;
@@ -128,8 +128,7 @@ static inline int mirage_wqe_copy_recv(struct mirage_recv_copy *to, const void *
  * Return: 0, -ENOENT when there is none, -EPROTO when the process' index is out of
  * bounds, or what is wrong with the work request, which is consumed then, too.
  */
-static __always_inline int mirage_wqe_pop_recv(struct mirage_ring *ring,
-					       struct mirage_recv_copy *to)
+static inline int mirage_wqe_pop_recv(struct mirage_ring *ring, struct mirage_recv_copy *to)
 {
 	int ret = mirage_ring_pending(ring);
 
