@@ -174,8 +174,8 @@ static enum ud_placed ud_recv_place(struct mirage_qp *qp, const struct mirage_da
 }
 
 /* The region that the datagram goes to as a whole, or NULL: then use ud_recv_place(). */
-static __always_inline struct mirage_mr *ud_recv_one_piece(const struct mirage_qp *qp,
-							   const struct mirage_datagram *d)
+static struct mirage_mr *ud_recv_one_piece(const struct mirage_qp *qp,
+					   const struct mirage_datagram *d)
 {
 	const struct mirage_recv_copy *wqe = &qp->resp.wqe;
 	const struct mirage_sge *sge = wqe->sge;
@@ -193,8 +193,8 @@ static __always_inline struct mirage_mr *ud_recv_one_piece(const struct mirage_q
  * mirage_ud_deliver(). Nothing has happened by then, except that a receive work request may
  * have been taken.
  */
-static __always_inline bool ud_recv_place_now(struct mirage_qp *qp, const struct mirage_datagram *d,
-					      const void *payload)
+static bool ud_recv_place_now(struct mirage_qp *qp, const struct mirage_datagram *d,
+			      const void *payload)
 {
 	struct mirage_mr *mr;
 
