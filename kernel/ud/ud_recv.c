@@ -54,7 +54,10 @@ static bool ud_recv_admits(struct mirage_qp *qp, const struct mirage_datagram *d
 	return false;
 }
 
-/* Takes a receive work request. Returns false if there is none, or a bad one. */
+/*
+ * Takes a receive work request. Returns false if there is none, or a bad one. Always inline, with
+ * ud_recv_complete_recv(): 3.2 % of a datagram of 64 B within the device (bench_ud).
+ */
 static __always_inline bool ud_recv_take_wqe(struct mirage_qp *qp)
 {
 	int ret;
@@ -104,6 +107,7 @@ static noinline u32 ud_recv_vlan_flags(const struct mirage_qp *qp, const struct 
 	return (u32)mirage_gid_vlan(qp->dev, &gid) << MIRAGE_WC_VLAN_SHIFT;
 }
 
+/* Always inline: see ud_recv_take_wqe(). */
 static __always_inline void ud_recv_complete_recv(struct mirage_qp *qp,
 						  const struct mirage_datagram *d)
 {
