@@ -195,7 +195,8 @@ static struct mirage_mr *ud_recv_one_piece(const struct mirage_qp *qp,
 /*
  * Delivers a datagram in the common case. Returns false if it is not one: then the caller uses
  * mirage_ud_deliver(). Nothing has happened by then, except that a receive work request may
- * have been taken.
+ * have been taken. Without this and mirage_cursor_borrow(), a datagram of 64 B over the wire costs
+ * 29 % more (perftest/wire, bench_ud).
  */
 static bool ud_recv_place_now(struct mirage_qp *qp, const struct mirage_datagram *d,
 			      const void *payload)
