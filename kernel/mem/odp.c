@@ -491,8 +491,11 @@ bool mirage_odp_fault_cancel(struct mirage_odp_waiter *w)
 	return waiting;
 }
 
-/* Counts and traces that @n pages between @first and @last left the table. */
-static void odp_zapped(struct mirage_odp *odp, u64 first, u64 last, unsigned long n)
+/*
+ * Counts and traces that @n pages between @first and @last left the table. Always inline: 0.4 % of
+ * an madvise(MADV_DONTNEED) of one page (bench_unmap, dontneed_each).
+ */
+static __always_inline void odp_zapped(struct mirage_odp *odp, u64 first, u64 last, unsigned long n)
 {
 	if (!n)
 		return;
