@@ -296,7 +296,8 @@ static inline void mirage_cursor_release(struct mirage_cursor *b)
  * @from: cursor of the source
  * @left: bytes of the message still to move
  *
- * BHs are off. Neither position moves.
+ * BHs are off. Neither position moves. Without it an 8 B WRITE costs 6 % more, and a 64 B WRITE,
+ * 32 a doorbell, 20 % (perftest/bench).
  *
  * Return: true if all bytes were copied. If false, none was: the message is too long, or not
  * contiguous in memory, or a page is missing. See mirage_cursor_move().
@@ -315,7 +316,8 @@ static inline bool mirage_cursor_move_small(struct mirage_cursor *to, struct mir
  * @buf: the destination
  * @len: number of bytes of the message
  *
- * BHs are off.
+ * BHs are off. Without it and the other small copies of a packet, an 8 B WRITE over the wire costs
+ * 1.2 % more (perftest/wire).
  *
  * Return: true if all bytes were copied. If false, none was: the message is too long, or not
  * contiguous in memory, or a page is missing. See mirage_cursor_read().
