@@ -125,7 +125,7 @@ size_t mirage_mtt_copy(struct mirage_mtt *dst, u64 daddr, struct mirage_mtt *src
 
 /*
  * Copies between a region and kernel memory as many bytes as one hold of the lock allows.
- * *there is set to false if a page is missing. Always inline: 1.5 % of a datagram of 64 B within
+ * *there is set to false if a page is missing. Always inline: 1.3 % of a datagram of 64 B within
  * the device (bench_ud).
  */
 static __always_inline size_t mtt_move_some(struct mirage_mtt *mtt, u64 addr, void *buf, size_t len,
