@@ -334,8 +334,11 @@ struct mirage_create_qp_resp {
 };
 
 static_assert(sizeof(struct mirage_alloc_ucontext_resp) == 16, "ABI");
+static_assert(sizeof(struct mirage_alloc_pd_resp) == 8, "ABI");
 static_assert(sizeof(struct mirage_create_ah_resp) == 8, "ABI");
+static_assert(sizeof(struct mirage_create_cq_req) == 8, "ABI");
 static_assert(sizeof(struct mirage_create_cq_resp) == 24, "ABI");
+static_assert(sizeof(struct mirage_resize_cq_resp) == 24, "ABI");
 static_assert(sizeof(struct mirage_create_srq_resp) == 32, "ABI");
 static_assert(sizeof(struct mirage_create_qp_resp) == 56, "ABI");
 
